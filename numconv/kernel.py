@@ -1,0 +1,93 @@
+"""The row of a device's table: one kernel, what it can do, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .problem import ConvProblem, Problem
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device as the cost models and the choice of tiles see it.  A value, never read inside a kernel; tests force others."""
+
+    name: str
+    vector_bytes: int = 16  # width of a SIMD register
+    registers: int = 16  # number of SIMD registers
+    cores: int = 1
+    l1: int = 32 << 10  # bytes, per core
+    l2: int = 1 << 20
+    flops: float = 5e10  # float32 multiply-adds count two; per core (CPU) or in all (GPU)
+    bandwidth: float = 1e10  # bytes per second, in all
+    launch: float = 5e-6  # seconds to start a parallel loop or a CUDA kernel
+    features: frozenset[str] = frozenset()
+
+
+#: fields of a ConvProblem that a row must name in `honours` to see at another value than this
+DEFAULTS: dict[str, object] = {
+    "groups": 1,
+    "padding_mode": "zeros",
+    "layout": "channels_first",
+    "activation": None,
+    "shuffle": 1,
+    "precision": "highest",
+}
+
+
+def _accepts(problem: Any) -> str | None:
+    return None
+
+
+def _no_workspace(problem: Any, machine: Machine) -> int:
+    return 0
+
+
+def _as_given(problem: Any, w: Any, machine: Machine) -> Any:
+    return w
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """`run(problem, arrays, out, machine)` computes `problem` from `arrays` into `out`, both C-contiguous.
+
+    `arrays` for a ConvProblem: (x, packed, bias) forward, (y, packed, bias) input_grad, (x, y) weight_grad; where packed is what
+    `pack(problem, w, machine)` made of the weights (the weights themselves by default).  For the others: as the problem says.
+    Fields that a row does not honour are either adapted by the device before (`layout`, `padding_mode`, `shuffle`: `Device.adapts`) or
+    refused.
+    """
+
+    name: str
+    problem: type
+    run: Callable[[Any, tuple[Any, ...], Any, Machine], None]
+    cost: Callable[[Any, Machine], float]  # predicted seconds
+    directions: frozenset[str] = frozenset({"forward"})
+    dtypes: frozenset[str] = frozenset({"float32", "float64"})
+    honours: frozenset[str] = frozenset()
+    ranks: frozenset[int] = frozenset({1, 2, 3})
+    refuse: Callable[[Any], str | None] = _accepts  # a reason of its own
+    workspace: Callable[[Any, Machine], int] = _no_workspace  # bytes beyond inputs and output
+    pack: Callable[[Any, Any, Machine], Any] = _as_given
+    error_factor: float = 1.0  # times (4 + √n)·u·conv(|x|, |w|)
+    automatic: bool = True  # False: only when named
+    summary: str = ""
+    tags: frozenset[str] = field(default=frozenset())
+
+    def refuses(self, problem: Problem) -> str | None:
+        """Why this row cannot serve the problem, or None."""
+        if type(problem) is not self.problem:
+            return f"is not a kernel for {type(problem).__name__}"
+        direction = getattr(problem, "direction", "forward")
+        if direction not in self.directions:
+            return f"does not compute the {direction} map"
+        if problem.dtype not in self.dtypes:
+            return f"does not compute in {problem.dtype}"
+        if isinstance(problem, ConvProblem):
+            if problem.rank not in self.ranks:
+                return f"does not serve {problem.rank} spatial dimensions"
+            for name, default in DEFAULTS.items():
+                value = getattr(problem, name)
+                if value != default and name not in self.honours:
+                    return f"does not honour {name}={value!r}"
+        return self.refuse(problem)

@@ -1,0 +1,240 @@
+"""What is to be computed, as plain frozen values: no arrays, no user errors, standard library only.
+
+One dataclass for each kind of defining sum.  A field is here only if the sum (or the form of its result) uses it.
+Dilated, grouped, depthwise, pointwise and 1-D convolutions are not kinds: they are predicates on `ConvProblem`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+
+Ints = tuple[int, ...]
+
+
+def effective_kernel(kernel: int, dilation: int) -> int:
+    """Extent of a dilated filter: d·(k−1) + 1."""
+    return dilation * (kernel - 1) + 1
+
+
+@dataclass(frozen=True)
+class ConvProblem:
+    """One geometry, three maps over it.
+
+    The geometry is that of a cross-correlation from `spatial` to `outputs`, with weights
+    w (out_channels, in_channels/groups, *kernel)::
+
+        forward       y[n, k, p] = Σ_{c, r} x[n, c, p·stride − pad_low + r·dilation] · w[k, c, r]      (then bias, activation)
+        input_grad    x[n, c, q] = Σ_{k, r} y[n, k, p] · w[k, c, r],  over p·stride − pad_low + r·dilation = q
+        weight_grad   w[k, c, r] = Σ_{n, p} y[n, k, p] · x[n, c, p·stride − pad_low + r·dilation]
+
+    A transposed convolution *is* `input_grad`: its input is (batch, out_channels, *outputs) and its output
+    (batch, in_channels, *spatial).  `outputs` is stored, not derived, so that output_padding and cropping need no
+    fields of their own; the padding above is whatever the outputs reach.
+    """
+
+    direction: str  # "forward" | "input_grad" | "weight_grad"
+    batch: int
+    in_channels: int
+    out_channels: int
+    groups: int
+    spatial: Ints
+    kernel: Ints
+    stride: Ints
+    pad_low: Ints  # may be negative only in input_grad (cropping beyond the kernel)
+    dilation: Ints
+    outputs: Ints
+    dtype: str  # of x and w after promotion, a NumPy name ("bfloat16" too)
+    out_dtype: str
+    padding_mode: str = "zeros"
+    layout: str = "channels_first"
+    bias: bool = False
+    activation: str | None = None
+    shuffle: int = 1  # groups of a channel shuffle folded into the store: out[j·g + i] = y[i·n + j]
+    precision: str = "highest"
+
+    @property
+    def rank(self) -> int:
+        return len(self.spatial)
+
+    @cached_property
+    def pad_high(self) -> Ints:
+        """What the last output reaches beyond the input's end; negative where the end of the input is not reached."""
+        return tuple(
+            (o - 1) * s + effective_kernel(k, d) - lo - i
+            for o, s, k, d, lo, i in zip(self.outputs, self.stride, self.kernel, self.dilation, self.pad_low, self.spatial, strict=True)
+        )
+
+    @property
+    def group_in(self) -> int:
+        return self.in_channels // self.groups
+
+    @property
+    def group_out(self) -> int:
+        return self.out_channels // self.groups
+
+    @property
+    def taps(self) -> int:
+        return prod(self.kernel)
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.groups > 1 and self.group_in == 1
+
+    @property
+    def is_pointwise(self) -> bool:
+        return self.taps == 1
+
+    @property
+    def source(self) -> tuple[int, Ints]:
+        """(channels, spatial) of the array that is read beside the weights."""
+        return (self.out_channels, self.outputs) if self.direction == "input_grad" else (self.in_channels, self.spatial)
+
+    @property
+    def target(self) -> tuple[int, Ints]:
+        """(channels, spatial) of the result (forward and input_grad)."""
+        return (self.in_channels, self.spatial) if self.direction == "input_grad" else (self.out_channels, self.outputs)
+
+    @property
+    def weight_shape(self) -> Ints:
+        return (self.out_channels, self.group_in, *self.kernel)
+
+    @cached_property
+    def result_shape(self) -> Ints:
+        if self.direction == "weight_grad":
+            return self.weight_shape
+        return image_shape(self.batch, *self.target, self.layout)
+
+    @property
+    def multiplications(self) -> int:
+        """Of the whole sum, border taps counted."""
+        return self.batch * self.out_channels * self.group_in * self.taps * prod(self.outputs)
+
+    def with_(self, **changes: object) -> ConvProblem:
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def image_shape(batch: int, channels: int, spatial: Ints, layout: str) -> Ints:
+    return (batch, *spatial, channels) if layout == "channels_last" else (batch, channels, *spatial)
+
+
+@dataclass(frozen=True)
+class ImageProblem:
+    """Common to the operators below: an image (batch, channels, *spatial) in a layout and dtype."""
+
+    batch: int
+    channels: int
+    spatial: Ints
+    dtype: str
+    layout: str
+
+
+@dataclass(frozen=True)
+class ShuffleProblem(ImageProblem):
+    """out[:, j·groups + i] = x[:, i·n + j], n = channels/groups."""
+
+    groups: int = 1
+
+    @property
+    def result_shape(self) -> Ints:
+        return image_shape(self.batch, self.channels, self.spatial, self.layout)
+
+    out_dtype = property(lambda self: self.dtype)
+
+
+@dataclass(frozen=True)
+class ResizeProblem(ImageProblem):
+    """Nearest: out[p] = x[floor(p·in/out)]; bilinear: half-pixel centres, or corners aligned.  `scale` None: in/out of the sizes."""
+
+    size: Ints = ()
+    mode: str = "nearest"
+    align_corners: bool = False
+    scale: tuple[float, ...] | None = None  # output/input per axis, where the user gave one; else size/spatial
+
+    @property
+    def result_shape(self) -> Ints:
+        return image_shape(self.batch, self.channels, self.size, self.layout)
+
+    out_dtype = property(lambda self: self.dtype)
+
+
+@dataclass(frozen=True)
+class AttentionProblem(ImageProblem):
+    """softmax(fc2 · relu(fc1 · mean(x) + b1) + b2 / temperature) → (batch, kernels).  Inputs: x, fc1, fc2, bias1 | None, bias2 | None."""
+
+    hidden: int = 1
+    kernels: int = 1
+    temperature: float = 1.0
+
+    @property
+    def result_shape(self) -> Ints:
+        return (self.batch, self.kernels)
+
+    out_dtype = property(lambda self: self.dtype)
+
+
+@dataclass(frozen=True)
+class MixProblem:
+    """out[n, j] = Σ_k attention[n, k] · values[k, j], k ascending: the kernels of a dynamic convolution.  Inputs: attention, values (2-D)."""
+
+    batch: int
+    kernels: int
+    length: int
+    dtype: str
+
+    @property
+    def result_shape(self) -> Ints:
+        return (self.batch, self.length)
+
+    out_dtype = property(lambda self: self.dtype)
+
+
+@dataclass(frozen=True)
+class DeformProblem:
+    """Deformable convolution, torchvision's meaning.  Inputs: x, offset, w, bias | None, mask | None (channels first).
+
+    offset (N, 2·offset_groups·kh·kw, oh, ow), (Δy, Δx) per tap; mask (N, offset_groups·kh·kw, oh, ow); bilinear, zero outside.
+    """
+
+    conv: ConvProblem
+    offset_groups: int
+    masked: bool
+
+    @property
+    def dtype(self) -> str:
+        return self.conv.dtype
+
+    @property
+    def out_dtype(self) -> str:
+        return self.conv.out_dtype
+
+    @property
+    def result_shape(self) -> Ints:
+        return self.conv.result_shape
+
+
+@dataclass(frozen=True)
+class PatchProblem:
+    """im2col ("unfold": image → (N, C·taps, L)) and its adjoint col2im ("fold": overlapping patches are summed).  Channels first."""
+
+    direction: str  # "unfold" | "fold"
+    conv: ConvProblem  # geometry: in_channels == groups == out_channels == C
+
+    @property
+    def dtype(self) -> str:
+        return self.conv.dtype
+
+    @property
+    def out_dtype(self) -> str:
+        return self.conv.dtype
+
+    @property
+    def result_shape(self) -> Ints:
+        c = self.conv
+        if self.direction == "fold":
+            return (c.batch, c.in_channels, *c.spatial)
+        return (c.batch, c.in_channels * c.taps, prod(c.outputs))
+
+
+Problem = ConvProblem | ShuffleProblem | ResizeProblem | AttentionProblem | MixProblem | DeformProblem | PatchProblem
