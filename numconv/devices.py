@@ -1,0 +1,71 @@
+"""Array type → device, decided once per call by looking at types only; and what the rest may ask of a device."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Protocol
+
+import numpy as np
+
+from .kernel import Kernel, Machine
+from .plan import Plan
+
+
+class Device(Protocol):
+    """What `numconv.cpu.device` and `numconv.cuda.device` (modules) provide."""
+
+    name: str
+
+    def machine(self) -> Machine:
+        """The machine as planned for (cached)."""
+
+    def table(self) -> tuple[Kernel, ...]:
+        """All rows; importing the kernels happens here, compiling does not."""
+
+    def adopt(self, array: Any) -> Any:
+        """The user's array as this device's own kind, without a copy."""
+
+    def release(self, array: Any, like: Any) -> Any:
+        """A result as the user's kind of array (that of `like`)."""
+
+    def empty(self, shape: tuple[int, ...], dtype: str, like: Any) -> Any:
+        """A fresh C-contiguous native array on the device of `like` (a native array)."""
+
+    def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """A native array of another shape; a view where possible."""
+
+    def cast(self, array: Any, dtype: str) -> Any:
+        """A native array of another dtype; the array itself where nothing changes."""
+
+    def overlaps(self, a: Any, b: Any) -> bool:
+        """Whether two native arrays may share memory."""
+
+    def execute(self, plan: Plan, arrays: tuple[Any, ...], out: Any, packed: bool = False) -> None:
+        """Run a plan on native arrays of any strides, into `out` of the problem's result shape and out_dtype (any strides).
+
+        For a ConvProblem `arrays` is (x, w, bias | None), or (x, dy) for weight_grad.  Adapts what the chosen row does not honour
+        (strides, layout, padding_mode, storage types), calls `kernel.pack` unless `packed`, then `kernel.run`.
+        """
+
+    def pack(self, plan: Plan, w: Any) -> Any:
+        """The weights as the plan's kernel wants them, to be passed to `execute(..., packed=True)`."""
+
+
+def _is_cuda(array: Any) -> bool:
+    if getattr(array, "__cuda_ndarray__", False):
+        return True  # numba's, and the simulator's, which have no __cuda_array_interface__
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return bool(array.is_cuda)
+    return hasattr(type(array), "__cuda_array_interface__")
+
+
+def kind(array: Any) -> str:
+    """"cuda" or "cpu".  Reads the type only: no library is imported, no data touched."""
+    return "cuda" if not isinstance(array, np.ndarray) and _is_cuda(array) else "cpu"
+
+
+def device(name: str) -> Device:
+    """The device module of that name; the first call imports its kernels' table, not CUDA's driver."""
+    return importlib.import_module(f"numconv.{name}.device")  # type: ignore[return-value]
