@@ -1,0 +1,97 @@
+"""How a kernel is compiled and started: parallel or serial, safe under threads and forks, kept between processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import types
+from functools import cached_property
+from typing import Any
+
+import numba
+
+from .cache import keep
+
+#: `contract` lets a·b + c become one fused multiply-add, as the explicit SIMD code does; nothing is reordered, NaN and infinities stay.
+FAST = frozenset({"contract"})
+
+_lock = threading.Lock()
+_state = {"layer": "", "forked": False}
+
+
+def _after_fork_in_child() -> None:
+    """GNU OpenMP ends a forked child at its first parallel loop; the child runs the serial variants instead."""
+    global _lock
+    _lock = threading.Lock()
+    if _state["layer"]:
+        _state["forked"] = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _start_layer() -> str:
+    from numba.np.ufunc.parallel import _launch_threads
+
+    _launch_threads()
+    _state["layer"] = numba.threading_layer()
+    return _state["layer"]
+
+
+def threads() -> int:
+    """How many threads a parallel kernel started from here uses (Numba's own setting, `numba.set_num_threads`)."""
+    return 1 if _state["forked"] else int(numba.get_num_threads())
+
+
+def _renamed(function: Any, suffix: str) -> Any:
+    """A copy under another name: Numba's cache knows a function by name and bytecode, not by its compile options."""
+    copy = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__ + suffix, function.__defaults__, function.__closure__
+    )
+    copy.__qualname__ = function.__qualname__ + suffix
+    copy.__module__ = function.__module__
+    return copy
+
+
+class ParallelKernel:
+    """One Python function over `prange`, compiled on first use: `kernel(*args)` in parallel, `kernel.serial(*args)` in this thread."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+
+    @cached_property
+    def parallel(self) -> Any:
+        return keep(numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath=FAST)(_renamed(self.function, "_parallel")))
+
+    @cached_property
+    def serial(self) -> Any:
+        # prange without parallel=True is range, on purpose
+        return keep(numba.njit(nogil=True, error_model="numpy", fastmath=FAST)(_renamed(self.function, "_serial")))
+
+    def __call__(self, *args: Any) -> None:
+        if threads() == 1:
+            self.serial(*args)
+            return
+        layer = _state["layer"] or _start_layer()
+        if layer != "workqueue":
+            self.parallel(*args)
+        elif _lock.acquire(blocking=False):
+            try:
+                self.parallel(*args)
+            finally:
+                _lock.release()
+        else:  # the workqueue layer aborts the process when two threads use it at once
+            self.serial(*args)
+
+
+def kernel(function: Any) -> ParallelKernel:
+    """Decorator for a function at module level (or from a bounded factory) whose outer loop is `numba.prange`."""
+    return ParallelKernel(function)
+
+
+def device_function(function: Any) -> Any:
+    """Decorator for what kernels call: compiled into its callers, never started from Python."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FAST)(function)
