@@ -21,7 +21,7 @@ def bound(magnitude: Any, terms: int, dtype: Any, factor: float = 1.0, expected:
     if kind not in ROUNDOFF:
         return np.zeros_like(np.asarray(magnitude), np.float64)
     accumulated = factor * (4 + np.sqrt(terms)) * ROUNDOFF[kind] * np.abs(np.asarray(magnitude)).astype(np.float64)
-    narrow = 2 * STORED.get(kind, 0.0) * np.abs(np.asarray(expected)).astype(np.float64)
+    narrow = 2 * STORED.get(kind, 0.0) * np.nan_to_num(np.abs(np.asarray(expected)).astype(np.float64), posinf=0)
     # Below the smallest normal number rounding is absolute.
     least = {"float16": 2.0**-24, "float32": 2.0**-149, "complex64": 2.0**-148}.get(kind, 2.0**-1074 if kind in ("float64", "complex128") else 2.0**-133)
     return accumulated + narrow + least
