@@ -35,6 +35,15 @@ class Device(Protocol):
     def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
         """A native array of another shape; a view where possible."""
 
+    def transpose(self, array: Any, axes: tuple[int, ...]) -> Any:
+        """A view with its axes permuted."""
+
+    def broadcast(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """A small array (weights) repeated along its unit axes; a view with zero strides, or a copy."""
+
+    def copy(self, array: Any) -> Any:
+        """A C-contiguous copy that shares no memory."""
+
     def cast(self, array: Any, dtype: str) -> Any:
         """A native array of another dtype; the array itself where nothing changes."""
 

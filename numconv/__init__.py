@@ -1,0 +1,61 @@
+"""Convolutions of every kind on CPU and GPU, under the names one would look for.
+
+Importing this imports NumPy alone: kernels are compiled when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .api.channelwise import depthwise_conv2d, grouped_conv2d, pointwise_grouped_conv2d, shuffled_grouped_conv2d
+from .api.deformable import deform_conv2d
+from .api.dense import conv1d, conv2d, conv3d, dilated_conv2d, pointwise_conv2d
+from .api.dynamic import dynamic_attention, dynamic_conv2d
+from .api.explain import algorithms, explain
+from .api.layers import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .api.patches import fold, unfold
+from .api.resize import resize2d, resize_conv2d
+from .api.separable import depthwise_separable_conv2d, flattened_conv2d, spatially_separable_conv2d
+from .api.shuffle import channel_shuffle
+from .api.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .version import __version__
+
+#: imported when first asked for: they need SciPy or matplotlib, or most users never need them
+_MODULES = ("arithmetic", "catalog", "checkerboard", "grad", "matrix", "ndimage", "plot", "separability", "signal")
+_FUNCTIONS = {"convolve": "signal", "correlate": "signal", "cost": "cost", "vjp": "grad", "conv_out_of_core": "chunked"}
+
+if TYPE_CHECKING:
+    from . import arithmetic, catalog, checkerboard, matrix, separability, signal
+    from .cost import cost
+    from .signal import convolve, correlate
+
+__all__ = [
+    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "__version__", "algorithms", "arithmetic",
+    "catalog", "channel_shuffle", "checkerboard", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "convolve", "correlate", "cost", "deform_conv2d", "depthwise_conv2d", "depthwise_separable_conv2d", "dilated_conv2d",
+    "dynamic_attention", "dynamic_conv2d", "explain", "flattened_conv2d", "fold", "grouped_conv2d", "matrix", "pointwise_conv2d",
+    "pointwise_grouped_conv2d", "resize2d", "resize_conv2d", "separability", "shuffled_grouped_conv2d", "signal",
+    "spatially_separable_conv2d", "unfold",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        try:
+            value = getattr(importlib.import_module(f".{_FUNCTIONS[name]}", __name__), name)
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"module 'numconv' has no attribute {name!r} ({error})") from None
+    elif name in _MODULES:
+        try:
+            value = importlib.import_module(f".{name}", __name__)
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"module 'numconv' has no attribute {name!r} ({error})") from None
+    else:
+        raise AttributeError(f"module 'numconv' has no attribute {name!r}")
+    globals()[name] = value  # also over the module `cost` that the import has set under the function's name
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,81 @@
+"""What would run, what it would cost, and why the others would not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import devices
+from ..catalog import find
+from ..dispatch import Step, trace
+from ..plan import Candidate, Plan
+from ..problem import ConvProblem
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The steps of a call, the plan of each, and a table of them when printed."""
+
+    steps: tuple[Step, ...]
+    plans: tuple[Plan, ...]
+
+    @property
+    def plan(self) -> Plan:
+        """Of the only step, or of the first convolution."""
+        return next((p for p in self.plans if isinstance(p.problem, ConvProblem)), self.plans[0])
+
+    @property
+    def algorithm(self) -> str:
+        return self.plan.kernel.name
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        return self.plan.candidates
+
+    @property
+    def workspace(self) -> int:
+        """Bytes beyond inputs and result, the largest of the steps."""
+        return max((p.kernel.workspace(p.problem, p.machine) for p in self.plans), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Predicted, all steps."""
+        return sum(p.kernel.cost(p.problem, p.machine) for p in self.plans)
+
+    def __str__(self) -> str:
+        return "\n\n".join(_table(step, plan) for step, plan in zip(self.steps, self.plans, strict=True)) or "nothing to run: the result is empty"
+
+    __repr__ = __str__
+
+
+def _table(step: Step, plan: Plan) -> str:
+    problem = plan.problem
+    direction = getattr(problem, "direction", "")
+    head = f"{step.name}: {type(problem).__name__}{' ' + direction if direction else ''} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
+    rows = [("algorithm", "chosen", "ms", "workspace", "error", "why not")]
+    for c in plan.candidates:
+        chosen = "*" if c.kernel is plan.kernel else ""
+        if c.reason is not None:
+            rows.append((c.kernel.name, chosen, "", "", "", c.reason))
+            continue
+        ms = f"{1e3 * plan.kernel.cost(problem, plan.machine):.4g}" if chosen else f"{1e3 * c.kernel.cost(problem, plan.machine):.4g}"
+        why = "" if chosen or c.kernel.automatic else "only when named"
+        rows.append((c.kernel.name, chosen, ms, str(c.kernel.workspace(problem, plan.machine)), f"{c.kernel.error_factor:g}", why))
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    return "\n".join([head, *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)])
+
+
+def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explanation:
+    """What `function(*args, **options)` would run."""
+    with trace() as steps:
+        function(*args, **options)
+    return Explanation(tuple(steps), tuple(step.plan() for step in steps))
+
+
+def algorithms(function: Callable[..., Any], device: str = "cpu") -> tuple[str, ...]:
+    """Names of the kernels that a device has for a function's kind of problem."""
+    variant = find(function)
+    rows = devices.device(device).table()
+    names = [row.name for row in rows if row.problem is variant.problem and variant.direction in row.directions]
+    return tuple(dict.fromkeys(names))

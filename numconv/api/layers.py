@@ -1,0 +1,115 @@
+"""Convolutions with weights of their own, packed once: inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import arguments
+from ..arguments_values import Spec
+from ..dispatch import Session, adopt, only_step, run
+from ..kernel import Kernel
+from ..plan import Plan
+from ..problem import ConvProblem
+from .dense import LABELS
+
+PACKED = 16  # packings kept by a layer: one for each kernel row and geometry that has been asked for
+
+
+class _Layer:
+    """Weights, bias and keywords; `layer(x, out=None)` convolves."""
+
+    def __init__(self, name: str, build: arguments.Builder, rank: int, w: Any, bias: Any, options: tuple[Any, ...], algorithm: str) -> None:
+        self._name, self._build, self._rank, self._options, self._algorithm = name, build, rank, options, algorithm
+        device, (weight, own_bias), subject = adopt(name, ("w", "bias"), (w, bias))
+        spec = arguments.required(subject, "w", subject.arrays[0][1])
+        arguments.weights(subject, spec, rank)
+        arguments.optional(subject, "bias", subject.arrays[1][1])
+        self._like, self._device = w, device
+        self._weight = device.copy(weight)  # the caller may go on to change what was given
+        self._bias = None if own_bias is None else device.copy(own_bias)
+        self._packed: dict[tuple[Kernel, ConvProblem], Any] = {}
+
+    @property
+    def weight(self) -> Any:
+        """The weights, as they were given."""
+        return self._device.release(self._device.copy(self._weight), self._like)
+
+    def _pack(self, plan: Plan, problem: ConvProblem) -> Any:
+        key = (plan.kernel, problem.with_(batch=1))
+        found = self._packed.get(key)
+        if found is None:
+            found = self._device.pack(plan, self._device.cast(self._weight, problem.dtype))
+            if len(self._packed) >= PACKED:
+                self._packed.clear()
+            self._packed[key] = found
+        return found
+
+    def __call__(self, x: Any, out: Any = None) -> Any:
+        device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
+        specs: tuple[Spec | None, ...] = tuple(spec for _, spec in subject.arrays)
+        request = self._build(subject, specs, (self._rank, *self._options))
+        session = Session(subject, device, self._algorithm, packed=lambda plan: self._pack(plan, plan.problem))
+        return run(session, request, natives, x, out, only_step)
+
+    def __repr__(self) -> str:
+        return f"{self._name}(w {tuple(self._weight.shape)} {self._weight.dtype}, bias={self._bias is not None})"
+
+
+class _Conv(_Layer):
+    rank: int
+
+    def __init__(
+        self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
+        padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, out_dtype: Any = None,
+        algorithm: str = "auto", precision: str = "highest",
+    ) -> None:  # fmt: skip
+        options = (False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
+        super().__init__(type(self).__name__, arguments.conv, self.rank, w, bias, options, algorithm)
+
+
+class _ConvTranspose(_Layer):
+    rank: int
+
+    def __init__(
+        self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1, *,
+        output_size: Any = None, layout: str = "channels_first", activation: str | None = None, out_dtype: Any = None,
+        algorithm: str = "auto", precision: str = "highest",
+    ) -> None:  # fmt: skip
+        options = (stride, padding, output_padding, groups, dilation, output_size, layout, activation, out_dtype, precision)
+        super().__init__(type(self).__name__, arguments.transpose, self.rank, w, bias, options, algorithm)
+
+
+class Conv1d(_Conv):
+    """`conv1d` with weights packed once."""
+
+    rank = 1
+
+
+class Conv2d(_Conv):
+    """`conv2d` with weights packed once."""
+
+    rank = 2
+
+
+class Conv3d(_Conv):
+    """`conv3d` with weights packed once."""
+
+    rank = 3
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """`conv_transpose1d` with weights packed once."""
+
+    rank = 1
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """`conv_transpose2d` with weights packed once."""
+
+    rank = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """`conv_transpose3d` with weights packed once."""
+
+    rank = 3

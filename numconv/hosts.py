@@ -1,0 +1,49 @@
+"""Arrays that live in host memory: NumPy's own, what `np.asarray` takes, and CPU torch tensors, all without a copy."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import numpy as np
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """The NumPy dtype of that name; "bfloat16" is ml_dtypes', imported only when somebody has such an array."""
+    if name == "bfloat16":
+        return np.dtype(importlib.import_module("ml_dtypes").bfloat16)
+    return np.dtype(name)
+
+
+def is_torch(array: Any) -> bool:
+    """Whether it is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def adopt(array: Any) -> np.ndarray[Any, Any]:
+    """The user's host array as an ndarray: a view wherever there is memory to view."""
+    if type(array) is np.ndarray:
+        return array
+    if is_torch(array):
+        return _from_torch(array)
+    return np.asarray(array)
+
+
+def _from_torch(tensor: Any) -> np.ndarray[Any, Any]:
+    torch = sys.modules["torch"]
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.dtype == torch.bfloat16:  # torch's bfloat16 has no NumPy dtype: the same bits under ml_dtypes' name
+        return np.asarray(tensor.view(torch.int16).numpy()).view(dtype_of("bfloat16"))
+    return np.asarray(tensor.numpy())
+
+
+def release(array: np.ndarray[Any, Any], like: Any) -> Any:
+    """A result as the kind of array that `like` is: a torch tensor over the same memory, or the ndarray itself."""
+    if type(like) is np.ndarray or not is_torch(like):
+        return array
+    torch = sys.modules["torch"]
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
