@@ -1,0 +1,218 @@
+"""A convolution as the matrix that it is: C, sparse, or an operator that never writes it down.
+
+C has a row for each output (k, p) and a column for each input (c, q), both in C order, and
+C[(k, p), (c, q)] = w[k, c, r] where q = p·s − lo + r·d.  Its transpose is the transposed convolution: the adjoint,
+⟨Cx, y⟩ = ⟨x, Cᵀy⟩, and not the inverse.
+
+References
+----------
+Dumoulin & Visin, arXiv 1603.07285, section 4.1 ("Convolution as a matrix operation").
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .arguments import ConvOptions, Image, forward
+from .arguments_values import HALVES, Spec, Subject, check_dtype, integer, types
+from .problem import ConvProblem, Ints
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from scipy.sparse.linalg import LinearOperator
+
+__all__ = ["conv_matrix", "conv_operator"]
+
+Array = np.ndarray[Any, Any]
+
+
+class Setting(NamedTuple):
+    """The weights in full form, the geometry of one image, and how many images the matrix spans."""
+
+    w: Array
+    problem: ConvProblem
+    batch: int
+
+
+def read(function: str, w: Any, input_shape: Any, options: ConvOptions) -> Setting:
+    w = np.asarray(w)
+    shape = (input_shape,) if np.ndim(input_shape) == 0 else tuple(input_shape)
+    subject = Subject(function, (("w", Spec(w.shape, w.dtype)), ("input_shape", Spec(shape, w.dtype))))
+    check_dtype(subject, "w", Spec(w.shape, w.dtype))
+    shape = tuple(integer(subject, "input_shape", v, 1) for v in shape)
+    batch = 1
+    if len(shape) == w.ndim and w.ndim <= 3:  # a plain kernel over a plain array
+        w, shape = w[None, None], (1, *shape)
+    elif len(shape) == w.ndim and w.ndim <= 5:  # the batch axis given
+        batch, shape = shape[0], shape[1:]
+    elif len(shape) == w.ndim - 2 and shape:
+        shape = (1, *shape)
+    if not 3 <= w.ndim <= 5 or len(shape) != w.ndim - 1:
+        raise subject.value("input_shape must be (C, *spatial) for w (C_out, C_in/groups, *kernel), or of the kernel's own rank, 1 to 3")
+    if 0 in w.shape:
+        raise subject.value("w is empty")
+    kinds = types(subject, (w.dtype,), None, None)
+    if kinds.result in HALVES:
+        kinds = kinds._replace(result="float32")  # SciPy's sparse arrays know no half types
+    problem = forward(subject, Image(1, shape[0], shape[1:], True), w.shape, kinds, False, options)
+    return Setting(w.astype(kinds.result), problem, batch)
+
+
+def axis_taps(problem: ConvProblem, axis: int) -> tuple[Array, Array]:
+    """(outputs, taps): the input index under each tap, and whether it lies inside."""
+    outputs, taps = np.arange(problem.outputs[axis])[:, None], np.arange(problem.kernel[axis])[None, :]
+    q = outputs * problem.stride[axis] - problem.pad_low[axis] + taps * problem.dilation[axis]
+    return q, (q >= 0) & (q < problem.spatial[axis])
+
+
+def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> csr_array:
+    """The convolution with weights `w` of an input of shape `input_shape` as a sparse matrix.
+
+    Parameters
+    ----------
+    w : (C_out, C_in/groups, *kernel), or a plain kernel (*kernel) for one channel
+    input_shape : (C_in, *spatial); (N, C_in, *spatial) for 2 and 3 spatial axes; (*spatial) for one channel
+    stride, padding, dilation, groups : as of `conv2d`
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        C with ``C @ x.ravel() == conv(x, w).ravel()`` and ``C.T @ y.ravel() == conv_transpose(y, w).ravel()``.  One stored
+        entry for each tap on real data; integers widened as the convolution widens them.
+
+    Raises
+    ------
+    ValueError
+        As of `conv2d`: for shapes that do not fit, or no output.
+
+    Examples
+    --------
+    >>> conv_matrix(np.ones((3, 3)), (4, 4)).shape
+    (4, 16)
+    """
+    from scipy import sparse
+
+    setting = read("conv_matrix", w, input_shape, ConvOptions(stride, padding, dilation, groups))
+    problem, rank = setting.problem, setting.problem.rank
+    axes = [axis_taps(problem, axis) for axis in range(rank)]
+
+    def spread(parts: list[Array], join: Any) -> Array:
+        """(outputs, taps) per axis, joined to (*outputs, *taps)."""
+        shaped = [p.reshape([n if a in (axis, rank + axis) else 1 for a, n in zip(range(2 * rank), (*problem.outputs, *problem.kernel), strict=True)]) for axis, p in enumerate(parts)]
+        return np.asarray(reduce(join, shaped)).reshape(prod(problem.outputs), problem.taps)
+
+    inside = spread([valid for _, valid in axes], np.logical_and)  # (P, T)
+    below = [prod(problem.spatial[axis + 1 :]) for axis in range(rank)]
+    pixel = spread([q * step for (q, _), step in zip(axes, below, strict=True)], np.add)
+    # Row (k, p) holds its entries in the order (c, tap), which is the order of columns: CSR as it stands.
+    channels, group_out = problem.group_in, problem.group_out
+    full = (problem.out_channels, len(pixel), channels, problem.taps)
+    first = (np.arange(problem.out_channels) // group_out * channels)[:, None] + np.arange(channels)  # (K, C): input channel
+    columns = first[:, None, :, None] * prod(problem.spatial) + pixel[None, :, None, :]
+    chosen = np.broadcast_to(inside[None, :, None, :], full)
+    data = np.broadcast_to(setting.w.reshape(problem.out_channels, 1, channels, problem.taps), full)[chosen]
+    counts = np.tile(inside.sum(axis=1) * channels, problem.out_channels)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    shape = (prod(full[:2]), problem.in_channels * prod(problem.spatial))
+    one = sparse.csr_array((data, columns[chosen], indptr), shape=shape)
+    return one if setting.batch == 1 else sparse.csr_array(sparse.kron(sparse.eye_array(setting.batch, dtype=one.dtype), one, format="csr"))
+
+
+def conv_operator(
+    w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, padding_mode: str = "zeros"
+) -> LinearOperator:
+    """The same map as `conv_matrix`, matrix-free: products by `conv`, products with the adjoint by `conv_transpose`.
+
+    Parameters
+    ----------
+    w, input_shape, stride, padding, dilation, groups : as of `conv_matrix`
+    padding_mode : "zeros", "reflect", "replicate", "circular" or "symmetric"
+
+    Returns
+    -------
+    scipy.sparse.linalg.LinearOperator
+        With `matvec`, `rmatvec`, `matmat` and `rmatmat`; several columns are one batch.
+
+    Examples
+    --------
+    >>> operator = conv_operator(np.ones((3, 3)), (4, 4))
+    >>> operator @ np.ones(16)
+    array([9., 9., 9., 9.])
+    """
+    from scipy.sparse.linalg import LinearOperator
+
+    setting = read("conv_operator", w, input_shape, ConvOptions(stride, padding, dilation, groups, padding_mode))
+    problem, batch = setting.problem, setting.batch
+    source, target = (problem.in_channels, *problem.spatial), (problem.out_channels, *problem.outputs)
+
+    def columns_to_images(matrix: Array, shape: Ints) -> Array:
+        return np.ascontiguousarray(matrix.T).reshape(-1, *shape)
+
+    def product(matrix: Array) -> Array:
+        y = apply(setting, columns_to_images(matrix, source))
+        return y.reshape(matrix.shape[1], batch * prod(target)).T
+
+    def adjoint(matrix: Array) -> Array:
+        x = apply_adjoint(setting, columns_to_images(matrix, target))
+        return x.reshape(matrix.shape[1], batch * prod(source)).T
+
+    return LinearOperator(
+        (batch * prod(target), batch * prod(source)),
+        dtype=setting.w.dtype,
+        matvec=lambda v: product(v.reshape(-1, 1)).ravel(),
+        rmatvec=lambda v: adjoint(v.reshape(-1, 1)).ravel(),
+        matmat=product,
+        rmatmat=adjoint,
+    )
+
+
+def pads_of(problem: ConvProblem) -> list[tuple[int, int]]:
+    """The padding that the windows reach; what an uneven stride leaves out at the end weighs nothing."""
+    return [(low, max(high, 0)) for low, high in zip(problem.pad_low, problem.pad_high, strict=True)]
+
+
+def apply(setting: Setting, x: Array) -> Array:
+    import numconv
+
+    problem = setting.problem
+    conv = getattr(numconv, f"conv{problem.rank}d")
+    y: Array = conv(x, setting.w, None, problem.stride, pads_of(problem), problem.dilation, problem.groups, padding_mode=problem.padding_mode)
+    return y
+
+
+def apply_adjoint(setting: Setting, y: Array) -> Array:
+    import numconv
+
+    problem = setting.problem
+    transpose = getattr(numconv, f"conv_transpose{problem.rank}d")
+    w = setting.w.conj()
+    pads = pads_of(problem)
+    direct = problem.padding_mode == "zeros"
+    size = problem.spatial if direct else tuple(i + lo + hi for i, (lo, hi) in zip(problem.spatial, pads, strict=True))
+    cut = pads if direct else 0
+    x: Array = transpose(y, w, None, problem.stride, cut, 0, problem.groups, problem.dilation, output_size=size)
+    if not direct:
+        for axis, (low, high) in enumerate(pads, start=2):
+            x = np.moveaxis(fold_padding(np.moveaxis(x, axis, 0), low, high, problem.padding_mode), 0, axis)
+    return x
+
+
+def fold_padding(g: Array, low: int, high: int, mode: str) -> Array:
+    """Adjoint of padding the first axis: each copy in the padding is added to the element that it copies."""
+    size = len(g) - low - high
+    core, left, right = g[low : low + size].copy(), g[:low], g[low + size :]
+    if mode == "replicate":
+        core[0] += left.sum(axis=0)
+        core[-1] += right.sum(axis=0)
+    elif mode == "circular":
+        core[size - low :] += left
+        core[:high] += right
+    else:
+        edge = 1 if mode == "reflect" else 0  # reflect leaves the border itself out
+        core[edge : edge + low] += left[::-1]
+        core[size - edge - high : size - edge] += right[::-1]
+    return core

@@ -1,0 +1,252 @@
+"""Which filters are outer products of 1-D filters, and the nearest that are.
+
+A 2-D filter of matrix rank ρ is a sum of ρ column-times-row filters, Σ_j column_j ⊗ row_j, and no fewer; the best of a
+smaller rank is the truncated SVD (Eckart & Young 1936).  A filter over channels, rows and columns is flattened into
+lateral ⊗ vertical ⊗ horizontal, exactly only if it is rank 1; else by the higher-order power method.
+
+References
+----------
+Jin, Dundar & Culurciello, "Flattened Convolutional Neural Networks", arXiv 1412.5474.
+De Lathauwer, De Moor & Vandewalle, "On the best rank-1 … approximation of higher-order tensors", SIAM J. Matrix Anal. 21 (2000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+from .arguments_values import Subject, integer
+
+__all__ = ["Flattened", "Separation", "flatten", "rank", "separate"]
+
+Array = np.ndarray[Any, Any]
+LARGEST_EXACT = 2**40  # integer kernels beyond this go by SVD: their elimination could overflow float64 afterwards
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Factors of a filter: Σ_j columns[j] ⊗ rows[j].
+
+    `columns` (terms, …, kh) and `rows` (terms, …, kw); `error`: ‖kernel − Σ‖/‖kernel‖ in the Frobenius norm; `rank`: of the
+    kernel itself (the largest, of several); `exact`: whether nothing but rounding was lost.  Unpacks as columns, rows, error.
+    """
+
+    columns: Array
+    rows: Array
+    error: float
+    rank: int
+    exact: bool
+
+    @property
+    def column(self) -> Array:
+        """The first term's column, as `spatially_separable_conv2d` takes it."""
+        return self.columns[0]
+
+    @property
+    def row(self) -> Array:
+        return self.rows[0]
+
+    def kernel(self) -> Array:
+        """The sum of the terms."""
+        return np.asarray(np.einsum("j...a,j...b->...ab", self.columns, self.rows))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.columns, self.rows, self.error))
+
+
+@dataclass(frozen=True)
+class Flattened:
+    """lateral (C,), vertical (kh,), horizontal (kw,), or with the filters' axis first; `error` as of `Separation`, `errors` of each filter.
+
+    Unpacks as the three factors.
+    """
+
+    lateral: Array
+    vertical: Array
+    horizontal: Array
+    error: float
+    errors: Array
+
+    def kernel(self) -> Array:
+        """lateral ⊗ vertical ⊗ horizontal."""
+        return np.asarray(np.einsum("...c,...a,...b->...cab", self.lateral, self.vertical, self.horizontal))
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.lateral, self.vertical, self.horizontal))
+
+
+def real_array(subject: Subject, label: str, value: Any, axes: tuple[int, ...]) -> Array:
+    a = np.asarray(value)
+    if a.dtype.kind not in "iuf":
+        raise subject.type(f"{label} must be real; got dtype {a.dtype}")
+    if a.ndim not in axes or 0 in a.shape:
+        raise subject.value(f"{label} must have {' or '.join(map(str, axes))} axes, none empty; got {a.shape}")
+    a = a.astype(np.float64)
+    if not np.isfinite(a).all():
+        raise subject.value(f"{label} must be finite")
+    return a
+
+
+def relative_error(actual: Array, expected: Array) -> float:
+    size = float(np.linalg.norm(expected))
+    return float(np.linalg.norm(actual - expected)) / size if size else 0.0
+
+
+def separate(kernel: Any, rank: int | None = None, tol: float = 1e-6) -> Separation:
+    """Factors of a filter into columns and rows: exact ones where `rank` allows them, else the best of that rank.
+
+    Parameters
+    ----------
+    kernel : (kh, kw), or filters (C_out, C_in/groups, kh, kw), each factored for itself
+    rank : int, optional
+        How many terms at most; by default as many as it takes.
+    tol : float
+        Singular values up to tol times the largest count as zero.
+
+    Returns
+    -------
+    Separation
+        Integer-valued kernels of that rank get factors by exact elimination, whole numbers where possible.
+
+    Examples
+    --------
+    >>> sobel = separate([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    >>> sobel.column, sobel.row, sobel.rank, sobel.error
+    (array([1., 2., 1.]), array([-1.,  0.,  1.]), 1, 0.0)
+    """
+    subject = Subject("separate")
+    k = real_array(subject, "kernel", kernel, (2, 3, 4))
+    limit = None if rank is None else integer(subject, "rank", rank, 1)
+    filters = k.reshape(-1, *k.shape[-2:])
+    own = [matrix_rank(f, tol) for f in filters]
+    terms = max(1, min(max(own), limit or max(own)))
+    factors = [factor(f, r, terms) for f, r in zip(filters, own, strict=True)]
+    columns = np.stack([c for c, _ in factors], axis=1).reshape(terms, *k.shape[:-1])
+    rows = np.stack([r for _, r in factors], axis=1).reshape(terms, *k.shape[:-2], k.shape[-1])
+    error = relative_error(np.einsum("j...a,j...b->...ab", columns, rows), k)
+    return Separation(columns, rows, error, max(own), max(own) <= terms)
+
+
+def matrix_rank(matrix: Array, tol: float) -> int:
+    values = np.linalg.svd(matrix, compute_uv=False)
+    return int((values > tol * values[0]).sum()) if values[0] else 0
+
+
+def factor(matrix: Array, own: int, terms: int) -> tuple[Array, Array]:
+    """(terms, kh) columns and (terms, kw) rows; unused terms are zero."""
+    columns, rows = np.zeros((terms, matrix.shape[0])), np.zeros((terms, matrix.shape[1]))
+    if own <= terms and (matrix == np.round(matrix)).all() and np.abs(matrix).max() < LARGEST_EXACT:
+        exact = eliminate(matrix)
+        if len(exact) <= terms:
+            for j, (c, r) in enumerate(exact):
+                columns[j], rows[j] = c, r
+            return columns, rows
+    u, values, v = np.linalg.svd(matrix)
+    for j in range(min(terms, own)):
+        sign = 1.0 if u[np.argmax(np.abs(u[:, j])), j] > 0 else -1.0
+        columns[j], rows[j] = sign * np.sqrt(values[j]) * u[:, j], sign * np.sqrt(values[j]) * v[j]
+    return columns, rows
+
+
+def eliminate(matrix: Array) -> list[tuple[list[float], list[float]]]:
+    """Exact factors of an integer matrix: its pivot columns times the rows of its reduced echelon form."""
+    work = [[Fraction(int(v)) for v in row] for row in matrix]
+    pivots: list[int] = []
+    for j in range(matrix.shape[1]):
+        at = next((i for i in range(len(pivots), len(work)) if work[i][j]), None)
+        if at is None:
+            continue
+        top = len(pivots)
+        work[top], work[at] = work[at], work[top]
+        work[top] = [v / work[top][j] for v in work[top]]
+        for i, row in enumerate(work):
+            if i != top and row[j]:
+                work[i] = [a - row[j] * b for a, b in zip(row, work[top], strict=True)]
+        pivots.append(j)
+    factors = []
+    for j, row in zip(pivots, work, strict=False):
+        column = [Fraction(int(v)) for v in matrix[:, j]]
+        scale = Fraction(lcm(*(v.denominator for v in row)))
+        if any((v / scale).denominator != 1 for v in column):
+            scale = Fraction(1)
+        if next(v for v in column if v) < 0:
+            scale = -scale  # the column begins positive
+        factors.append(([float(v / scale) for v in column], [float(v * scale) for v in row]))
+    return factors
+
+
+def rank(kernel: Any, tol: float = 1e-6) -> int:
+    """1 exactly if the filter is an outer product of 1-D filters, one per axis.
+
+    The matrix rank of a 2-D filter; of one with more axes the largest rank of its unfoldings, a lower bound of the number
+    of outer products that it takes.
+
+    Examples
+    --------
+    >>> rank([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+    2
+    """
+    k = real_array(Subject("rank"), "kernel", kernel, (1, 2, 3, 4))
+    unfolded = [np.moveaxis(k, axis, 0).reshape(k.shape[axis], -1) for axis in range(k.ndim)]
+    return max(matrix_rank(m, tol) for m in unfolded)
+
+
+def flatten(w: Any, iterations: int = 200) -> Flattened:
+    """Three 1-D factors, across channels, vertical and horizontal, of each filter.
+
+    Parameters
+    ----------
+    w : (C, kh, kw) or (F, C, kh, kw)
+    iterations : int
+        Of the power method at most; a rank-1 filter needs one.
+
+    Returns
+    -------
+    Flattened
+        Balanced factors with the error that remains; as `flattened_conv2d` takes them.
+
+    Examples
+    --------
+    >>> w = np.einsum("c,a,b->cab", [1.0, 2.0], [1.0, 2.0, 1.0], [1.0, 0.0, -1.0])
+    >>> flatten(w).error < 1e-12
+    True
+    """
+    subject = Subject("flatten")
+    filters = real_array(subject, "w", w, (3, 4))
+    single = filters.ndim == 3
+    filters = filters[None] if single else filters
+    lateral, vertical, horizontal = (leading(filters, axis) for axis in (1, 2, 3))
+    previous = np.full(len(filters), -1.0)
+    for _ in range(integer(subject, "iterations", iterations, 1)):
+        lateral, _ = unit(np.einsum("fcab,fa,fb->fc", filters, vertical, horizontal))
+        vertical, _ = unit(np.einsum("fcab,fc,fb->fa", filters, lateral, horizontal))
+        horizontal, gain = unit(np.einsum("fcab,fc,fa->fb", filters, lateral, vertical))
+        if (gain <= previous * (1 + 1e-15)).all():
+            break
+        previous = gain
+    scale = np.cbrt(gain)[:, None]
+    lateral, vertical, horizontal = lateral * scale, vertical * scale, horizontal * scale
+    fitted = np.einsum("fc,fa,fb->fcab", lateral, vertical, horizontal)
+    errors = np.array([relative_error(a, b) for a, b in zip(fitted, filters, strict=True)])
+    parts = (lateral, vertical, horizontal)
+    if single:
+        parts = (lateral[0], vertical[0], horizontal[0])
+    return Flattened(*parts, relative_error(fitted, filters), errors)
+
+
+def leading(filters: Array, axis: int) -> Array:
+    """(F, n): the first left singular vector of each filter unfolded along `axis` (the higher-order SVD's start)."""
+    moved = np.moveaxis(filters, axis, 1)
+    u = np.linalg.svd(moved.reshape(*moved.shape[:2], -1), full_matrices=False)[0][:, :, 0]
+    return u * np.sign(np.take_along_axis(u, np.abs(u).argmax(axis=1)[:, None], axis=1))
+
+
+def unit(vectors: Array) -> tuple[Array, Array]:
+    """Unit vectors and their former lengths; zero stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    return vectors / np.where(lengths == 0, 1, lengths)[:, None], lengths
