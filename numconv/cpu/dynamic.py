@@ -74,7 +74,7 @@ def attend(pooled, fc1, fc2, bias1, bias2, temperature, y):
                 total += fc2[k, h] * between[h]
             total = (total + bias2[k]) / temperature
             y[n, k] = total
-            largest = total if total > largest else largest
+            largest = max(largest, total)
         total = y.dtype.type(0)
         for k in range(kernels):
             y[n, k] = exp(y[n, k] - largest)

@@ -11,6 +11,7 @@ from ..kernel import Kernel, Machine
 from ..problem import PatchProblem
 from .launch import kernel
 from .scalars import end_inside, first_inside, scalars
+from .shuffle import INEXACT, INTEGERS
 from .simd.vector import get, put
 
 
@@ -96,10 +97,6 @@ def _cost(problem: PatchProblem, machine: Machine) -> float:
     return machine.launch + moved / machine.bandwidth
 
 
-_DTYPES = frozenset(
-    "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128".split()
-)
-
 ROWS: tuple[Kernel, ...] = (
     Kernel(
         name="patches",
@@ -107,7 +104,7 @@ ROWS: tuple[Kernel, ...] = (
         run=_run,
         cost=_cost,
         directions=frozenset({"unfold", "fold"}),
-        dtypes=_DTYPES,
+        dtypes=INTEGERS | INEXACT,
         summary="copies (or adds back) one row of a tap at a time; a task owns a channel",
     ),
 )

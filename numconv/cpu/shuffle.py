@@ -13,9 +13,9 @@ from ..problem import ShuffleProblem
 from .launch import kernel
 from .simd.vector import get, put
 
-ANY_DTYPE = frozenset(
-    "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128".split()
-)
+INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
+INEXACT = frozenset({"float32", "float64", "complex64", "complex128"})
+ANY_DTYPE = INTEGERS | INEXACT | {"float16", "bfloat16"}
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 

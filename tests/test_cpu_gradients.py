@@ -1,0 +1,82 @@
+"""The CPU rows for transposed convolution and the weight gradient, each called directly and held against the oracle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from test_cpu_operators import MACHINE, RNG, run, small
+from tolerance import assert_same, assert_within
+
+from numconv.cpu import transposed
+from numconv.kernel import Kernel
+from numconv.problem import ConvProblem
+
+ROW = {row.name: row for row in transposed.ROWS}
+
+# spatial, kernel, stride, pad_low, dilation, outputs, groups, in_channels, out_channels: the geometry of the forward map
+CASES = [
+    ((5,), (3,), (1,), (1,), (1,), (5,), 1, 2, 3),
+    ((1,), (1,), (1,), (0,), (1,), (1,), 1, 1, 1),
+    ((9, 10), (3, 3), (2, 2), (1, 1), (1, 1), (5, 5), 1, 5, 4),
+    ((9, 37), (3, 2), (2, 3), (0, 1), (1, 2), (4, 12), 2, 6, 4),
+    ((7, 8), (2, 2), (3, 4), (0, 0), (1, 1), (2, 2), 1, 3, 2),
+    ((6, 6), (6, 6), (1, 1), (0, 0), (1, 1), (1, 1), 3, 3, 6),
+    ((3, 3), (3, 3), (2, 2), (3, 4), (2, 2), (3, 3), 1, 2, 2),
+    ((12, 11), (3, 3), (2, 2), (-2, -1), (1, 1), (3, 3), 1, 2, 2),
+    ((2, 1), (3, 3), (1, 1), (3, 5), (1, 1), (6, 9), 1, 2, 2),
+    ((40, 300), (3, 3), (2, 2), (1, 1), (1, 1), (20, 150), 1, 5, 3),
+    ((5, 6, 7), (2, 3, 3), (1, 2, 2), (1, 1, 0), (2, 1, 1), (5, 3, 3), 2, 4, 4),
+]
+
+
+def problem(case: Any, direction: str, dtype: str, batch: int = 2, out_dtype: str | None = None, **more: Any) -> ConvProblem:
+    spatial, kernel, stride, low, dilation, outputs, groups, c_in, c_out = case
+    return ConvProblem(
+        direction, batch, c_in, c_out, groups, spatial, kernel, stride, low, dilation, outputs, dtype, out_dtype or dtype, **more
+    )  # fmt: skip
+
+
+def transposed_reference(c: ConvProblem, y: Any, w: Any, bias: Any = None) -> Any:
+    pads = list(zip(c.pad_low, c.pad_high, strict=True))
+    return reference.conv_transpose(y, w, bias, c.stride, pads, 0, c.groups, c.dilation, c.activation)
+
+
+@pytest.mark.parametrize("row", ROW.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("dtype,out_dtype", [("float32", "float32"), ("float64", "float64"), ("int8", "int32"), ("int64", "int64")])
+def test_transposed_exact(row: Kernel, case: Any, dtype: str, out_dtype: str) -> None:
+    c = problem(case, "input_grad", dtype, out_dtype=out_dtype, bias=True)
+    y, w, bias = small(2, c.out_channels, *c.outputs, dtype=dtype), small(*c.weight_shape, dtype=dtype), small(c.in_channels, dtype=dtype)
+    if row.name == "zero_insertion":
+        pytest.importorskip("numconv.cpu.table")
+    assert_same(run(row, c, y, w, bias), transposed_reference(c, y, w, bias).astype(out_dtype))
+
+
+@pytest.mark.parametrize("row", ROW.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "silu", "hardswish", "sigmoid", "tanh"])
+def test_transposed_bound(row: Kernel, activation: str | None) -> None:
+    if row.name == "zero_insertion":
+        pytest.importorskip("numconv.cpu.table")
+    c = problem(CASES[3], "input_grad", "float32", activation=activation)
+    y, w = (RNG.standard_normal(s).astype("float32") for s in ((2, c.out_channels, *c.outputs), c.weight_shape))
+    magnitude = transposed_reference(replace(c, activation=None), np.abs(y), np.abs(w))
+    assert_within(run(row, c, y, w, None), transposed_reference(c, y, w), magnitude + 1, 12, factor=row.error_factor)
+
+
+def test_scatter_bits_depend_on_neither_threads_nor_batch() -> None:
+    c = problem(CASES[9], "input_grad", "float32", batch=3)
+    y, w = (RNG.standard_normal(s).astype("float32") for s in ((3, c.out_channels, *c.outputs), c.weight_shape))
+    whole = run(ROW["scatter"], c, y, w, None)
+    for n in range(3):
+        np.testing.assert_array_equal(run(ROW["scatter"], replace(c, batch=1), y[n : n + 1], w, None)[0], whole[n])
+
+
+def test_matrix_refuses_the_unallocatable() -> None:
+    c = problem(((512, 512), (3, 3), (1, 1), (1, 1), (1, 1), (512, 512), 1, 64, 64), "input_grad", "float32", batch=1)
+    assert "entries" in str(ROW["matrix"].refuses(c))
+    assert ROW["scatter"].refuses(c) is None
+    assert ROW["scatter"].workspace(c, MACHINE) < 1 << 20

@@ -1,0 +1,63 @@
+"""The FFT row, called directly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from test_cpu_gradients import CASES, problem
+from test_cpu_operators import MACHINE, RNG, run, small
+from tolerance import assert_within
+
+from numconv.cpu.fft import ROWS
+from numconv.problem import ConvProblem
+
+FFT = ROWS[0]
+FORWARD = [case for case in CASES if min(case[3]) >= 0] + [
+    ((40, 40), (21, 21), (1, 1), (10, 10), (1, 1), (40, 40), 1, 3, 4),
+    ((64, 50), (25, 31), (2, 3), (0, 5), (1, 1), (20, 10), 2, 4, 2),
+    ((7, 9), (9, 11), (1, 1), (4, 5), (1, 1), (7, 9), 1, 1, 1),
+]
+
+
+def expected(c: ConvProblem, x: Any, w: Any, bias: Any = None) -> Any:
+    # the oracle pads at both ends; a negative high pad leaves the end unread
+    x = x[(..., *(slice(0, i + min(0, hi)) for i, hi in zip(c.spatial, c.pad_high, strict=True)))]
+    pads = [(lo, max(0, hi)) for lo, hi in zip(c.pad_low, c.pad_high, strict=True)]
+    return reference.conv(x, w, bias, c.stride, pads, c.dilation, c.groups, activation=c.activation)
+
+
+@pytest.mark.parametrize("case", FORWARD, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_fft(case: Any, dtype: str, activation: str | None) -> None:
+    c = problem(case, "forward", dtype, bias=True, activation=activation)
+    x, w, bias = (RNG.standard_normal(s).astype(dtype) for s in ((2, c.in_channels, *c.spatial), c.weight_shape, (c.out_channels,)))
+    magnitude = expected(replace(c, activation=None), np.abs(x), np.abs(w), np.abs(bias))
+    assert_within(run(FFT, c, x, w, bias), expected(c, x, w, bias), magnitude, c.group_in * c.taps, factor=FFT.error_factor)
+
+
+@pytest.mark.parametrize("case", FORWARD, ids=str)
+def test_fft_of_small_integers_rounds_to_them(case: Any) -> None:
+    c = problem(case, "forward", "float32")
+    x, w = small(2, c.in_channels, *c.spatial), small(*c.weight_shape)
+    np.testing.assert_array_equal(np.rint(run(FFT, c, x, w, None)), expected(c, x, w))
+
+
+def test_fft_keeps_nan_where_it_is() -> None:
+    c = problem(FORWARD[-3], "forward", "float32")
+    x, w = (RNG.standard_normal(s).astype("float32") for s in ((2, c.in_channels, *c.spatial), c.weight_shape))
+    clean = run(FFT, c, x.copy(), w, None)
+    x[1, 0, 3, 3] = np.nan
+    y = run(FFT, c, x, w, None)
+    np.testing.assert_array_equal(y[0], clean[0])
+    assert 0 < np.isnan(y[1]).sum() < y[1].size
+
+
+def test_fft_is_for_floats_and_large_kernels() -> None:
+    assert FFT.refuses(problem(FORWARD[0], "forward", "int32"))
+    assert FFT.cost(problem(FORWARD[2], "forward", "float32"), MACHINE) >= 1
+    assert FFT.cost(problem(FORWARD[-3], "forward", "float32"), MACHINE) < 0.1
