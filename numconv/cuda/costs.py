@@ -1,0 +1,77 @@
+"""Roofline costs of the CUDA kernels: the larger of arithmetic and traffic at an assumed share of the peak, plus launches.
+
+The shares are estimates, not measurements: no kernel has run on a GPU yet (2026-11).  Costs are of one sample, so that a split batch takes
+the same kernel and gives the same bits.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..kernel import Machine
+from ..problem import ConvProblem
+
+_ITEM = {"bfloat16": 2, "float16": 2}
+int32 = np.int32
+
+
+def itemsize(dtype: str) -> int:
+    return _ITEM.get(dtype) or np.dtype(dtype).itemsize
+
+
+def peak_share(dtype: str) -> float:
+    """Arithmetic rate outside tensor cores, relative to float32."""
+    if dtype in ("float64", "int64", "uint64", "complex128"):
+        return 0.5 if dtype == "float64" else 0.12
+    return 0.25 if dtype.startswith("complex") else 1.0
+
+
+def traffic(problem: ConvProblem) -> float:
+    """Bytes of one sample that must move at least once."""
+    size = itemsize(problem.dtype)
+    source, target = problem.source, problem.target
+    return size * (source[0] * prod(source[1]) + prod(problem.weight_shape)) + itemsize(problem.out_dtype) * target[0] * prod(target[1])
+
+
+def operations(problem: ConvProblem) -> float:
+    return 2.0 * problem.multiplications / max(1, problem.batch)
+
+
+def roof(problem: ConvProblem, machine: Machine, share: float, launches: int = 1, extra_bytes: float = 0.0) -> float:
+    """Seconds at `share` of the arithmetic peak and 80 % of the bandwidth."""
+    arithmetic = operations(problem) / (machine.flops * peak_share(problem.dtype) * share)
+    return max(arithmetic, (traffic(problem) + extra_bytes) / (0.8 * machine.bandwidth)) + launches * machine.launch
+
+
+def direct(problem: ConvProblem, machine: Machine) -> float:
+    """Every product loads both operands through L1: 4 % of the peak."""
+    return roof(problem, machine, 0.04)
+
+
+def tile_share(problem: ConvProblem, rows: int, columns: int, machine: Machine) -> float:
+    """Part of the launched tiles' work that is wanted, times how full the last wave of blocks is."""
+    channels, spatial = problem.target
+    targets = channels // problem.groups
+    phases = prod(min(s, e) for s, e in zip(problem.stride, spatial, strict=True)) if problem.direction == "input_grad" else 1
+    positions = max(1, prod(spatial) // max(1, phases))
+    down, across = -(-positions // rows), -(-targets // columns)
+    blocks = down * across * problem.groups * max(1, phases)
+    waves = -(-blocks // machine.cores)
+    return (positions / (down * rows)) * (targets / (across * columns)) * (blocks / (waves * machine.cores))
+
+
+def simple(share: float, launches: int = 1) -> Any:
+    """A cost by arithmetic share alone."""
+
+    def cost(problem: Any, machine: Machine) -> float:
+        return roof(problem, machine, share, launches)
+
+    return cost
+
+
+def bytes_only(problem: Any, machine: Machine) -> float:
+    """Operators that read and write once."""
+    return 2.0 * itemsize(problem.dtype) * prod(problem.result_shape) / (0.8 * machine.bandwidth) + machine.launch

@@ -1,0 +1,128 @@
+"""The CUDA device as `numconv.devices.Device` describes it: adoption of arrays, adaptation to what a kernel reads, execution.
+
+A row says in its tags which of `layout`, `padding_mode`, `shuffle` its kernel reads itself; the others are adapted here by copies on the
+device.  Nothing here waits for the GPU, and nothing falls back to the CPU.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+from ..kernel import Kernel, Machine
+from ..plan import Plan
+from ..problem import ConvProblem, PatchProblem, image_shape
+from . import launch, layout
+
+name = "cuda"
+adopt = launch.adopt
+release = launch.release
+cast = layout.cast
+
+
+def machine() -> Machine:
+    """An H100 SXM: what costs are computed for until a measurement of the card at hand replaces it."""
+    return Machine(name="cuda", cores=132, flops=6.7e13, bandwidth=3.35e12, launch=5e-6, l1=228 << 10, l2=50 << 20)
+
+
+@lru_cache(maxsize=1)
+def table() -> tuple[Kernel, ...]:
+    from .table import ROWS
+
+    return ROWS
+
+
+def empty(shape: tuple[int, ...], dtype: str, like: Any) -> Any:
+    return launch.allocate(tuple(shape), dtype, like)
+
+
+def reshape(array: Any, shape: tuple[int, ...]) -> Any:
+    return launch.view(layout.contiguous(array), tuple(shape))
+
+
+def overlaps(a: Any, b: Any) -> bool:
+    (a_low, a_high), (b_low, b_high) = launch.memory_range(a), launch.memory_range(b)
+    return a_low < b_high and b_low < a_high
+
+
+def pack(plan: Plan, w: Any) -> Any:
+    w = layout.cast(layout.contiguous(w), plan.problem.dtype)  # type: ignore[union-attr]
+    return plan.kernel.pack(plan.problem, w, plan.machine)
+
+
+def execute(plan: Plan, arrays: tuple[Any, ...], out: Any, packed: bool = False) -> None:
+    """Run a plan; see `numconv.devices.Device.execute`."""
+    if out.size == 0:
+        return
+    problem = plan.problem
+    if isinstance(problem, ConvProblem):
+        _execute_conv(plan, problem, arrays, out, packed)
+        return
+    dtype = getattr(problem, "dtype", None)
+    prepared = tuple(None if a is None else layout.contiguous(a) for a in arrays)
+    if dtype is not None and not isinstance(problem, PatchProblem):
+        prepared = tuple(None if a is None else layout.cast(a, dtype) for a in prepared)
+    _into(out, problem.out_dtype, lambda target: plan.kernel.run(problem, prepared, target, plan.machine))
+
+
+def _into(out: Any, dtype: str, compute: Any) -> None:
+    """Compute into `out` where it is contiguous and of the type, else by way of a fresh array."""
+    if layout.is_contiguous(out) and out.dtype.name == dtype:
+        compute(out)
+        return
+    fresh = launch.allocate(tuple(out.shape), dtype, out)
+    compute(fresh)
+    layout.copy_into(fresh, out)
+
+
+def _padded(problem: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
+    """The problem without its padding mode, and the image padded by it."""
+    pads = tuple(zip(problem.pad_low, (max(h, 0) for h in problem.pad_high), strict=True))
+    spatial = tuple(n + low + high for n, (low, high) in zip(problem.spatial, pads, strict=True))
+    plain = problem.with_(padding_mode="zeros", pad_low=(0,) * problem.rank, spatial=spatial)
+    return plain, layout.pad(x, pads, problem.padding_mode)
+
+
+def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out: Any, packed: bool) -> None:
+    kernel, native = plan.kernel, plan.kernel.tags
+    image, rest = arrays[0], arrays[1:]
+    if problem.direction == "weight_grad":
+        images = [layout.cast(a, problem.dtype) for a in arrays]
+        rest = ()
+    else:
+        images = [layout.cast(image, problem.dtype)]
+    given = problem.layout
+    keep = problem.padding_mode == "zeros" or "padding_mode" in native
+    adapted = problem if "layout" in native and keep else problem.with_(layout="channels_first")
+    images = [layout.contiguous(layout.to_layout(a, given, adapted.layout)) for a in images]
+    if not keep:
+        adapted, images[0] = _padded(adapted, images[0])
+    if "shuffle" not in native and problem.shuffle > 1:
+        raise NotImplementedError(f"{kernel.name} must store shuffled channels itself")  # no row lacks it
+    if problem.direction == "weight_grad":
+        _into(out, problem.out_dtype, lambda target: kernel.run(adapted, tuple(images), target, plan.machine))
+        return
+    w, bias = rest
+    if not packed:
+        w = kernel.pack(adapted, layout.cast(layout.contiguous(w), problem.dtype), plan.machine)
+    bias = None if bias is None else layout.contiguous(bias)
+    operands = (images[0], w, bias)
+    if adapted.layout == given:
+        _into(out, problem.out_dtype, lambda target: kernel.run(adapted, operands, target, plan.machine))
+        return
+    channels, spatial = adapted.target
+    fresh = launch.allocate(image_shape(problem.batch, channels, spatial, adapted.layout), problem.out_dtype, out)
+    kernel.run(adapted, operands, fresh, plan.machine)
+    layout.copy_into(fresh, out, layout.layout_order(fresh.ndim, given))
+
+
+def workspace(problem: ConvProblem, native: frozenset[str]) -> int:
+    """Bytes that adaptation takes beyond inputs and output."""
+    from .costs import itemsize
+
+    total = 0
+    if problem.padding_mode != "zeros" and "padding_mode" not in native:
+        spatial = (n + lo + max(hi, 0) for n, lo, hi in zip(problem.spatial, problem.pad_low, problem.pad_high, strict=True))
+        total += problem.batch * problem.in_channels * prod(spatial) * itemsize(problem.dtype)
+    return total

@@ -1,0 +1,221 @@
+"""Launching: kernels compiled once for each choice of constants, arrays as flat views, the caller's stream, no synchronisation.
+
+Everything that touches numba-cuda's or the simulator's array classes is here.  Kernels take flat one-dimensional views and few arguments
+(each argument costs about 2 µs): geometry travels as one int32 table, uploaded once for each problem.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+if not hasattr(np, "row_stack"):  # numba-cuda 0.30 calls it at the first compile; NumPy 2.5 has dropped it
+    np.row_stack = np.vstack  # type: ignore[attr-defined]
+
+try:  # `pip install --target` leaves .pth files unread, which silently gives Numba's old built-in CUDA target
+    import _numba_cuda_redirector  # noqa: F401
+except ImportError:
+    pass
+
+from numba import config, cuda
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+#: threads of a block in kernels without shared memory; the simulator starts one OS thread for each, so few
+THREADS = 4 if SIMULATED else 256
+#: blocks of a grid-stride kernel at most
+MAX_BLOCKS = 2 if SIMULATED else 132 * 16
+
+
+def jit(function: Callable[..., Any], **options: Any) -> Any:
+    """`cuda.jit` with options that the simulator does not know left out."""
+    if SIMULATED:
+        for name in ("max_registers", "launch_bounds", "lineinfo", "forceinline"):
+            options.pop(name, None)
+    return cuda.jit(**options)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A device function; plain Python in the simulator, where it has no `cuda` of its own to swap."""
+    return function if SIMULATED else cuda.jit(device=True, forceinline=True)(function)
+
+
+def kernel_factory(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Cache a factory's kernels by its constants: a kernel made anew would be compiled anew."""
+    return lru_cache(maxsize=256)(make)
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def flat_grid(count: int, threads: int | None = None) -> tuple[int, int]:
+    """(blocks, threads) for a grid-stride loop over `count` elements."""
+    threads = threads or THREADS
+    return max(1, min(ceil_div(count, threads), MAX_BLOCKS)), threads
+
+
+def launch(kernel: Any, grid: Any, block: Any, stream: Any, *arguments: Any) -> None:
+    kernel[grid, block, stream](*arguments)
+
+
+def storage(dtype: Any) -> np.dtype[Any]:
+    """The dtype under which kernels see an array: bfloat16 as uint16, bool as uint8."""
+    dtype = np.dtype(dtype)
+    if dtype.name == "bfloat16":
+        return np.dtype(np.uint16)
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype
+
+
+def _dtype(name: Any) -> np.dtype[Any]:
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+if SIMULATED:
+    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
+    from . import simulation  # noqa: F401  (repairs the simulator)
+
+    def flat(array: Any) -> Any:
+        """A C-contiguous native array as the one-dimensional view that kernels take."""
+        return FakeCUDAArray(array._ary.reshape(-1).view(storage(array.dtype)))
+
+    def extent(array: Any) -> Any:
+        """A native array of any strides as a flat view from its lowest element to its highest."""
+        host = array._ary
+        if host.size == 0:
+            return FakeCUDAArray(np.zeros(1, storage(host.dtype)))
+        low = host[tuple(slice(None, None, -1) if s < 0 else slice(None) for s in host.strides)]
+        steps = [s // host.itemsize for s in host.strides]
+        span = 1 + sum(abs(s) * (n - 1) for s, n in zip(steps, host.shape, strict=True))
+        view = np.lib.stride_tricks.as_strided(low, (span,), (host.itemsize,)).view(storage(host.dtype))
+        return FakeCUDAArray(view)
+
+    def view(array: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = None) -> Any:
+        """The same memory under another shape (C-contiguous) or other byte strides."""
+        if strides is None:
+            return FakeCUDAArray(array._ary.reshape(shape))
+        return FakeCUDAArray(np.lib.stride_tricks.as_strided(array._ary, shape, strides))
+
+    def allocate(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
+        """A fresh array.  Poisoned, so that an element no kernel has written shows."""
+        dtype = _dtype(dtype)
+        host = np.empty(shape, dtype)
+        host.view(np.uint8 if host.ndim else dtype)[...] = 0xA5
+        return FakeCUDAArray(host)
+
+    def stream_of(array: Any) -> Any:
+        return 0
+
+    def upload(table: np.ndarray[Any, Any]) -> Any:
+        return FakeCUDAArray(np.ascontiguousarray(table))
+
+    def memory_range(array: Any) -> tuple[int, int]:
+        low, high = np.lib.array_utils.byte_bounds(array._ary) if array.size else (0, 0)
+        return int(low), int(high)
+
+    def adopt(array: Any) -> Any:
+        return array
+
+    def release(array: Any, like: Any) -> Any:
+        return array
+
+else:
+    from numba.cuda.cudadrv import driver
+    from numba.cuda.cudadrv.devicearray import DeviceNDArray
+
+    def _contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+        strides = [itemsize]
+        for n in reversed(shape[1:]):
+            strides.append(strides[-1] * n)
+        return tuple(reversed(strides)) if shape else ()
+
+    def _wrap(shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, memory: Any, source: Any) -> Any:
+        made = DeviceNDArray(shape, strides, dtype, stream=source.stream, gpu_data=memory)
+        made.numconv_source = getattr(source, "numconv_source", None)
+        return made
+
+    def flat(array: Any) -> Any:
+        """A C-contiguous native array as the one-dimensional view that kernels take."""
+        dtype = storage(array.dtype)
+        return _wrap((array.size,), (dtype.itemsize,), dtype, array.gpu_data, array)
+
+    def extent(array: Any) -> Any:
+        """A native array of any strides as a flat view from its lowest element to its highest."""
+        dtype = storage(array.dtype)
+        steps = [s // dtype.itemsize for s in array.strides]
+        span = 1 + sum(abs(s) * (n - 1) for s, n in zip(steps, array.shape, strict=True))
+        first = sum(-s * (n - 1) for s, n in zip(steps, array.shape, strict=True) if s < 0)
+        memory = array.gpu_data
+        if first:
+            pointer = driver.binding.CUdeviceptr(int(array.device_ctypes_pointer.value) - first * dtype.itemsize)
+            memory = driver.MemoryPointer(cuda.current_context(), pointer, size=span * dtype.itemsize, owner=array)
+        return _wrap((span,), (dtype.itemsize,), dtype, memory, array)
+
+    def view(array: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = None) -> Any:
+        """The same memory under another shape (C-contiguous) or other byte strides."""
+        return _wrap(shape, strides or _contiguous_strides(shape, array.dtype.itemsize), array.dtype, array.gpu_data, array)
+
+    def allocate(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
+        """A fresh array, from the allocator of the library that `like` came from (cuMemAlloc synchronises; theirs keep pools)."""
+        source = getattr(like, "numconv_source", None)
+        name = np.dtype(_dtype(dtype)).name
+        torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+        if torch is not None and isinstance(source, torch.Tensor) and hasattr(torch, name):
+            return adopt(torch.empty(shape, dtype=getattr(torch, name), device=source.device))
+        if cupy is not None and isinstance(source, cupy.ndarray) and name != "bfloat16":
+            return adopt(cupy.empty(shape, dtype=name))
+        return cuda.device_array(shape, _dtype(dtype), stream=like.stream)
+
+    def stream_of(array: Any) -> Any:
+        """The stream on which the array's producer works; kernels are queued there."""
+        return array.stream
+
+    def upload(table: np.ndarray[Any, Any]) -> Any:
+        return cuda.to_device(np.ascontiguousarray(table))
+
+    def memory_range(array: Any) -> tuple[int, int]:
+        if not array.size:
+            return 0, 0
+        start = int(array.device_ctypes_pointer.value)
+        low = start + sum(s * (n - 1) for s, n in zip(array.strides, array.shape, strict=True) if s < 0)
+        return low, start + array.dtype.itemsize + sum(s * (n - 1) for s, n in zip(array.strides, array.shape, strict=True) if s > 0)
+
+    def adopt(array: Any) -> Any:
+        """A DeviceNDArray over the caller's memory, on the caller's current stream; nothing is copied or synchronised."""
+        if isinstance(array, DeviceNDArray):
+            return array
+        torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+        if torch is not None and isinstance(array, torch.Tensor):
+            tensor = array.detach().resolve_conj().resolve_neg()
+            if tensor.dtype == torch.bfloat16:  # no NumPy name in the interface: its bits under ml_dtypes' name
+                bits = cuda.as_cuda_array(tensor.view(torch.int16), sync=False)
+                native = DeviceNDArray(bits.shape, bits.strides, _dtype("bfloat16"), gpu_data=bits.gpu_data)
+            else:
+                native = cuda.as_cuda_array(tensor, sync=False)
+            native.stream = cuda.external_stream(torch.cuda.current_stream(tensor.device).cuda_stream)
+        else:
+            native = cuda.as_cuda_array(array, sync=False)
+            if cupy is not None and isinstance(array, cupy.ndarray):
+                native.stream = cuda.external_stream(cupy.cuda.get_current_stream().ptr)
+        native.numconv_source = array
+        return native
+
+    def release(array: Any, like: Any) -> Any:
+        """The result as the caller's kind of array: what it was allocated as, or a view through the array interface."""
+        torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+        source = getattr(array, "numconv_source", None)
+        if torch is not None and isinstance(like, torch.Tensor):
+            if isinstance(source, torch.Tensor) and source.data_ptr() == int(array.device_ctypes_pointer.value):
+                return source.view(array.shape) if tuple(source.shape) != tuple(array.shape) else source
+            return torch.as_tensor(array, device=like.device)
+        if cupy is not None and isinstance(like, cupy.ndarray):
+            return cupy.asarray(array)
+        return array

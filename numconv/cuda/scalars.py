@@ -1,0 +1,160 @@
+"""How a storage type is loaded, accumulated and stored: device functions picked by name, so that each kernel is written once.
+
+float16 and bfloat16 are stored so and accumulated in float32; integers are exact, in int32 where the result has at most 32 bits (wrapping
+is the same modulo 2³²), else in int64.  bfloat16 arrays reach kernels as uint16 bits: Numba has no NumPy dtype for them without ml_dtypes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba.cuda.types import complex64, complex128, float16, float32, float64, int32, int64, uint16, uint32
+
+from .launch import inlined
+from .ptx import f32_bits, f32_from_bits
+
+_NUMBA = {"float32": float32, "float64": float64, "complex64": complex64, "complex128": complex128, "int32": int32, "int64": int64}
+FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+COMPLEX = frozenset({"complex64", "complex128"})
+INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
+ALL = FLOATS | COMPLEX | INTEGERS
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """One choice of types: `kind(value)` converts to the accumulator, `load(array, index)` and `store(array, index, value)` to and from."""
+
+    name: str
+    kind: Any
+    load: Callable[..., Any]
+    store: Callable[..., Any]
+    itemsize: int
+
+
+def accumulator(dtype: str, out_dtype: str) -> str:
+    """The name of the accumulator's type."""
+    if dtype in ("float16", "bfloat16"):
+        return "float32" if out_dtype not in ("float64", "complex128") else out_dtype
+    if dtype in INTEGERS:
+        if out_dtype in ("float64", "complex128", "float32", "float16", "bfloat16", "complex64"):
+            return "int64"
+        return "int32" if np.dtype(out_dtype).itemsize <= 4 else "int64"
+    return dtype
+
+
+@lru_cache(maxsize=128)
+def loader(dtype: str, acc: str) -> Callable[..., Any]:
+    """load(array, index) → the element as the accumulator's type."""
+    kind = _NUMBA[acc]
+    if dtype == "bfloat16":
+
+        @inlined
+        def load(array, index):
+            return kind(f32_from_bits(uint32(uint32(array[uint32(index)]) << uint32(16))))
+
+    elif dtype == acc:
+
+        @inlined
+        def load(array, index):
+            return array[uint32(index)]
+
+    else:
+
+        @inlined
+        def load(array, index):
+            return kind(array[uint32(index)])
+
+    return load
+
+
+@lru_cache(maxsize=128)
+def storer(dtype: str, acc: str) -> Callable[..., Any]:
+    """store(array, index, value of the accumulator's type)."""
+    if dtype == "bfloat16":
+
+        @inlined
+        def store(array, index, value):
+            bits = f32_bits(float32(value))
+            rounded = uint32(bits + uint32(0x7FFF) + uint32(uint32(bits >> uint32(16)) & uint32(1)))
+            if value != value:
+                rounded = uint32(bits | uint32(0x400000))  # rounding could carry a NaN over into an infinity
+            array[uint32(index)] = uint16(rounded >> uint32(16))
+
+    elif dtype == "float16":
+
+        @inlined
+        def store(array, index, value):
+            array[uint32(index)] = float16(value)
+
+    else:
+
+        @inlined
+        def store(array, index, value):
+            array[uint32(index)] = value
+
+    return store
+
+
+@lru_cache(maxsize=128)
+def scalars(dtype: str, out_dtype: str, acc: str | None = None) -> Scalars:
+    acc = acc or accumulator(dtype, out_dtype)
+    return Scalars(acc, _NUMBA[acc], loader(dtype, acc), storer(out_dtype, acc), np.dtype(acc).itemsize)
+
+
+@lru_cache(maxsize=16)
+def bias_loader(dtype: str | None, acc: str) -> Callable[..., Any]:
+    """load(array, index) of the bias; of no bias: zero, whatever the array."""
+    if dtype is not None:
+        return loader(dtype, acc)
+    kind = _NUMBA[acc]
+
+    @inlined
+    def nothing(array, index):
+        return kind(0)
+
+    return nothing
+
+
+@lru_cache(maxsize=32)
+def activation(name: str | None, acc: str) -> Callable[..., Any]:
+    """The activation on the accumulator's type.  Written so that NaN passes, and that nothing overflows in the simulator."""
+    kind = _NUMBA[acc]
+    zero, one, three, six = kind(0), kind(1), kind(3), kind(6)
+
+    @inlined
+    def sigmoid(v):
+        if v >= zero:
+            return kind(one / (one + kind(math.exp(-v))))
+        e = kind(math.exp(v))
+        return kind(e / (one + e))
+
+    def identity(v):
+        return v
+
+    def relu(v):
+        return zero if v < zero else v
+
+    def relu6(v):
+        return zero if v < zero else (six if v > six else v)
+
+    def silu(v):
+        return kind(v * sigmoid(v))
+
+    def hardswish(v):
+        if v <= -three:
+            return zero
+        if v >= three:
+            return v
+        return kind(v * kind(v + three) / six)
+
+    def tanh(v):
+        return kind(math.tanh(v))
+
+    table = {None: identity, "relu": relu, "relu6": relu6, "silu": silu, "hardswish": hardswish, "tanh": tanh, "sigmoid": None}
+    function = table[name]
+    return sigmoid if function is None else inlined(function)

@@ -1,0 +1,196 @@
+"""Pure-Python stand-ins for `intrinsics` in Numba's CUDA simulator, and repairs to the simulator itself.
+
+What they cannot show: cp.async copies at once, so a missing wait is not noticed; the fragment layouts of `mma` are checked against our
+reading of the PTX ISA, not against hardware.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import numpy as np
+from numba.cuda.np import numpy_support
+from numba.cuda.simulator.kernelapi import FakeCUDALocal, FakeCUDAModule, FakeCUDAShared
+
+_lock = threading.Lock()
+
+
+def idiv(a, b):
+    return np.int32(int(a) // int(b))
+
+
+def imod(a, b):
+    return np.int32(int(a) % int(b))
+
+
+def imul(a, b):
+    return np.int32(int(a) * int(b))
+
+
+def f32_bits(x):
+    return np.float32(x).view(np.uint32)
+
+
+def f32_from_bits(u):
+    return np.uint32(u).view(np.float32)
+
+
+def cvt_rna_tf32(x):
+    return np.uint32((int(np.float32(x).view(np.uint32)) + 0x1000) & 0xFFFFE000)
+
+
+def _plain(array):
+    array = getattr(array, "_item", array)
+    return getattr(array, "_ary", array)
+
+
+def load4(array, index):
+    i = int(index)
+    array = _plain(array).reshape(-1)
+    if i % 4 or i + 4 > array.size:
+        raise IndexError(f"load4 at {i} of {array.size}")
+    return tuple(array[i : i + 4])
+
+
+def store4(array, index, values):
+    i = int(index)
+    array = _plain(array).reshape(-1)
+    if i % 4 or i + 4 > array.size:
+        raise IndexError(f"store4 at {i} of {array.size}")
+    array[i : i + 4] = values
+
+
+def load_pair(array, index):
+    i = int(index)
+    if i % 2:
+        raise IndexError(f"load_pair at odd index {i}")
+    pair = np.ascontiguousarray(_plain(array).reshape(-1)[i : i + 2])
+    return pair.view(np.uint32)[0]
+
+
+def cp_async16(shared, shared_index, source, source_index, count):
+    target, source = _plain(shared).reshape(-1), _plain(source).reshape(-1)
+    width = 16 // target.itemsize
+    n, s, g = int(count) // target.itemsize, int(shared_index), int(source_index)
+    if s % width or g % width or (n and g + n > source.size):
+        raise IndexError(f"cp_async16 to {s} from {g} of {source.size}")
+    target[s : s + width] = 0
+    target[s : s + n] = source[g : g + n]
+
+
+def cp_async_commit():
+    pass
+
+
+def make_cp_async_wait(pending):
+    return cp_async_commit
+
+
+class _Warp:
+    def __init__(self, size):
+        self.barrier = threading.Barrier(size)
+        self.slots = [None] * size
+
+
+def _warp():
+    thread = threading.current_thread()
+    manager = thread._manager
+    number, lane = divmod(thread.thread_id, 32)
+    with _lock:
+        warps = manager.__dict__.setdefault("_numconv_warps", {})
+        if number not in warps:
+            warps[number] = _Warp(min(32, int(np.prod(manager._block_dim)) - 32 * number))
+        return warps[number], lane
+
+
+def exchange(value):
+    """Every lane of a warp deposits a value; each gets all of them, and its lane."""
+    warp, lane = _warp()
+    warp.slots[lane] = value
+    warp.barrier.wait(30)
+    found = list(warp.slots)
+    warp.barrier.wait(30)
+    return found, lane
+
+
+def _mma(depth, unpack, a_layout, b_layout):
+    def mma(a, b, c):
+        lanes, lane = exchange((a, b))
+        left, right = np.zeros((16, depth), np.float32), np.zeros((depth, 8), np.float32)
+        for number, (fa, fb) in enumerate(lanes):
+            g, t = number >> 2, number & 3
+            for position, value in zip(a_layout(g, t), unpack(fa), strict=True):
+                left[position] = value
+            for position, value in zip(b_layout(g, t), unpack(fb), strict=True):
+                right[position] = value
+        d = left @ right
+        g, t = lane >> 2, lane & 3
+        return tuple(
+            np.float32(v + d[i, j])
+            for v, (i, j) in zip(c, ((g, 2 * t), (g, 2 * t + 1), (g + 8, 2 * t), (g + 8, 2 * t + 1)), strict=True)
+        )
+
+    return mma
+
+
+def _unpack_tf32(fragment):
+    return [np.uint32(int(u) & 0xFFFFE000).view(np.float32) for u in fragment]
+
+
+def _unpack_f16(fragment):
+    return [v for u in fragment for v in np.array([u], np.uint32).view(np.float16).astype(np.float32)]
+
+
+def _unpack_bf16(fragment):
+    return [np.uint32(h << 16).view(np.float32) for u in fragment for h in (int(u) & 0xFFFF, int(u) >> 16)]
+
+
+def _a_8(g, t):
+    return [(g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)]
+
+
+def _b_8(g, t):
+    return [(t, g), (t + 4, g)]
+
+
+def _a_16(g, t):
+    return [(row, col + 2 * t + i) for row, col in ((g, 0), (g + 8, 0), (g, 8), (g + 8, 8)) for i in (0, 1)]
+
+
+def _b_16(g, t):
+    return [(row + 2 * t + i, g) for row in (0, 8) for i in (0, 1)]
+
+
+mma_m16n8k8_tf32 = _mma(8, _unpack_tf32, _a_8, _b_8)
+mma_m16n8k16_f16 = _mma(16, _unpack_f16, _a_16, _b_16)
+mma_m16n8k16_bf16 = _mma(16, _unpack_bf16, _a_16, _b_16)
+
+
+def _shared_array(self, shape, dtype, alignment=None):
+    """One array for each call site (the simulator's own aliases those on one line), poisoned with NaN against unwritten reads."""
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        dtype = numpy_support.as_dtype(dtype)
+    frame = sys._getframe(1)
+    key = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
+    with _lock:
+        array = self._allocations.get(key)
+        if array is None:
+            array = self._allocations[key] = np.full(shape, np.nan if dtype.kind in "fc" else 77, dtype)
+    return array
+
+
+def install():
+    """Repair the simulator: warp barrier, `alignment=`, shared arrays by call site.  Idempotent."""
+    if getattr(FakeCUDAModule, "_numconv", False):
+        return
+    FakeCUDAModule._numconv = True
+    FakeCUDAModule.syncwarp = lambda self, mask=0xFFFFFFFF: exchange(None) and None
+    FakeCUDAShared.array = _shared_array
+    original = FakeCUDALocal.array
+    FakeCUDALocal.array = lambda self, shape, dtype, alignment=None: original(self, shape, dtype)
+
+
+install()
