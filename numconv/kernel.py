@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .problem import ConvProblem, Problem
@@ -54,7 +54,7 @@ class Kernel:
 
     `arrays` for a ConvProblem: (x, packed, bias) forward, (y, packed, bias) input_grad, (x, y) weight_grad; where packed is what
     `pack(problem, w, machine)` made of the weights (the weights themselves by default).  For the others: as the problem says.
-    Fields that a row does not honour are either adapted by the device before (`layout`, `padding_mode`, `shuffle`: `Device.adapts`) or
+    Fields that a row does not honour are either adapted by the device before (`adapted`, set by its table) or
     refused.
     """
 
@@ -72,7 +72,8 @@ class Kernel:
     error_factor: float = 1.0  # times (4 + √n)·u·conv(|x|, |w|)
     automatic: bool = True  # False: only when named
     summary: str = ""
-    tags: frozenset[str] = field(default=frozenset())
+    adapted: frozenset[str] = frozenset()  # fields and dtypes that the device handles around the row: set by its table
+    adapted_dtypes: frozenset[str] = frozenset()
 
     def refuses(self, problem: Problem) -> str | None:
         """Why this row cannot serve the problem, or None."""
@@ -81,13 +82,13 @@ class Kernel:
         direction = getattr(problem, "direction", "forward")
         if direction not in self.directions:
             return f"does not compute the {direction} map"
-        if problem.dtype not in self.dtypes:
+        if problem.dtype not in self.dtypes and problem.dtype not in self.adapted_dtypes:
             return f"does not compute in {problem.dtype}"
         if isinstance(problem, ConvProblem):
             if problem.rank not in self.ranks:
                 return f"does not serve {problem.rank} spatial dimensions"
             for name, default in DEFAULTS.items():
                 value = getattr(problem, name)
-                if value != default and name not in self.honours:
+                if value != default and name not in self.honours and name not in self.adapted:
                     return f"does not honour {name}={value!r}"
         return self.refuse(problem)

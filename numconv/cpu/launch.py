@@ -13,7 +13,7 @@ import numba
 from .cache import keep
 
 #: `contract` lets a·b + c become one fused multiply-add, as the explicit SIMD code does; nothing is reordered, NaN and infinities stay.
-FAST = frozenset({"contract"})
+FAST = {"contract"}
 
 _lock = threading.Lock()
 _state = {"layer": "", "forked": False}

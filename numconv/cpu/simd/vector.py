@@ -109,10 +109,15 @@ def _mask(builder: Any, lanes: int, count: Any) -> Any:
     return builder.icmp_signed("<", iota, splat(builder, count, lanes))
 
 
+def lanes_of(ty: Any) -> int:
+    """From a literal int, or from anything typed with lanes (a Vector, a TileShape)."""
+    return int(ty.lanes if hasattr(ty, "lanes") else ty.literal_value)
+
+
 @intrinsic(prefer_literal=True)
 def load(typingctx, array, index, lanes):  # type: ignore[no-untyped-def]
     """`lanes` consecutive elements from `index`."""
-    ty = Vector(array.dtype, lanes.literal_value)
+    ty = Vector(array.dtype, lanes_of(lanes))
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         pointer = array_pointer(context, builder, sig.args[0], args[0], args[1])
@@ -138,7 +143,7 @@ def store(typingctx, array, index, vector):  # type: ignore[no-untyped-def]
 @intrinsic(prefer_literal=True)
 def load_n(typingctx, array, index, count, lanes):  # type: ignore[no-untyped-def]
     """The first `count` elements from `index`, zeros in the other lanes; nothing beyond `count` is touched."""
-    ty = Vector(array.dtype, lanes.literal_value)
+    ty = Vector(array.dtype, lanes_of(lanes))
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         vector = context.get_value_type(sig.return_type)
@@ -176,7 +181,18 @@ def broadcast(typingctx, value, lanes):  # type: ignore[no-untyped-def]
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return splat(builder, args[0], sig.return_type.lanes)
 
-    return Vector(value, lanes.literal_value)(value, lanes), codegen
+    return Vector(value, lanes_of(lanes))(value, lanes), codegen
+
+
+@intrinsic
+def filled(typingctx, like, value):  # type: ignore[no-untyped-def]
+    """A vector of the type of `like` with the number in every lane."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        ty = sig.return_type
+        return splat(builder, context.cast(builder, args[1], sig.args[1], ty.dtype), ty.lanes)
+
+    return like(like, value), codegen
 
 
 @intrinsic
@@ -264,3 +280,13 @@ def put(typingctx, array, index, value):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def zero_of(typingctx, array):  # type: ignore[no-untyped-def]
+    """Zero of an array's dtype."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return context.get_constant_null(sig.return_type)
+
+    return array.dtype(array), codegen

@@ -1,0 +1,141 @@
+"""The CPU as a device: NumPy arrays, and around a kernel what its row does not honour itself (strides, layout, padding, storage types)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..hosts import adopt, dtype_of, release
+from ..plan import Plan
+from ..problem import ConvProblem
+from .geometry import PAD_MODES
+from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compute_dtype, lower, real_bias, real_image, real_weights
+from .machine import detect as machine
+from .table import table
+
+__all__ = ["adopt", "broadcast", "cast", "empty", "execute", "machine", "name", "overlaps", "pack", "release", "reshape", "table", "transpose"]
+
+name = "cpu"
+
+
+def empty(shape: tuple[int, ...], dtype: str, like: Any) -> np.ndarray:
+    return np.empty(shape, dtype_of(dtype))
+
+
+def reshape(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return array.reshape(shape)
+
+
+def transpose(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    return array.transpose(axes)
+
+
+def broadcast(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(array, shape)
+
+
+def cast(array: np.ndarray, dtype: str) -> np.ndarray:
+    return array.astype(dtype_of(dtype), copy=False)
+
+
+def overlaps(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.may_share_memory(a, b))
+
+
+def _weights(problem: ConvProblem, w: np.ndarray) -> np.ndarray:
+    if problem.dtype in COMPLEX:
+        w = real_weights(w, problem.groups, problem.direction)
+    return as_compute(w, compute_dtype(problem.dtype, problem.out_dtype))
+
+
+def pack(plan: Plan, w: np.ndarray) -> Any:
+    problem = plan.problem
+    if not isinstance(problem, ConvProblem):
+        return w
+    return plan.kernel.pack(_inner(plan), _weights(problem, w), plan.machine)
+
+
+def execute(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool = False) -> None:
+    if isinstance(plan.problem, ConvProblem):
+        _convolve(plan, arrays, out, packed)
+    else:
+        _operate(plan, arrays, out)
+
+
+def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
+    """Any other operator: contiguous arrays, half precision by way of float32."""
+    problem = plan.problem
+    compute = problem.dtype if problem.dtype in plan.kernel.dtypes - plan.kernel.adapted_dtypes else compute_dtype(problem.dtype, problem.dtype)
+    native = [None if a is None else as_compute(a, compute) for a in arrays]
+    fits = out.dtype == compute and out.flags.c_contiguous and out.flags.aligned
+    target = out if fits else np.empty(out.shape, compute)
+    plan.kernel.run(problem, tuple(native), target, plan.machine)
+    if target is not out:
+        out[...] = target.astype(out.dtype, copy=False)
+
+
+def _inner(plan: Plan) -> ConvProblem:
+    """What the kernel is asked for: the plan's problem without what is adapted around it."""
+    p = plan.problem
+    honours = plan.kernel.honours
+    changes: dict[str, Any] = {}
+    if p.layout != "channels_first" and "layout" not in honours:
+        changes["layout"] = "channels_first"
+    if p.padding_mode != "zeros" and "padding_mode" not in honours:
+        spatial = tuple(i + max(0, lo) + max(0, hi) for i, lo, hi in zip(p.spatial, p.pad_low, p.pad_high, strict=True))
+        changes |= {"padding_mode": "zeros", "spatial": spatial, "pad_low": (0,) * p.rank}
+    if p.shuffle > 1 and ("shuffle" not in honours or p.dtype in COMPLEX):
+        changes["shuffle"] = 1
+    return lower(p.with_(**changes) if changes else p)
+
+
+def _channels_first(a: np.ndarray, problem: ConvProblem) -> np.ndarray:
+    return np.moveaxis(a, -1, 1) if problem.layout == "channels_last" else a
+
+
+def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool) -> None:
+    p, inner = plan.problem, _inner(plan)
+    first = inner.layout != p.layout
+    compute = inner.dtype
+
+    def image(a: np.ndarray) -> np.ndarray:
+        a = _channels_first(a, p) if first else a
+        return as_compute(real_image(a, p.groups) if p.dtype in COMPLEX else a, compute)
+
+    x = image(arrays[0])
+    if inner.padding_mode != p.padding_mode:
+        pads = [(max(0, lo), max(0, hi)) for lo, hi in zip(p.pad_low, p.pad_high, strict=True)]
+        x = np.pad(x, [(0, 0), (0, 0), *pads], PAD_MODES[p.padding_mode])  # type: ignore[call-overload]
+    if p.direction == "weight_grad":
+        inputs: tuple[Any, ...] = (x, image(arrays[1]))
+    else:
+        bias = arrays[2]
+        if bias is not None:
+            bias = as_compute(real_bias(bias, p.groups) if p.dtype in COMPLEX else bias, compute)
+        inputs = (x, arrays[1] if packed else plan.kernel.pack(inner, _weights(p, arrays[1]), plan.machine), bias)
+    if inner is p and out.dtype == compute and out.flags.c_contiguous and out.flags.aligned:
+        plan.kernel.run(inner, inputs, out, plan.machine)
+        return
+    target = np.empty(inner.result_shape, compute)
+    plan.kernel.run(inner, inputs, target, plan.machine)
+    _deliver(p, inner, target, out, first)
+
+
+def _deliver(p: ConvProblem, inner: ConvProblem, result: np.ndarray, out: np.ndarray, first: bool) -> None:
+    if p.direction == "weight_grad":
+        if p.dtype in COMPLEX:
+            complex_weights(result, p.groups, out)
+        else:
+            out[...] = result
+        return
+    view = _channels_first(out, p) if first else out
+    if p.dtype in COMPLEX:
+        whole = np.empty(view.shape, view.dtype) if inner.shuffle != p.shuffle else view
+        complex_image(result, p.groups, whole)
+        result = whole
+    if inner.shuffle != p.shuffle:
+        n, c, *rest = result.shape
+        result = result.reshape(n, p.shuffle, c // p.shuffle, *rest).swapaxes(1, 2).reshape(result.shape)
+    if result is not view:
+        view[...] = result

@@ -1,0 +1,120 @@
+"""The offset table: a convolution of any rank, stride, dilation and direction as sums over contiguous vectors.
+
+Every problem is seen on three axes (leading ones of extent 1).  A *box* of the source, one group's channels, is copied into a zero-padded
+*polyphase* buffer: sample j of phase f of an axis is source[origin + j·step + f].  Then each term k = (channel, tap) of the sum is one
+offset into the buffer, the same for all output positions, and neighbouring positions are neighbours in memory.
+
+A *job* is a set of outputs that share their taps: one for a forward convolution, prod(stride) stride phases for `input_grad`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from ..problem import ConvProblem, Ints
+
+PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap", "symmetric": "symmetric"}
+
+
+def three(values: Ints, fill: int) -> Ints:
+    return (fill,) * (3 - len(values)) + tuple(values)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the buffer and the taps on it, per job."""
+
+    step: int  # of the source: samples of a phase are `step` apart
+    phases: Ints  # those that some tap touches
+    origin: int  # source coordinate of padded coordinate 0
+    jobs: tuple[tuple[int, int, tuple[tuple[int, int, int], ...]], ...]  # (first target, count, taps (index, phase slot, shift))
+    target_step: int
+    count: int  # target positions per job at most: what boxes divide
+    reach: int  # largest shift
+
+    def table(self, extent: int, mode: str) -> np.ndarray:
+        """Source index of each padded coordinate, −1 for a zero."""
+        length = (self.count - 1 + self.reach) * self.step + max(self.phases) + 1
+        coordinate = np.arange(length) + self.origin
+        inside = (coordinate >= 0) & (coordinate < extent)
+        if mode == "zeros":
+            return np.where(inside, coordinate, -1).astype(np.int32)
+        low, high = max(0, -self.origin), max(0, int(coordinate[-1]) - extent + 1)
+        padded = np.pad(np.arange(extent), (low, high), PAD_MODES[mode])  # type: ignore[call-overload]
+        return padded[self.origin + low : self.origin + low + length].astype(np.int32)
+
+
+def forward_axis(kernel: int, stride: int, dilation: int, low: int, outputs: int) -> Axis:
+    phases = tuple(sorted({(a * dilation) % stride for a in range(kernel)}))
+    taps = tuple((a, phases.index((a * dilation) % stride), (a * dilation) // stride) for a in range(kernel))
+    return Axis(stride, phases, -low, ((0, outputs, taps),), 1, outputs, max(t[2] for t in taps))
+
+
+def gradient_axis(kernel: int, stride: int, dilation: int, low: int, spatial: int) -> Axis:
+    """Stride phases: target q = first + stride·u reads source u + shift by the taps with (q + low − a·dilation) divisible by stride."""
+    jobs = []
+    for first in range(min(stride, spatial)):
+        taps = [(a, (first + low - a * dilation) // stride) for a in range(kernel) if (first + low - a * dilation) % stride == 0]
+        jobs.append((first, (spatial - first + stride - 1) // stride, taps))
+    shifts = [m for _, _, taps in jobs for _, m in taps] or [0]
+    origin = min(shifts)
+    return Axis(
+        1, (0,), origin, tuple((f, n, tuple((a, 0, m - origin) for a, m in taps)) for f, n, taps in jobs),
+        stride, max(n for _, n, _ in jobs), max(shifts) - origin,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """What `direct` needs of a problem besides the choice of boxes and tiles."""
+
+    axes: tuple[Axis, Axis, Axis]
+    group_in: int  # channels summed over
+    group_out: int  # channels produced
+    source: Ints
+    target: Ints
+    tables: tuple[np.ndarray, np.ndarray, np.ndarray]
+    weight_strides: tuple[int, int]  # of (produced, summed) channel in the flat weights, per group
+    weight_group: int  # elements of w per group
+
+    @property
+    def jobs(self) -> list[tuple[tuple[int, int, tuple[tuple[int, int, int], ...]], ...]]:
+        return list(product(*(axis.jobs for axis in self.axes)))
+
+
+@lru_cache(maxsize=512)
+def geometry(problem: ConvProblem) -> Geometry:
+    p = problem
+    kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
+    low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
+    taps = prod(kernel)
+    forward = p.direction == "forward"
+    if forward:
+        axes = tuple(forward_axis(*v) for v in zip(kernel, stride, dilation, low, outputs, strict=True))
+        strides = (p.group_in * taps, taps)
+    else:
+        axes = tuple(gradient_axis(*v) for v in zip(kernel, stride, dilation, low, spatial, strict=True))
+        strides = (taps, p.group_in * taps)
+    source, target = (spatial, outputs) if forward else (outputs, spatial)
+    return Geometry(
+        axes,  # type: ignore[arg-type]
+        p.group_in if forward else p.group_out,
+        p.group_out if forward else p.group_in,
+        source, target,
+        tuple(a.table(s, p.padding_mode) for a, s in zip(axes, source, strict=True)),  # type: ignore[arg-type]
+        strides, p.group_out * p.group_in * taps,
+    )  # fmt: skip
+
+
+def weight_terms(g: Geometry, job: tuple, kernel: Ints) -> np.ndarray:
+    """Offset of each term (channel, tap) in one group's weights, for produced channel 0."""
+    k1, k2 = kernel[1:]
+    taps = np.array([(a * k1 + b) * k2 + c for (a, _, _), (b, _, _), (c, _, _) in product(*(axis[2] for axis in job))], np.int64)
+    return (np.arange(g.group_in)[:, None] * g.weight_strides[1] + taps[None, :]).ravel()
+
+

@@ -1,0 +1,43 @@
+"""This machine, as the plans see it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from ..kernel import Machine
+
+
+def _cache_bytes(level: int, fallback: int) -> int:
+    try:
+        return int(os.sysconf(f"SC_LEVEL{level}_{'DCACHE' if level == 1 else 'CACHE'}_SIZE")) or fallback
+    except (AttributeError, ValueError, OSError):
+        return fallback
+
+
+@cache
+def detect() -> Machine:
+    """Vector width and registers from what LLVM says of the host, caches from the system."""
+    import llvmlite.binding as llvm
+
+    features = dict(llvm.get_host_cpu_features())
+    triple = llvm.get_default_triple()
+    if features.get("avx512f"):
+        width, registers = 64, 32
+    elif features.get("avx2") and features.get("fma"):
+        width, registers = 32, 16
+    elif triple.startswith(("aarch64", "arm64")):
+        width, registers = 16, 32
+    else:
+        width, registers = 16, 16
+    return Machine(
+        name="cpu",
+        vector_bytes=width,
+        registers=registers,
+        cores=os.cpu_count() or 1,
+        l1=_cache_bytes(1, 32 << 10),
+        l2=_cache_bytes(2, 512 << 10),
+        flops=3e9 * 2 * width / 4,
+        bandwidth=1e10,
+        features=frozenset(k for k, v in features.items() if v),
+    )
