@@ -23,11 +23,11 @@ from .version import __version__
 
 #: imported when first asked for: they need SciPy or matplotlib, or most users never need them
 _MODULES = ("arithmetic", "catalog", "checkerboard", "grad", "matrix", "ndimage", "plot", "separability", "signal")
-_FUNCTIONS = {"convolve": "signal", "correlate": "signal", "cost": "cost", "vjp": "grad", "conv_out_of_core": "chunked"}
+_FUNCTIONS = {"convolve": "signal", "correlate": "signal", "cost": "costs", "vjp": "grad", "conv_out_of_core": "chunked"}
 
 if TYPE_CHECKING:
     from . import arithmetic, catalog, checkerboard, matrix, separability, signal
-    from .cost import cost
+    from .costs import cost
     from .signal import convolve, correlate
 
 __all__ = [
@@ -53,7 +53,7 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module 'numconv' has no attribute {name!r} ({error})") from None
     else:
         raise AttributeError(f"module 'numconv' has no attribute {name!r}")
-    globals()[name] = value  # also over the module `cost` that the import has set under the function's name
+    globals()[name] = value
     return value
 
 

@@ -1,62 +1,23 @@
-"""One call: arguments → problems → plans → the kernels of the device on which the arrays are.
+"""One call of a public function: look it up, or check, plan and run it.
 
-`call` serves an operator of one problem as well as a composition: a `Steps` function that runs its problems in turn on
-native arrays through a `Session`.  A recorder (`trace`) may stand in for the running.
+`call` serves an operator of one problem as well as a composition, whose `Steps` function runs several in turn.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import devices, hosts
+from . import hosts
 from .arguments import Builder, Request
-from .arguments_values import Spec, Subject
 from .devices import Device
-from .plan import NoKernel, Plan, make_plan
-from .problem import ConvProblem, DeformProblem, Ints, Problem
+from .plan import Plan
+from .problem import Problem
+from .session import ALL_ROWS, LIMIT, Session, Step, Steps, adopt, forget_plans, launch, plan_for, run, trace, tracing
 
-LIMIT = 4096  # entries of each cache; beyond it the cache starts anew
-ALL_ROWS = float("inf")
-
-Steps = Callable[["Session", tuple[Any, ...], tuple[Problem, ...], Any], Any]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One kernel launch of a recorded call."""
-
-    name: str
-    problem: Problem
-    plan_as: Problem  # the problem of one sample, for which the kernel is chosen
-    shapes: tuple[Ints | None, ...]
-    device: str
-    algorithm: str
-    accuracy: float
-
-    def plan(self) -> Plan:
-        return plan_for(Subject(self.name), devices.device(self.device), self.problem, self.plan_as, self.algorithm, self.accuracy)
-
-
-@dataclass
-class Recorder:
-    """Stands in for the running: notes the steps and hands on arrays that have shapes but no data."""
-
-    steps: list[Step] = field(default_factory=list)
-
-
-class _State(threading.local):
-    recorder: Recorder | None = None
-
-
-_state = _State()
-_plans: dict[tuple[Any, ...], Plan] = {}
+__all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "forget", "launch", "only_step", "plan_for", "run", "trace", "tracing"]
 
 
 class _Call(NamedTuple):
@@ -65,96 +26,10 @@ class _Call(NamedTuple):
     request: Request
     device: Device
     plan: Plan | None
+    dtype: np.dtype[Any]
 
 
 _calls: dict[tuple[Any, ...], _Call] = {}
-
-
-@contextmanager
-def trace() -> Iterator[list[Step]]:
-    """Within it calls in this thread are checked and recorded, not computed; their results hold no data."""
-    before, _state.recorder = _state.recorder, Recorder()
-    try:
-        yield _state.recorder.steps
-    finally:
-        _state.recorder = before
-
-
-def plan_for(
-    subject: Subject, device: Device, problem: Problem, plan_as: Problem | None = None, algorithm: str = "auto", accuracy: float = ALL_ROWS
-) -> Plan:
-    """The cached plan.  The row is chosen for one sample, so that a split batch gives the same bits."""
-    key = (device.name, problem, plan_as, algorithm, accuracy)
-    found = _plans.get(key)
-    if found is not None:
-        return found
-    table = tuple(row for row in device.table() if row.error_factor <= accuracy)
-    one = single(problem) if plan_as is None else plan_as
-    try:
-        plan = make_plan(one, device.machine(), table, algorithm)
-        if plan.kernel.refuses(problem) is not None:  # serves one sample, but not all of them as groups of one
-            plan = make_plan(problem, device.machine(), table, algorithm)
-    except NoKernel as error:
-        raise subject.value(str(error)) from None
-    plan = replace(plan, problem=problem)
-    if len(_plans) >= LIMIT:
-        _plans.clear()
-    _plans[key] = plan
-    return plan
-
-
-def single(problem: Problem) -> Problem:
-    """The same problem for at most one sample."""
-    if isinstance(problem, DeformProblem) or hasattr(problem, "conv"):
-        return replace(problem, conv=problem.conv.with_(batch=min(problem.conv.batch, 1)))
-    if problem.batch <= 1 or getattr(problem, "direction", "") == "weight_grad":
-        return problem
-    return replace(problem, batch=1)  # type: ignore[arg-type]
-
-
-class Session:
-    """Runs the problems of one call on native arrays: `session(problem, arrays, out)` gives the native result."""
-
-    __slots__ = ("accuracy", "algorithm", "device", "packed", "recorder", "subject")
-
-    def __init__(self, subject: Subject, device: Device, algorithm: str, accuracy: float = ALL_ROWS, packed: Any = None) -> None:
-        self.subject, self.device, self.algorithm, self.accuracy, self.packed = subject, device, algorithm, accuracy, packed
-        self.recorder = _state.recorder
-
-    def __call__(self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None) -> Any:
-        algorithm = self.algorithm if isinstance(problem, (ConvProblem, DeformProblem)) else "auto"
-        if self.recorder is not None:
-            shapes = tuple(None if a is None else tuple(a.shape) for a in arrays)
-            one = single(problem) if plan_as is None else plan_as
-            self.recorder.steps.append(Step(self.subject.name, problem, one, shapes, self.device.name, algorithm, self.accuracy))
-            return np.broadcast_to(np.zeros((), hosts.dtype_of(problem.out_dtype)), problem.result_shape)
-        plan = plan_for(self.subject, self.device, problem, plan_as, algorithm, self.accuracy)
-        arrays = tuple(None if a is None else self.cast(a, problem.dtype) if i < 2 else a for i, a in enumerate(arrays))
-        try:
-            if out is None:
-                out = self.device.empty(problem.result_shape, problem.out_dtype, arrays[0])
-            if self.packed is None:
-                self.device.execute(plan, arrays, out)
-            else:
-                self.device.execute(plan, (arrays[0], self.packed(plan), *arrays[2:]), out, packed=True)
-        except MemoryError as error:
-            raise self.subject.memory(str(error) or "not enough memory") from None
-        return out
-
-    def reshape(self, array: Any, shape: Ints) -> Any:
-        return array.reshape(shape) if self.recorder is not None else self.device.reshape(array, shape)
-
-    def transpose(self, array: Any, axes: Ints) -> Any:
-        return array.transpose(axes) if self.recorder is not None else self.device.transpose(array, axes)
-
-    def broadcast(self, array: Any, shape: Ints) -> Any:
-        return np.broadcast_to(array, shape) if self.recorder is not None else self.device.broadcast(array, shape)
-
-    def cast(self, array: Any, dtype: str) -> Any:
-        wanted = hosts.dtype_of(dtype)
-        if array.dtype == wanted:
-            return array
-        return array.astype(wanted) if self.recorder is not None else self.device.cast(array, dtype)
 
 
 def only_step(session: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
@@ -174,16 +49,10 @@ def call(
     accuracy: float = ALL_ROWS,
 ) -> Any:
     """Check, plan, run; the result is the kind of array that the first one is."""
-    key = _key(name, arrays, options, algorithm, accuracy) if _state.recorder is None else None
+    key = _key(name, arrays, options, algorithm, accuracy) if not tracing() else None
     known = None if key is None else _calls.get(key)
-    if known is not None and known.plan is not None and out is None:
-        device = known.device
-        try:
-            result = device.empty(known.request.result_shape, known.plan.problem.out_dtype, arrays[0])
-            device.execute(known.plan, arrays, result)
-        except MemoryError as error:
-            raise Subject(name).memory(str(error) or "not enough memory") from None
-        return result
+    if known is not None and known.plan is not None and (out is None or _is_fit(known, arrays, out)):
+        return launch(name, known.device, known.plan, arrays, out)
     device, natives, subject = adopt(name, labels, arrays)
     if type(algorithm) is not str:
         raise subject.type(f"algorithm must be a string; got {algorithm!r}")
@@ -195,84 +64,15 @@ def call(
     return result
 
 
-def run(session: Session, request: Request, natives: tuple[Any, ...], like: Any, out: Any, steps: Steps) -> Any:
-    """A checked request on native arrays, into `out` or a fresh array like the user's."""
-    subject, device, last = session.subject, session.device, request.problems[-1]
-    target = None if out is None else check_out(session, request, natives, like, out)
-    if prod(request.result_shape) == 0:  # no kernel is started for nothing
-        if out is not None:
-            return out
-        if session.recorder is not None:
-            return np.empty(request.result_shape, hosts.dtype_of(last.out_dtype))
-        return device.release(device.empty(request.result_shape, last.out_dtype, natives[0]), like)
-    if target is not None and last.result_shape != request.result_shape:
-        target = session.reshape(target, last.result_shape)
-    try:
-        viewed = tuple(_viewed(session, a, v.shape, v.dtype) for a, v in zip(natives, request.views, strict=True))
-    except MemoryError as error:
-        raise subject.memory(str(error) or "not enough memory") from None
-    result = steps(session, viewed, request.problems, target)
-    if out is not None:
-        return out
-    if last.result_shape != request.result_shape:
-        result = session.reshape(result, request.result_shape)
-    return result if session.recorder is not None else device.release(result, like)
-
-
-def _viewed(session: Session, array: Any, shape: Ints | None, dtype: str | None) -> Any:
-    if array is None:
-        return None
-    if shape is not None:
-        array = session.reshape(array, shape)
-    return array if dtype is None else session.cast(array, dtype)
-
-
-def adopt(name: str, labels: tuple[str, ...], arrays: tuple[Any, ...]) -> tuple[Device, tuple[Any, ...], Subject]:
-    """The one device of all arrays, the arrays as its own kind, and their specs."""
-    where = [(label, a, devices.kind(a)) for label, a in zip(labels, arrays, strict=True) if a is not None]
-    for label, other, kind in where[1:]:
-        if kind != where[0][2]:
-            first_label, first, first_kind = where[0]
-            raise Subject(name).type(
-                f"arrays must be on one device; {first_label} is on {first_kind} ({_kind_name(first)}), {label} on {kind} ({_kind_name(other)})"
-            )
-    device = devices.device(where[0][2] if where else "cpu")
-    natives = []
-    for label, array in zip(labels, arrays, strict=True):
-        try:
-            natives.append(None if array is None else device.adopt(array))
-        except (TypeError, ValueError) as error:
-            raise Subject(name).type(f"{label} is not an array: {error}") from None
-    specs = tuple(
-        (label, None if a is None else Spec(tuple(a.shape), np.dtype(a.dtype))) for label, a in zip(labels, natives, strict=True)
+def _is_fit(known: _Call, arrays: tuple[Any, ...], out: Any) -> bool:
+    """Whether `out` may be written as it is; if not, `check_out` says why."""
+    return (
+        type(out) is np.ndarray
+        and out.shape == known.request.result_shape
+        and out.dtype == known.dtype
+        and out.flags.writeable
+        and not any(a is not None and known.device.overlaps(out, a) for a in arrays)
     )
-    if _state.recorder is not None:
-        natives = [None if s is None else np.broadcast_to(np.zeros((), s.dtype), s.shape) for _, s in specs]
-    return device, tuple(natives), Subject(name, specs)
-
-
-def _kind_name(array: Any) -> str:
-    return f"{type(array).__module__}.{type(array).__qualname__}"
-
-
-def check_out(session: Session, request: Request, natives: tuple[Any, ...], like: Any, out: Any) -> Any:
-    """The native view of `out`, which must be exactly what would be returned."""
-    subject, device = session.subject, session.device
-    dtype = request.problems[-1].out_dtype
-    host = devices.kind(out) == "cpu"
-    if devices.kind(out) != device.name or (host and (hosts.is_torch(out) != hosts.is_torch(like) or not hasattr(out, "dtype"))):
-        kind = "torch.Tensor" if hosts.is_torch(like) else "numpy.ndarray" if device.name == "cpu" else _kind_name(like)
-        raise subject.type(f"out must be a {kind}, as the result is; got {_kind_name(out)}")
-    native = device.adopt(out)
-    if np.dtype(native.dtype) != hosts.dtype_of(dtype):
-        raise subject.type(f"out must have dtype {dtype}; got {native.dtype}")
-    if tuple(native.shape) != request.result_shape:
-        raise subject.value(f"out must have the shape {request.result_shape}; got {tuple(native.shape)}")
-    if host and not native.flags.writeable:
-        raise subject.value("out is read-only")
-    if any(a is not None and device.overlaps(native, a) for a in natives) and session.recorder is None:
-        raise subject.value("out overlaps an input")
-    return native
 
 
 _PLAIN = frozenset({int, str, type(None)})
@@ -324,11 +124,11 @@ def _remember(key: tuple[Any, ...], session: Session, request: Request, steps: S
         plan = plan_for(session.subject, session.device, last, None, session.algorithm, session.accuracy)
     if len(_calls) >= LIMIT:
         _calls.clear()
-    _calls[key] = _Call(request, session.device, plan)
+    _calls[key] = _Call(request, session.device, plan, hosts.dtype_of(last.out_dtype))
 
 
 def forget() -> None:
     """Drop all cached plans (for tests that change a table)."""
-    _plans.clear()
+    forget_plans()
     _calls.clear()
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
+import numpy as np
+
 from .. import arguments
-from ..arguments_values import Spec
-from ..dispatch import Session, adopt, only_step, run
+from ..arguments_values import LAYOUTS, Spec, Subject
+from ..dispatch import LIMIT, Session, adopt, launch, only_step, plan_for, run, tracing
 from ..kernel import Kernel
 from ..plan import Plan
 from ..problem import ConvProblem
 from .dense import LABELS
 
+IMAGE = 1 << 14  # side of an image that no kernel or reflection exceeds
 PACKED = 16  # packings kept by a layer: one for each kernel row and geometry that has been asked for
 
 
 class _Layer:
     """Weights, bias and keywords; `layer(x, out=None)` convolves."""
+
+    _labels: tuple[str, ...]
 
     def __init__(self, name: str, build: arguments.Builder, rank: int, w: Any, bias: Any, options: tuple[Any, ...], algorithm: str) -> None:
         self._name, self._build, self._rank, self._options, self._algorithm = name, build, rank, options, algorithm
@@ -28,6 +34,20 @@ class _Layer:
         self._weight = device.copy(weight)  # the caller may go on to change what was given
         self._bias = None if own_bias is None else device.copy(own_bias)
         self._packed: dict[tuple[Kernel, ConvProblem], Any] = {}
+        self._calls: dict[tuple[Any, ...], tuple[Plan, Any, Any]] = {}
+        self._check(subject, spec)
+
+    def _check(self, subject: Subject, spec: Spec) -> None:
+        """Refuse impossible keywords now: hold them against an image that suits the weights."""
+        if self._build is arguments.conv:
+            channels = spec.shape[1] * arguments.integer(subject, "groups", self._options[4], 1)
+        else:
+            channels = spec.shape[0]
+        options = [None if label == "output_size" else value for label, value in zip(self._labels, self._options, strict=True)]
+        layout = arguments.choice(subject, "layout", options[self._labels.index("layout")], LAYOUTS)
+        sides = (IMAGE,) * self._rank
+        shape = (1, *sides, channels) if layout == "channels_last" else (1, channels, *sides)
+        self._build(subject, (Spec(shape, spec.dtype), *(s for _, s in subject.arrays)), (self._rank, *options))
 
     @property
     def weight(self) -> Any:
@@ -45,11 +65,28 @@ class _Layer:
         return found
 
     def __call__(self, x: Any, out: Any = None) -> Any:
+        known = self._calls.get((x.shape, x.dtype)) if out is None and type(x) is np.ndarray and not tracing() else None
+        if known is not None:
+            plan, packed, bias = known
+            return launch(self._name, self._device, plan, (x, packed, bias), None, True)
         device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
-        specs: tuple[Spec | None, ...] = tuple(spec for _, spec in subject.arrays)
-        request = self._build(subject, specs, (self._rank, *self._options))
+        request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
         session = Session(subject, device, self._algorithm, packed=lambda plan: self._pack(plan, plan.problem))
-        return run(session, request, natives, x, out, only_step)
+        result = run(session, request, natives, x, out, only_step)
+        if out is None and type(x) is np.ndarray and not tracing():
+            self._remember(session, request, x)
+        return result
+
+    def _remember(self, session: Session, request: arguments.Request, x: Any) -> None:
+        """Shape and type of an image on which one kernel runs as it is: the next call with such an image needs no checks."""
+        (problem,), (x_view, _, bias_view) = request.problems, request.views
+        if x_view != arguments.View() or problem.result_shape != request.result_shape or not prod(request.result_shape):
+            return
+        plan = plan_for(session.subject, session.device, problem, None, self._algorithm)
+        bias = self._bias if bias_view.dtype is None else self._device.cast(self._bias, bias_view.dtype)
+        if len(self._calls) >= LIMIT:
+            self._calls.clear()
+        self._calls[x.shape, x.dtype] = plan, self._pack(plan, plan.problem), bias
 
     def __repr__(self) -> str:
         return f"{self._name}(w {tuple(self._weight.shape)} {self._weight.dtype}, bias={self._bias is not None})"
@@ -57,6 +94,7 @@ class _Layer:
 
 class _Conv(_Layer):
     rank: int
+    _labels = ("shuffle", *arguments.ConvOptions._fields)
 
     def __init__(
         self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
@@ -69,6 +107,7 @@ class _Conv(_Layer):
 
 class _ConvTranspose(_Layer):
     rank: int
+    _labels = arguments.TransposeOptions._fields
 
     def __init__(
         self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1, *,
