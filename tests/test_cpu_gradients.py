@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import reference
 from test_cpu_operators import MACHINE, RNG, run, small
 from tolerance import assert_same, assert_within
 
-from numconv.cpu import transposed
+from numconv.cpu import transposed, weight_grad
 from numconv.kernel import Kernel
 from numconv.problem import ConvProblem
 
@@ -80,3 +81,53 @@ def test_matrix_refuses_the_unallocatable() -> None:
     assert "entries" in str(ROW["matrix"].refuses(c))
     assert ROW["scatter"].refuses(c) is None
     assert ROW["scatter"].workspace(c, MACHINE) < 1 << 20
+
+
+WEIGHT_CASES = [case for case in CASES if min(case[3]) >= 0] + [
+    ((20, 21), (3, 3), (1, 1), (1, 1), (1, 1), (20, 21), 4, 4, 4),
+    ((20, 21), (3, 3), (2, 2), (1, 1), (1, 1), (10, 11), 8, 8, 16),
+    ((13, 14), (3, 3), (1, 2), (2, 2), (2, 2), (13, 7), 1, 19, 25),
+    ((9, 9), (1, 1), (1, 1), (0, 0), (1, 1), (9, 9), 2, 40, 26),
+    ((18, 18), (7, 7), (2, 2), (3, 3), (1, 1), (9, 9), 1, 3, 13),
+]
+
+
+def weight_reference(c: ConvProblem, x: Any, y: Any) -> Any:
+    x = x[(..., *(slice(0, i + min(0, hi)) for i, hi in zip(c.spatial, c.pad_high, strict=True)))]
+    pads = [(lo, max(0, hi)) for lo, hi in zip(c.pad_low, c.pad_high, strict=True)]
+    return reference.weight_grad(x, y, c.kernel, c.stride, pads, c.dilation, c.groups)
+
+
+@pytest.mark.parametrize("row", weight_grad.ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("case", WEIGHT_CASES, ids=str)
+@pytest.mark.parametrize("dtype,out_dtype", [("float32", "float32"), ("float64", "float64"), ("int8", "int32"), ("uint8", "int64")])
+def test_weight_grad_exact(row: Kernel, case: Any, dtype: str, out_dtype: str) -> None:
+    c = problem(case, "weight_grad", dtype, out_dtype=out_dtype)
+    x, y = (small(2, ch, *ext, dtype=dtype, low=0 if dtype[0] == "u" else -4) for ch, ext in ((c.in_channels, c.spatial), (c.out_channels, c.outputs)))
+    assert_same(run(row, c, x, y), weight_reference(c, x, y).astype(out_dtype))
+
+
+@pytest.mark.parametrize("row", weight_grad.ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weight_grad_bound_and_machines(row: Kernel, dtype: str) -> None:
+    for case in WEIGHT_CASES[-5:]:
+        c = problem(case, "weight_grad", dtype)
+        x, y = (RNG.standard_normal((2, ch, *ext)).astype(dtype) for ch, ext in ((c.in_channels, c.spatial), (c.out_channels, c.outputs)))
+        magnitude, terms = weight_reference(c, np.abs(x), np.abs(y)), 2 * c.outputs[0] * c.outputs[1]
+        for machine in (MACHINE, replace(MACHINE, vector_bytes=32), replace(MACHINE, vector_bytes=64, registers=32)):
+            out = np.empty(c.weight_shape, dtype)
+            row.run(c, (x, y), out, machine)
+            assert_within(out, weight_reference(c, x, y), magnitude, terms, factor=row.error_factor)
+
+
+@pytest.mark.parametrize("row", weight_grad.ROWS, ids=lambda row: row.name)
+def test_weight_grad_bits_do_not_depend_on_threads(row: Kernel) -> None:
+    c = problem(((30, 31), (3, 3), (1, 1), (1, 1), (1, 1), (30, 31), 1, 20, 30), "weight_grad", "float32")
+    x, y = (RNG.standard_normal((2, ch, 30, 31)).astype("float32") for ch in (20, 30))
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        one = run(row, c, x, y).copy()
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(run(row, c, x, y), one)
