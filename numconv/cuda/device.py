@@ -1,7 +1,6 @@
 """The CUDA device as `numconv.devices.Device` describes it: adoption of arrays, adaptation to what a kernel reads, execution.
 
-A row says in its tags which of `layout`, `padding_mode`, `shuffle` its kernel reads itself; the others are adapted here by copies on the
-device.  Nothing here waits for the GPU, and nothing falls back to the CPU.
+What a row does not honour but its table marks as adapted (`layout`, `padding_mode`) is brought about here by copies on the device.  Nothing here waits for the GPU, and nothing falls back to the CPU.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ def _padded(problem: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
 
 
 def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out: Any, packed: bool) -> None:
-    kernel, native = plan.kernel, plan.kernel.tags
+    kernel, native = plan.kernel, plan.kernel.honours
     image, rest = arrays[0], arrays[1:]
     if problem.direction == "weight_grad":
         images = [layout.cast(a, problem.dtype) for a in arrays]
@@ -98,8 +97,6 @@ def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out
     images = [layout.contiguous(layout.to_layout(a, given, adapted.layout)) for a in images]
     if not keep:
         adapted, images[0] = _padded(adapted, images[0])
-    if "shuffle" not in native and problem.shuffle > 1:
-        raise NotImplementedError(f"{kernel.name} must store shuffled channels itself")  # no row lacks it
     if problem.direction == "weight_grad":
         _into(out, problem.out_dtype, lambda target: kernel.run(adapted, tuple(images), target, plan.machine))
         return

@@ -98,8 +98,7 @@ _COMMON: dict[str, Any] = {
     "run": run,
     "directions": frozenset({"forward", "input_grad"}),
     "dtypes": ALL,
-    "honours": frozenset({"groups", "padding_mode", "layout", "activation", "shuffle", "precision"}),
-    "tags": frozenset({"layout", "shuffle"}),
+    "honours": frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
 }
 ROWS = (
     Kernel(name="direct", cost=costs.direct, summary="One thread for each output; taps from a table.", **_COMMON),

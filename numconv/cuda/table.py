@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ..kernel import Kernel
-from . import direct
+from dataclasses import replace
 
-ROWS: tuple[Kernel, ...] = (*direct.ROWS,)
+from ..kernel import Kernel
+from ..problem import ConvProblem
+from . import direct, implicit_gemm
+
+#: what `device.execute` brings about by a copy where a convolution's row does not honour it
+ADAPTED = frozenset({"layout", "padding_mode"})
+
+_KERNELS: tuple[Kernel, ...] = (*implicit_gemm.ROWS, *direct.ROWS)
+ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)

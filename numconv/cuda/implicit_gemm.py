@@ -1,0 +1,243 @@
+"""Implicit GEMM on CUDA cores: a block computes BM positions × BN channels from double-buffered tiles in shared memory.
+
+Loop: Y[m, o] = Σ_k X[m, k] · W[k, o], where X[m, k] = x[base(m) + xoff[k]] is gathered through the table of taps (zero outside the
+source), K = source channels × taps of one stride phase.  Forward, and the input gradient as one GEMM per stride phase, in one launch.
+
+Shared memory: As[2][BK][BM + 4], Bs[2][BK][BN + 4].  Each thread owns TM × TN sums in registers, in rows of four so that fragments are
+128-bit reads.  While tile t is multiplied, tile t + 1 is on its way from global memory to registers.  k ascends: the order of summation
+depends on the problem alone.  Writes are disjoint: each output belongs to one thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import cuda
+from numba.cuda.types import int32, uint32
+
+from ..kernel import Kernel, Machine
+from ..problem import ConvProblem
+from . import costs
+from .geometry import (
+    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, SH, SHUFFLE, ST, SW, TARGETS, WG, WO, XG, XH, XN,
+    XT, XW, YC, YH, YN, YT, YW, Lowered, lower,
+)  # fmt: skip
+from .launch import SIMULATED, ceil_div, flat, jit, kernel_factory, launch, stream_of
+from .ptx import idiv, imod, imul, load4
+from .scalars import ALL, activation, bias_loader, scalars
+
+#: (BM, BN, BK, TM, TN); threads = BM/TM · BN/TN
+Tile = tuple[int, int, int, int, int]
+TILES: tuple[Tile, ...] = ((128, 128, 8, 8, 8), (128, 64, 8, 8, 4), (64, 64, 8, 4, 4), (128, 32, 8, 4, 4), (256, 16, 16, 4, 4), (256, 8, 16, 4, 4))
+#: for types of 8 bytes and more: a quarter of the sums, so that they fit the registers
+WIDE_TILES: tuple[Tile, ...] = ((64, 64, 8, 4, 4), (128, 32, 8, 4, 4), (256, 16, 16, 4, 4), (256, 8, 16, 4, 4))
+SIMULATED_TILES: tuple[Tile, ...] = ((16, 8, 4, 4, 4),)
+
+
+@kernel_factory
+def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile) -> Any:
+    """The kernel for these types and tile; `outer`: the third axis takes part."""
+    BM, BN, BK, TM, TN = tile
+    number = scalars(dtype, out_dtype)
+    kind, load, store = number.kind, number.load, number.store
+    load_bias, apply = bias_loader(bias_dtype, number.name), activation(act, number.name)
+    COLUMNS = BM // TM  # threads along m
+    NT = COLUMNS * (BN // TN)
+    PER = max(1, BM // NT)  # positions of X that a thread loads
+    ROWS = max(1, NT // BM)  # rows of X loaded at once
+    A_STEPS, B_STEPS = BK // ROWS, BN * BK // NT
+    O_STEP = NT // BK
+    LDA, LDB = BM + 4, BN + 4
+    assert BK % ROWS == 0 and NT % BK == 0 and BN * BK % NT == 0 and TM % 4 == 0 and TN % 4 == 0
+    OUTSIDE = -(1 << 30)
+
+    def implicit_gemm(x, w, bias, y, tab, tiles_m, tiles_n):
+        As = cuda.shared.array((2, BK, LDA), kind, alignment=16)
+        Bs = cuda.shared.array((2, BK, LDB), kind, alignment=16)
+        acc = cuda.local.array((TM, TN), kind)
+        a_next = cuda.local.array((A_STEPS, PER), kind)
+        b_next = cuda.local.array(B_STEPS, kind)
+        fa = cuda.local.array(TM, kind)
+        fb = cuda.local.array(TN, kind)
+        channel = cuda.local.array(TN, int32)
+        base = cuda.local.array(PER, int32)
+        t0 = cuda.local.array(PER, int32)
+        h0 = cuda.local.array(PER, int32)
+        w0 = cuda.local.array(PER, int32)
+
+        tid = int32(cuda.threadIdx.x)
+        block = int32(cuda.blockIdx.x)
+        rest = idiv(block, tiles_n)
+        o_first = int32(int32(block - imul(rest, tiles_n)) * int32(BN))
+        z = idiv(rest, tiles_m)
+        m_first = int32(int32(rest - imul(z, tiles_m)) * int32(BM))
+        phase = idiv(z, tab[GROUPS])
+        g = int32(z - imul(phase, tab[GROUPS]))
+        f = int32(tab[FIRST_PHASE] + phase * int32(PHASE))
+        kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
+        nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
+        M = int32(positions * tab[BATCH])
+        targets = tab[TARGETS]
+        it, ih, iw = uint32(tab[IT]), uint32(tab[IH]), uint32(tab[IW])
+        first_tap, first_outer = int32(tab[FIRST_TAP] + kstart * int32(4)), int32(tab[FIRST_OUTER] + kstart)
+
+        a_row = idiv(tid, int32(BM))
+        for j in range(PER):
+            m = int32(m_first + imod(tid, int32(BM)) + int32(j * NT))
+            n = idiv(m, positions)
+            p = int32(m - imul(n, positions))
+            q = idiv(p, nw)
+            jw = int32(p - imul(q, nw))
+            jt = idiv(q, nh)
+            jh = int32(q - imul(jt, nh))
+            base[j] = int32(n * tab[XN] + g * tab[XG] + jt * tab[XT] + jh * tab[XH] + jw * tab[XW])
+            t0[j] = int32(jt * tab[ST])
+            h0[j] = int32(jh * tab[SH])
+            w0[j] = int32(jw * tab[SW]) if m < M else int32(OUTSIDE)
+        b_row, b_column = imod(tid, int32(BK)), idiv(tid, int32(BK))
+        wo = tab[WO]
+        wbase = int32(g * tab[WG] + int32(o_first + b_column) * wo)
+        m_thread, o_thread = int32(imod(tid, int32(COLUMNS)) * int32(4)), int32(idiv(tid, int32(COLUMNS)) * int32(4))
+
+        for i in range(TM):
+            for j in range(TN):
+                acc[i, j] = kind(0)
+        steps = idiv(int32(kcount + int32(BK - 1)), int32(BK))
+        t = int32(0)
+        while t <= steps:
+            if t < steps:  # tile t: global memory to registers
+                k0 = int32(t * int32(BK))
+                for i in range(A_STEPS):
+                    k = int32(k0 + a_row + int32(i * ROWS))
+                    for j in range(PER):
+                        a_next[i, j] = kind(0)
+                    if k < kcount:
+                        e = load4(tab, int32(first_tap + k * int32(4)))
+                        dt = int32(0)
+                        if outer:
+                            dt = tab[uint32(int32(first_outer + k))]
+                        for j in range(PER):
+                            ok = uint32(int32(h0[j] + e[2])) < ih and uint32(int32(w0[j] + e[3])) < iw
+                            if outer:
+                                ok = ok and uint32(int32(t0[j] + dt)) < it
+                            if ok:
+                                a_next[i, j] = load(x, int32(base[j] + e[0]))
+                k = int32(k0 + b_row)
+                for i in range(B_STEPS):
+                    b_next[i] = kind(0)
+                if k < kcount:
+                    offset = int32(wbase + tab[uint32(int32(first_tap + k * int32(4) + int32(1)))])
+                    for i in range(B_STEPS):
+                        if int32(o_first + b_column + int32(i * O_STEP)) < targets:
+                            b_next[i] = load(w, int32(offset + imul(int32(i * O_STEP), wo)))
+            if t > int32(0):  # multiply tile t − 1
+                s = uint32(int32(t - int32(1)) & int32(1))
+                for kk in range(BK):
+                    for i in range(TM):
+                        fa[i] = As[s, uint32(kk), uint32(m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))]
+                    for j in range(TN):
+                        fb[j] = Bs[s, uint32(kk), uint32(o_thread + int32((j // 4) * (4 * (BN // TN)) + j % 4))]
+                    for i in range(TM):
+                        for j in range(TN):
+                            acc[i, j] += kind(fa[i] * fb[j])
+            if t < steps:  # tile t: registers to shared memory; its stage was last read two steps ago
+                s = uint32(t & int32(1))
+                for i in range(A_STEPS):
+                    for j in range(PER):
+                        As[s, uint32(a_row + int32(i * ROWS)), uint32(imod(tid, int32(BM)) + int32(j * NT))] = a_next[i, j]
+                for i in range(B_STEPS):
+                    Bs[s, uint32(b_row), uint32(b_column + int32(i * O_STEP))] = b_next[i]
+            cuda.syncthreads()
+            t = int32(t + int32(1))
+
+        sg = tab[SHUFFLE]
+        size = idiv(tab[CHANNELS], sg)
+        for j in range(TN):  # once for each channel, so that the loop over sums stays small enough to unroll into registers
+            o = int32(o_first + o_thread + int32((j // 4) * (4 * (BN // TN)) + j % 4))
+            c = int32(g * targets + o)
+            channel[j] = int32(-1)
+            fb[j] = kind(0)
+            if o < targets:
+                fb[j] = load_bias(bias, c)
+                part = idiv(c, size)
+                channel[j] = imul(int32(imul(int32(c - imul(part, size)), sg) + part), tab[YC])
+        for i in range(TM):
+            m = int32(m_first + m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))
+            n = idiv(m, positions)
+            p = int32(m - imul(n, positions))
+            q = idiv(p, nw)
+            jw = int32(p - imul(q, nw))
+            jt = idiv(q, nh)
+            jh = int32(q - imul(jt, nh))
+            where = int32(tab[uint32(f + int32(5))] + n * tab[YN] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW])
+            if m < M:
+                for j in range(TN):
+                    if channel[j] >= int32(0):
+                        store(y, int32(where + channel[j]), apply(kind(acc[i, j] + fb[j])))
+
+    return jit(implicit_gemm, launch_bounds=NT)
+
+
+def threads(tile: Tile) -> int:
+    return (tile[0] // tile[3]) * (tile[1] // tile[4])
+
+
+def tiles_for(dtype: str, out_dtype: str) -> tuple[Tile, ...]:
+    if SIMULATED:
+        return SIMULATED_TILES
+    return TILES if scalars(dtype, out_dtype).itemsize <= 4 else WIDE_TILES
+
+
+def choose_tile(low: Lowered, tiles: tuple[Tile, ...], blocks_of: int, cores: int) -> Tile:
+    """The tile with the least waste and idle time; `blocks_of`: batch · groups · phases that multiply the positions."""
+
+    def badness(tile: Tile) -> float:
+        rows, columns = ceil_div(low.positions, tile[0]), ceil_div(low.targets, tile[1])
+        waves = ceil_div(rows * columns * blocks_of, cores)
+        # loads per product fall with the tile: 1/BM + 1/BN beside the products themselves
+        return waves * tile[0] * tile[1] * (1 + 8 * (1 / tile[0] + 1 / tile[1]))
+
+    return min(tiles, key=badness)
+
+
+def compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine, low: Lowered) -> None:
+    """Launch on lowered tables (also those of zero insertion)."""
+    x, w, bias = arrays
+    tile = choose_tile(low, tiles_for(problem.dtype, problem.out_dtype), problem.groups * low.phases, machine.cores)
+    bias_dtype = None if bias is None else bias.dtype.name
+    kernel = make_implicit_gemm(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, problem.rank == 3, tile)
+    tiles_m, tiles_n = ceil_div(low.positions * problem.batch, tile[0]), ceil_div(low.targets, tile[1])
+    grid = tiles_m * tiles_n * problem.groups * low.phases
+    w_flat = flat(w)
+    bias_flat = w_flat if bias is None else flat(bias)
+    scalars_ = np.int32(tiles_m), np.int32(tiles_n)
+    launch(kernel, grid, threads(tile), stream_of(out), flat(x), w_flat, bias_flat, flat(out), low.device, *scalars_)
+
+
+def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    compute(problem, arrays, out, machine, lower(problem))
+
+
+def cost(problem: ConvProblem, machine: Machine) -> float:
+    """60 % of the peak for full tiles and waves."""
+    tiles = TILES if costs.peak_share(problem.dtype) == 1.0 else WIDE_TILES
+    share = max(costs.tile_share(problem, t[0], t[1], machine) * (0.6 if t[0] * t[1] >= 8192 else 0.4) for t in tiles)
+    return costs.roof(problem, machine, max(share, 1e-4))
+
+
+COMMON: dict[str, Any] = {
+    "problem": ConvProblem,
+    "dtypes": ALL,
+    "honours": frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
+}
+ROWS = (
+    Kernel(
+        name="implicit_gemm",
+        run=run,
+        cost=cost,
+        directions=frozenset({"forward", "input_grad"}),
+        summary="Register-tiled implicit GEMM on CUDA cores; input gradients by stride phases.",
+        **COMMON,
+    ),
+)
