@@ -30,6 +30,12 @@ from .workspace import borrow
 
 
 @device_function
+def reachable(table, phase, step):
+    """How many samples of a phase an axis has; the last box may ask for more, which nothing reads."""
+    return (table.size - 1 - phase) // step + 1
+
+
+@device_function
 def _fill(shape, x, base, channels, buffer, b0, tables, g):
     """The box at (u0, u1, u2) of `channels` channels from element `base` of x."""
     table_t, table_h, table_w = tables
@@ -43,17 +49,19 @@ def _fill(shape, x, base, channels, buffer, b0, tables, g):
         for ft in range(phases_t):
             for fh in range(phases_h):
                 for fw in range(phases_w):
-                    d = b0 + c * channel_pitch + ((ft * phases_h + fh) * phases_w + fw) * phase_pitch
+                    plane_d = b0 + c * channel_pitch + ((ft * phases_h + fh) * phases_w + fw) * phase_pitch
                     pt, ph, pw = g[list0 + ft], g[list0 + phases_t + fh], g[list0 + phases_t + phases_h + fw]
-                    for t in range(extent_t):
+                    row_size = min(extent_w, reachable(table_w, pw, step_w) - u_w)
+                    for t in range(min(extent_t, reachable(table_t, pt, step_t) - u_t)):
                         at = get(table_t, (u_t + t) * step_t + pt)
-                        for h in range(extent_h):
+                        d = plane_d + t * extent_h * extent_w
+                        for h in range(min(extent_h, reachable(table_h, ph, step_h) - u_h)):
                             ah = get(table_h, (u_h + h) * step_h + ph)
                             if at < 0 or ah < 0:
-                                zero(shape, buffer, d, extent_w)
+                                zero(shape, buffer, d, row_size)
                             else:
                                 row = plane + (at * source_h + ah) * source_w
-                                fill_row(shape, x, row, source_w, origin_w, table_w, u_w * step_w + pw, step_w, buffer, d, extent_w)
+                                fill_row(shape, x, row, source_w, origin_w, table_w, u_w * step_w + pw, step_w, buffer, d, row_size)
                             d += extent_w
 
 
