@@ -236,7 +236,7 @@ ROWS = (
         name="implicit_gemm",
         run=run,
         cost=cost,
-        directions=frozenset({"forward", "input_grad"}),
+        directions=frozenset({"forward"}),
         summary="Register-tiled implicit GEMM on CUDA cores; input gradients by stride phases.",
         **COMMON,
     ),

@@ -6,10 +6,16 @@ from dataclasses import replace
 
 from ..kernel import Kernel
 from ..problem import ConvProblem
-from . import direct, implicit_gemm
+from . import depthwise, direct, implicit_gemm, transposed, weight_grad
 
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
 ADAPTED = frozenset({"layout", "padding_mode"})
 
-_KERNELS: tuple[Kernel, ...] = (*implicit_gemm.ROWS, *direct.ROWS)
+_KERNELS: tuple[Kernel, ...] = (
+    *implicit_gemm.ROWS,
+    *depthwise.ROWS,
+    *direct.ROWS,
+    *transposed.ROWS,
+    *weight_grad.ROWS,
+)
 ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)
