@@ -64,7 +64,9 @@ def is_sequence(value: Any) -> bool:
     return not isinstance(value, (int, str)) and hasattr(value, "__len__")
 
 
-def read_axes(subject: Subject, first: str, size: Any, kernel: Any, stride: Any, dilation: Any, extra: Any = 0, least: int = 1) -> tuple[list[Axis], bool]:
+def read_axes(
+    subject: Subject, first: str, size: Any, kernel: Any, stride: Any, dilation: Any, extra: Any = 0, least: int = 1
+) -> tuple[list[Axis], bool]:
     """One `Axis` each, and whether the answer is a tuple."""
     given = {first: size, "kernel": kernel, "stride": stride, "dilation": dilation, "output_padding": extra}
     lengths = {len(v) for v in given.values() if is_sequence(v)}
@@ -138,7 +140,8 @@ def conv_transpose_output_shape(
     for axis, (lo, hi) in zip(axes, paddings(subject, axes, padding, many, words=False), strict=True):
         if axis.extra >= max(axis.stride, axis.dilation):
             raise subject.value(
-                f"output_padding must be less than the stride or the dilation; got {axis.extra} with stride {axis.stride}, dilation {axis.dilation}"
+                f"output_padding must be less than the stride or the dilation; got {axis.extra} with stride {axis.stride}, "
+                f"dilation {axis.dilation}"
             )
         size = axis.smallest_source(lo, hi) + axis.extra
         if size < 1:

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import is_sequence, paddings, read_axes
 from .arguments_values import Subject, per_axis
+from .arithmetic import is_sequence, paddings, read_axes
 
 __all__ = ["is_even", "overlap_map", "phase_gain", "score"]
 
@@ -129,7 +129,8 @@ def score(image: Any, stride: Any) -> float:
     whole = [n // s for n, s in zip(sizes, periods, strict=True)]
     if 0 in whole:
         raise subject.value(f"image must hold one period; got image {x.shape}, stride {stride}")
-    x = x[(..., *(slice(n * s) for n, s in zip(whole, periods, strict=True)))]
+    cut: tuple[Any, ...] = (..., *(slice(n * s) for n, s in zip(whole, periods, strict=True)))
+    x = x[cut]
     split = x.reshape(prod(lead), *(v for pair in zip(whole, periods, strict=True) for v in pair))
     means = split.mean(axis=tuple(range(1, 2 * rank, 2))).reshape(prod(lead), -1)
     total = float(x.reshape(prod(lead), -1).var(axis=1).sum())

@@ -31,7 +31,23 @@ __all__ = ["Cost", "cost"]
 Array = np.ndarray[Any, Any]
 DATA = frozenset({"x", "dy", "cols", "offset", "mask", "attention"})
 PARAMETERS = frozenset(
-    {"w", "bias", "mid_bias", "depthwise", "pointwise", "column", "row", "lateral", "vertical", "horizontal", "kernels", "fc1", "fc2", "bias1", "bias2"}
+    {
+        "w",
+        "bias",
+        "mid_bias",
+        "depthwise",
+        "pointwise",
+        "column",
+        "row",
+        "lateral",
+        "vertical",
+        "horizontal",
+        "kernels",
+        "fc1",
+        "fc2",
+        "bias1",
+        "bias2",
+    }
 )
 
 
@@ -108,7 +124,9 @@ def cost(function: Callable[..., Any], *arguments: Any, border: str = "count", d
     for name, value in bound.arguments.items():
         if name in DATA | PARAMETERS and isinstance(value, (tuple, list)) and all(isinstance(v, (int, np.integer)) for v in value):
             bound.arguments[name] = np.broadcast_to(np.zeros((), element), tuple(value))
-    arrays = {n: v if hasattr(v, "shape") else np.asarray(v) for n, v in bound.arguments.items() if n in DATA | PARAMETERS and v is not None}
+    arrays = {
+        n: v if hasattr(v, "shape") else np.asarray(v) for n, v in bound.arguments.items() if n in DATA | PARAMETERS and v is not None
+    }
     with trace() as steps:
         result = function(*bound.args, **bound.kwargs)
     counts = [count_step(step, skip) for step in steps]

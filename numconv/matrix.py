@@ -102,7 +102,12 @@ def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dil
 
     def spread(parts: list[Array], join: Any) -> Array:
         """(outputs, taps) per axis, joined to (*outputs, *taps)."""
-        shaped = [p.reshape([n if a in (axis, rank + axis) else 1 for a, n in zip(range(2 * rank), (*problem.outputs, *problem.kernel), strict=True)]) for axis, p in enumerate(parts)]
+        shaped = [
+            p.reshape(
+                [n if a in (axis, rank + axis) else 1 for a, n in zip(range(2 * rank), (*problem.outputs, *problem.kernel), strict=True)]
+            )
+            for axis, p in enumerate(parts)
+        ]
         return np.asarray(reduce(join, shaped)).reshape(prod(problem.outputs), problem.taps)
 
     inside = spread([valid for _, valid in axes], np.logical_and)  # (P, T)
@@ -180,7 +185,9 @@ def apply(setting: Setting, x: Array) -> Array:
 
     problem = setting.problem
     conv = getattr(numconv, f"conv{problem.rank}d")
-    y: Array = conv(x, setting.w, None, problem.stride, pads_of(problem), problem.dilation, problem.groups, padding_mode=problem.padding_mode)
+    y: Array = conv(
+        x, setting.w, None, problem.stride, pads_of(problem), problem.dilation, problem.groups, padding_mode=problem.padding_mode
+    )
     return y
 
 

@@ -120,7 +120,9 @@ def read_step(subject: Subject, layer: Mapping[str, Any], axis: int, rank: int) 
     padding = layer.get("padding", 0)
     if padding in ("same", "same_lower"):
         if stride != 1 or layer.get("transposed", False):
-            raise subject.value(f"padding {padding!r} depends on the input's size unless stride is 1; got stride {stride}: give the numbers")
+            raise subject.value(
+                f"padding {padding!r} depends on the input's size unless stride is 1; got stride {stride}: give the numbers"
+            )
         low = (extent - (padding == "same")) // 2
     elif padding == "valid":
         low = 0

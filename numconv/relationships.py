@@ -57,9 +57,11 @@ class Relationship:
             For sizes to which the relationship does not apply.
         """
         if i is None or k is None:
-            return all(self.holds(**sizes) for sizes in self.cases())  # type: ignore[arg-type]
+            return all(self.holds(**sizes) for sizes in self.cases())
         if not self.applies(i, k, s, p, d, a):
-            raise ValueError(f"Relationship.holds: number {self.number} ({self.title}) does not apply to these sizes; got {i=}, {k=}, {s=}, {p=}, {d=}, {a=}")
+            raise ValueError(
+                f"Relationship.holds: number {self.number} ({self.title}) does not apply; got {i=}, {k=}, {s=}, {p=}, {d=}, {a=}"
+            )
         size = self(i, k, s, p, d, a)
         if size != self.measured(i, k, s, p, d, a):
             return False
@@ -109,7 +111,7 @@ def _row(number: int, title: str, text: str, formula: Callable[..., int], condit
 TABLE = (
     _row(1, "no padding, unit strides", "s = 1, p = 0: o = (i − k) + 1", lambda i, k, **_: i - k + 1, lambda s, p, **_: s == 1 and p == 0),
     _row(2, "padding, unit strides", "s = 1: o = (i − k) + 2p + 1", lambda i, k, p, **_: i - k + 2 * p + 1, lambda s, **_: s == 1),
-    _row(3, "half (same) padding", "k = 2n + 1, s = 1, p = ⌊k/2⌋ = n: o = i", lambda i, **_: i, lambda k, s, p, **_: s == 1 and k == 2 * p + 1),
+    _row(3, "half (same) padding", "k = 2n + 1, s = 1, p = n: o = i", lambda i, **_: i, lambda k, s, p, **_: s == 1 and k == 2 * p + 1),
     _row(4, "full padding", "s = 1, p = k − 1: o = i + (k − 1)", lambda i, k, **_: i + k - 1, lambda k, s, p, **_: s == 1 and p == k - 1),
     _row(5, "no padding, strides", "p = 0: o = ⌊(i − k)/s⌋ + 1", lambda i, k, s, **_: (i - k) // s + 1, lambda p, **_: p == 0),
     _row(6, "padding, strides", "o = ⌊(i + 2p − k)/s⌋ + 1", lambda i, k, s, p, **_: (i + 2 * p - k) // s + 1, lambda **_: True),
@@ -131,11 +133,11 @@ TABLE = (
         lambda i, k, **_: i - k + 1, lambda k, s, p, **_: s == 1 and p == k - 1,
     ),
     _row(
-        12, "no padding, strides, transposed", "p = 0, s divides i − k: s − 1 zeros between, k' = k, s' = 1, p' = k − 1: o' = s(i' − 1) + k",
+        12, "no padding, strides, transposed", "p = 0, s divides i − k: s − 1 zeros between, s' = 1, p' = k − 1: o' = s(i' − 1) + k",
         lambda i, k, s, **_: s * (i - 1) + k, lambda p, **_: p == 0,
     ),
     _row(
-        13, "padding, strides, transposed", "s divides i + 2p − k: s − 1 zeros between, k' = k, s' = 1, p' = k − p − 1: o' = s(i' − 1) + k − 2p",
+        13, "padding, strides, transposed", "s divides i + 2p − k: s − 1 zeros between, s' = 1, p' = k − p − 1: o' = s(i' − 1) + k − 2p",
         lambda i, k, s, p, **_: s * (i - 1) + k - 2 * p, lambda **_: True,
     ),
     _row(

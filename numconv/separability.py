@@ -45,11 +45,13 @@ class Separation:
     @property
     def column(self) -> Array:
         """The first term's column, as `spatially_separable_conv2d` takes it."""
-        return self.columns[0]
+        first: Array = self.columns[0]
+        return first
 
     @property
     def row(self) -> Array:
-        return self.rows[0]
+        first: Array = self.rows[0]
+        return first
 
     def kernel(self) -> Array:
         """The sum of the terms."""
@@ -243,7 +245,8 @@ def leading(filters: Array, axis: int) -> Array:
     """(F, n): the first left singular vector of each filter unfolded along `axis` (the higher-order SVD's start)."""
     moved = np.moveaxis(filters, axis, 1)
     u = np.linalg.svd(moved.reshape(*moved.shape[:2], -1), full_matrices=False)[0][:, :, 0]
-    return u * np.sign(np.take_along_axis(u, np.abs(u).argmax(axis=1)[:, None], axis=1))
+    sign: Array = np.sign(np.take_along_axis(u, np.abs(u).argmax(axis=1)[:, None], axis=1))
+    return np.asarray(u * sign)
 
 
 def unit(vectors: Array) -> tuple[Array, Array]:

@@ -176,10 +176,8 @@ def resize(x: Any, size: Any = None, scale: Any = None, mode: str = "nearest", a
             source = p * count // out if factor is None else np.floor(p * step).astype(int)
             y = np.take(y, np.minimum(source, count - 1), axis=axis)
             continue
-        if align_corners:
-            at = p * ((count - 1) / (out - 1) if out > 1 else 0.0)
-        else:
-            at = np.maximum((p + 0.5) * step - 0.5, 0)
+        corners = (count - 1) / (out - 1) if out > 1 else 0.0
+        at = p * corners if align_corners else np.maximum((p + 0.5) * step - 0.5, 0)
         low = np.minimum(np.floor(at).astype(int), count - 1)
         high = np.minimum(low + 1, count - 1)
         weight = (at - low).reshape(-1, *[1] * (y.ndim - axis - 1))
@@ -259,7 +257,8 @@ def deform_conv2d(
     wg = w.reshape(groups, -1, *w.shape[1:])
     for b, r, s in product(range(n), range(kh), range(kw)):
         sampled = [
-            scale[b, g, r, s] * bilinear_at(x[b, g * part : (g + 1) * part], rows + r * dh + shifts[b, g, r, s, 0], cols + s * dw + shifts[b, g, r, s, 1])
+            scale[b, g, r, s]
+            * bilinear_at(x[b, g * part : (g + 1) * part], rows + r * dh + shifts[b, g, r, s, 0], cols + s * dw + shifts[b, g, r, s, 1])
             for g in range(offset_groups)
         ]
         y[b] += np.einsum("gkc,gchw->gkhw", wg[:, :, :, r, s], np.concatenate(sampled).reshape(groups, -1, oh, ow))

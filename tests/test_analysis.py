@@ -13,7 +13,9 @@ SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 LAPLACIAN = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation"), [(3, 2, 0, 1), (4, 2, 1, 1), (5, 3, [(1, 2)], 1), (2, 3, 0, 1), (3, 2, 1, 2), (2, 1, 0, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"), [(3, 2, 0, 1), (4, 2, 1, 1), (5, 3, [(1, 2)], 1), (2, 3, 0, 1), (3, 2, 1, 2), (2, 1, 0, 3)]
+)
 def test_overlap_map_is_a_transposed_convolution_of_ones(kernel, stride, padding, dilation):
     expected = reference.conv_transpose(np.ones((1, 1, 6)), np.ones((1, 1, kernel)), None, stride, padding, 0, 1, dilation)[0, 0]
     assert_array_equal(checkerboard.overlap_map((6,), kernel, stride, padding, dilation), expected)
@@ -57,7 +59,7 @@ def test_score():
 
 
 def test_checkerboard_errors():
-    with pytest.raises(ValueError, match="overlap_map: .*crops all of it"):
+    with pytest.raises(ValueError, match=r"overlap_map: .*crops all of it"):
         checkerboard.overlap_map(1, 1, 1, 1)
     with pytest.raises(ValueError, match="score: image must hold one period"):
         checkerboard.score(np.ones((1, 1)), 2)
@@ -73,7 +75,11 @@ def test_separate_sobel_exactly():
     assert_array_equal(np.outer(found.column, found.row), SOBEL)
 
 
-@pytest.mark.parametrize("matrix", [LAPLACIAN, np.outer([2, 4], [3, 6, 9]), np.arange(9).reshape(3, 3), np.eye(3), np.zeros((2, 3))], ids=lambda m: f"{m.shape}{m.sum()}")
+@pytest.mark.parametrize(
+    "matrix",
+    [LAPLACIAN, np.outer([2, 4], [3, 6, 9]), np.arange(9).reshape(3, 3), np.eye(3), np.zeros((2, 3))],
+    ids=lambda m: f"{m.shape}{m.sum()}",
+)
 def test_integer_kernels_are_exact(matrix):
     found = separability.separate(matrix)
     assert found.exact
@@ -92,7 +98,7 @@ def test_separate_is_the_best_of_its_rank():
 
 
 def test_separate_a_gaussian_and_noise_around_it():
-    g = np.exp(-np.linspace(-2, 2, 7) ** 2)
+    g = np.exp(-(np.linspace(-2, 2, 7) ** 2))
     found = separability.separate(np.outer(g, g))
     assert found.rank == 1
     assert found.error < 1e-14

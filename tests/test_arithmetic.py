@@ -54,7 +54,7 @@ def test_conv_output_shape_counts_positions():
             if expected:
                 assert arithmetic.conv_output_shape(i, k, s, (lo, hi), d) == expected
             else:
-                with pytest.raises(ValueError, match="conv_output_shape: .*exceeds"):
+                with pytest.raises(ValueError, match=r"conv_output_shape: .*exceeds"):
                     arithmetic.conv_output_shape(i, k, s, (lo, hi), d)
 
 
@@ -84,7 +84,9 @@ def test_conv_transpose_output_shape_is_the_oracles():
         for i, a in product(range(1, 4), range(max(s, d))):
             x, w = np.ones((1, 1, i)), np.ones((1, 1, k))
             if (i - 1) * s + d * (k - 1) + 1 - lo - hi + a >= 1:
-                assert reference.conv_transpose(x, w, None, s, [(lo, hi)], a, 1, d).shape[2:] == arithmetic.conv_transpose_output_shape((i,), k, s, [(lo, hi)], a, d)
+                assert reference.conv_transpose(x, w, None, s, [(lo, hi)], a, 1, d).shape[2:] == arithmetic.conv_transpose_output_shape(
+                    (i,), k, s, [(lo, hi)], a, d
+                )
 
 
 def test_same_padding():
@@ -113,7 +115,11 @@ def test_scalars_and_tuples():
         (lambda: arithmetic.conv_output_shape((7, 7), (3, 3, 3)), ValueError, "conv_output_shape: sequences must have one entry per axis"),
         (lambda: arithmetic.conv_output_shape(7, 3, padding="full"), ValueError, "conv_output_shape: padding must be 'valid'"),
         (lambda: arithmetic.conv_output_shape(7, 3, padding=-1), ValueError, "conv_output_shape: padding must be at least 0"),
-        (lambda: arithmetic.conv_transpose_output_shape(7, 3, 2, output_padding=2), ValueError, "output_padding must be less than the stride"),
+        (
+            lambda: arithmetic.conv_transpose_output_shape(7, 3, 2, output_padding=2),
+            ValueError,
+            "output_padding must be less than the stride",
+        ),
         (lambda: arithmetic.conv_transpose_output_shape(1, 1, padding=1), ValueError, "crops all of it"),
         (lambda: arithmetic.output_padding_for(15, 7, 3, 2, 1), ValueError, r"possible sizes: \(13, 14\)"),
         (lambda: arithmetic.receptive_field([{"stride": 2}]), ValueError, "receptive_field: a layer needs a kernel"),
@@ -160,7 +166,11 @@ def seen(layers, size):
         [{"kernel": 3, "stride": 2, "padding": 1}, {"kernel": 4, "stride": 2, "padding": 1, "transposed": True}],
         [{"kernel": 4, "stride": 2, "transposed": True}, {"kernel": 3}],
         [{"kernel": 2, "stride": 2, "transposed": True}],
-        [{"kernel": 3, "stride": 2, "transposed": True}, {"kernel": 3, "stride": 3}, {"kernel": 5, "stride": 3, "padding": 2, "transposed": True}],
+        [
+            {"kernel": 3, "stride": 2, "transposed": True},
+            {"kernel": 3, "stride": 3},
+            {"kernel": 5, "stride": 3, "padding": 2, "transposed": True},
+        ],
         [{"kernel": 3, "dilation": 2}, {"kernel": 3, "dilation": 4}],
     ],
 )
@@ -171,4 +181,6 @@ def test_receptive_field_is_what_reaches_an_output(layers):
     assert max(max(s) - min(s) + 1 for s in inner) == field.size
     for q, s in enumerate(sets):  # windows lie around their centres
         if s in inner:
-            assert abs(Fraction(min(s) + max(s), 2) - (field.center + q * field.jump)) <= Fraction(1, 1) * (1 if any(la.get("transposed") for la in layers) else 0)
+            assert abs(Fraction(min(s) + max(s), 2) - (field.center + q * field.jump)) <= Fraction(1, 1) * (
+                1 if any(la.get("transposed") for la in layers) else 0
+            )

@@ -58,7 +58,9 @@ def test_every_variant_has_a_cost(variant):
         count, skip = (nc.cost(variant.function, *case.shapes, border=border, **case.options) for border in ("count", "skip"))
         assert 0 <= skip.multiplications <= count.multiplications
         assert 0 <= skip.additions <= count.additions
-        weights = [s for n, s in zip(names, case.shapes, strict=False) if s is not None and n not in ("x", "cols", "offset", "mask", "attention")]
+        weights = [
+            s for n, s in zip(names, case.shapes, strict=False) if s is not None and n not in ("x", "cols", "offset", "mask", "attention")
+        ]
         assert count.parameters == sum(int(np.prod(s)) for s in weights)
         result = variant.function(*case.arrays(np.random.default_rng(0)), **case.options)
         assert count.bytes == 4 * (sum(int(np.prod(s)) for s in case.shapes if s is not None) + result.size)
@@ -73,7 +75,9 @@ def test_fold_adds_what_overlaps():
 def test_nothing_is_computed():
     found = nc.cost(nc.conv2d, (1, 64, 100_000, 100_000), (64, 64, 3, 3), padding=1)  # 2.5 TB of input
     assert found.multiplications == 10**10 * 64 * 64 * 9
-    assert found.multiplications - nc.cost(nc.conv2d, (1, 64, 100_000, 100_000), (64, 64, 3, 3), padding=1, border="skip").multiplications > 0
+    assert (
+        found.multiplications - nc.cost(nc.conv2d, (1, 64, 100_000, 100_000), (64, 64, 3, 3), padding=1, border="skip").multiplications > 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,12 @@ def test_a_shift_goes_through(case, steps):
 @laws
 def test_one_dimension_is_a_unit_axis(case):
     flat = nc.conv2d(
-        case.x[:, :, None], case.w[:, :, None], stride=(1, *case.stride), padding=((0, 0), *case.padding), dilation=(1, *case.dilation), groups=case.groups
+        case.x[:, :, None],
+        case.w[:, :, None],
+        stride=(1, *case.stride),
+        padding=((0, 0), *case.padding),
+        dilation=(1, *case.dilation),
+        groups=case.groups,
     )
     assert_array_equal(case.conv(), flat[:, :, 0])
     deep = nc.conv3d(
@@ -156,6 +161,16 @@ def test_cost_skips_what_touches_no_data(case):
     assert everything >= counted
     g = np.ones_like(case.conv())
     back = nc.cost(
-        TRANSPOSE[case.rank], g, case.w, None, case.stride, case.padding, 0, case.groups, case.dilation, output_size=case.x.shape[2:], border="skip"
+        TRANSPOSE[case.rank],
+        g,
+        case.w,
+        None,
+        case.stride,
+        case.padding,
+        0,
+        case.groups,
+        case.dilation,
+        output_size=case.x.shape[2:],
+        border="skip",
     )
     assert back.multiplications == counted

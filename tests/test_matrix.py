@@ -69,7 +69,14 @@ def test_transpose_is_the_transposed_convolution(case):
     expected = reference.input_grad(g.reshape(shape), w, case.spatial, **case.oracle)
     assert_array_equal(c.T @ g, expected.ravel())
     pads = reference.pairs(case.padding, len(case.spatial))
-    sizes = zip(case.spatial, shape[2:], case.kernel, pads, *(reference.per_axis(v, len(case.spatial)) for v in (case.stride, case.dilation)), strict=True)
+    sizes = zip(
+        case.spatial,
+        shape[2:],
+        case.kernel,
+        pads,
+        *(reference.per_axis(v, len(case.spatial)) for v in (case.stride, case.dilation)),
+        strict=True,
+    )
     extra = [i - ((o - 1) * s + d * (k - 1) + 1 - sum(p)) for i, o, k, p, s, d in sizes]
     assert_array_equal(reference.conv_transpose(g.reshape(shape), w, None, case.stride, pads, extra, case.groups, case.dilation), expected)
 
@@ -123,7 +130,13 @@ def test_plain_kernel_and_batch():
 
 
 def test_dtypes_are_the_convolutions():
-    for given, kept in ((np.float32, np.float32), (np.int8, np.int32), (np.int32, np.int64), (np.float16, np.float32), (np.complex64, np.complex64)):
+    for given, kept in (
+        (np.float32, np.float32),
+        (np.int8, np.int32),
+        (np.int32, np.int64),
+        (np.float16, np.float32),
+        (np.complex64, np.complex64),
+    ):
         assert nc.matrix.conv_matrix(np.ones((3, 3), given), (4, 4)).dtype == kept
     x = np.full((4, 4), 127, np.int8)
     assert_array_equal(nc.matrix.conv_matrix(np.full((3, 3), 127, np.int8), (4, 4)) @ x.ravel(), np.full(4, 9 * 127**2))
@@ -132,7 +145,11 @@ def test_dtypes_are_the_convolutions():
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ((np.ones((4, 2, 3, 3)), (6, 8, 8), 1, 0, 1, 2), ValueError, "conv_matrix: w expects 2 input channels per group times groups=2, x has 6 channels"),
+        (
+            (np.ones((4, 2, 3, 3)), (6, 8, 8), 1, 0, 1, 2),
+            ValueError,
+            "conv_matrix: w expects 2 input channels per group times groups=2, x has 6 channels",
+        ),
         ((np.ones((3, 3)), (2, 2)), ValueError, "conv_matrix: no output"),
         ((np.ones((1, 1, 3, 3)), (1, 1, 1, 8, 8)), ValueError, "conv_matrix: input_shape must be"),
         ((np.ones((3, 3)), (4, 4.0)), TypeError, "conv_matrix: input_shape must be an integer"),

@@ -24,7 +24,13 @@ def test_conv_by_hand():
 
 @pytest.mark.parametrize(
     ("mode", "left", "right"),
-    [("zeros", [0, 0], [0, 0]), ("reflect", [3, 2], [3, 2]), ("replicate", [1, 1], [4, 4]), ("circular", [3, 4], [1, 2]), ("symmetric", [2, 1], [4, 3])],
+    [
+        ("zeros", [0, 0], [0, 0]),
+        ("reflect", [3, 2], [3, 2]),
+        ("replicate", [1, 1], [4, 4]),
+        ("circular", [3, 4], [1, 2]),
+        ("symmetric", [2, 1], [4, 3]),
+    ],
 )
 def test_padding_modes_by_hand(mode, left, right):
     x = image([1, 2, 3, 4])
@@ -94,7 +100,10 @@ def test_unfold_and_fold_by_hand():
     assert_array_equal(reference.fold(reference.unfold(x, (2,)), (3,), (2,)), image([1, 4, 3]))
 
 
-@pytest.mark.parametrize(("name", "at", "value"), [("relu", -1.0, 0.0), ("relu6", 7.0, 6.0), ("hardswish", 1.0, 4 / 6), ("silu", 0.0, 0.0), ("sigmoid", 0.0, 0.5), ("tanh", 0.0, 0.0)])
+@pytest.mark.parametrize(
+    ("name", "at", "value"),
+    [("relu", -1.0, 0.0), ("relu6", 7.0, 6.0), ("hardswish", 1.0, 4 / 6), ("silu", 0.0, 0.0), ("sigmoid", 0.0, 0.5), ("tanh", 0.0, 0.0)],
+)
 def test_activations_by_hand(name, at, value):
     assert_allclose(reference.ACTIVATIONS[name](np.array([at])), [value])
 
@@ -105,9 +114,19 @@ def test_against_scipy(rank):
     x, w = random.normal(size=(7, 6, 5)[:rank]), random.normal(size=(3, 4, 2)[:rank])
     assert_allclose(reference.conv(x[None, None], w[None, None])[0, 0], signal.correlate(x, w, "valid"), atol=1e-12)
     assert_allclose(reference.conv_transpose(x[None, None], w[None, None])[0, 0], signal.convolve(x, w, "full"), atol=1e-12)
-    for ours, theirs in (("symmetric", "reflect"), ("reflect", "mirror"), ("replicate", "nearest"), ("circular", "wrap"), ("zeros", "constant")):
+    for ours, theirs in (
+        ("symmetric", "reflect"),
+        ("reflect", "mirror"),
+        ("replicate", "nearest"),
+        ("circular", "wrap"),
+        ("zeros", "constant"),
+    ):
         pads = [(k // 2, (k - 1) // 2) for k in w.shape]
-        assert_allclose(reference.conv(x[None, None], w[None, None], pads=pads, padding_mode=ours)[0, 0], ndimage.correlate(x, w, mode=theirs), atol=1e-12)
+        assert_allclose(
+            reference.conv(x[None, None], w[None, None], pads=pads, padding_mode=ours)[0, 0],
+            ndimage.correlate(x, w, mode=theirs),
+            atol=1e-12,
+        )
 
 
 def test_against_torch():
@@ -116,18 +135,36 @@ def test_against_torch():
     x, w, u = random.normal(size=(2, 4, 9, 8)), random.normal(size=(6, 2, 3, 2)), random.normal(size=(4, 3, 3, 3))
     y = reference.conv(x, w, None, 2, [(1, 1), (2, 2)], (2, 1), 2)
     assert_allclose(y, f.conv2d(t(x), t(w), None, 2, (1, 2), (2, 1), 2), atol=1e-12)
-    assert_allclose(reference.weight_grad(x, y, (3, 2), 2, (1, 2), (2, 1), 2), torch.nn.grad.conv2d_weight(t(x), w.shape, t(y), 2, (1, 2), (2, 1), 2), atol=1e-12)
-    assert_allclose(reference.input_grad(y, w, (9, 8), 2, (1, 2), (2, 1), 2), torch.nn.grad.conv2d_input(x.shape, t(w), t(y), 2, (1, 2), (2, 1), 2), atol=1e-12)
+    assert_allclose(
+        reference.weight_grad(x, y, (3, 2), 2, (1, 2), (2, 1), 2),
+        torch.nn.grad.conv2d_weight(t(x), w.shape, t(y), 2, (1, 2), (2, 1), 2),
+        atol=1e-12,
+    )
+    assert_allclose(
+        reference.input_grad(y, w, (9, 8), 2, (1, 2), (2, 1), 2),
+        torch.nn.grad.conv2d_input(x.shape, t(w), t(y), 2, (1, 2), (2, 1), 2),
+        atol=1e-12,
+    )
     for pad, extra, dilation in ((0, 1, 1), (1, 1, 2), (3, 1, 1)):
-        assert_allclose(reference.conv_transpose(x, u, None, 2, pad, extra, 2, dilation), f.conv_transpose2d(t(x), t(u), None, 2, pad, extra, 2, dilation), atol=1e-12)
+        assert_allclose(
+            reference.conv_transpose(x, u, None, 2, pad, extra, 2, dilation),
+            f.conv_transpose2d(t(x), t(u), None, 2, pad, extra, 2, dilation),
+            atol=1e-12,
+        )
     for how in ({"size": (5, 13)}, {"scale": 2.0}, {"scale": 1.7}):
         sizes = {"size": how.get("size"), "scale_factor": how.get("scale")}
         assert_allclose(reference.resize(x, **how), f.interpolate(t(x), **sizes))
         for corners in (False, True):
-            assert_allclose(reference.resize(x, **how, mode="bilinear", align_corners=corners), f.interpolate(t(x), **sizes, mode="bilinear", align_corners=corners), atol=1e-12)
+            assert_allclose(
+                reference.resize(x, **how, mode="bilinear", align_corners=corners),
+                f.interpolate(t(x), **sizes, mode="bilinear", align_corners=corners),
+                atol=1e-12,
+            )
     columns = reference.unfold(x, (3, 2), 2, 1, 2)
     assert_array_equal(columns, f.unfold(t(x), (3, 2), dilation=2, padding=1, stride=2))
-    assert_allclose(reference.fold(columns, (9, 8), (3, 2), 2, 1, 2), f.fold(t(columns), (9, 8), (3, 2), dilation=2, padding=1, stride=2), atol=1e-12)
+    assert_allclose(
+        reference.fold(columns, (9, 8), (3, 2), 2, 1, 2), f.fold(t(columns), (9, 8), (3, 2), dilation=2, padding=1, stride=2), atol=1e-12
+    )
 
 
 def test_integers_wrap():
@@ -137,7 +174,13 @@ def test_integers_wrap():
 
 @pytest.mark.parametrize(
     ("actual", "dtype"),
-    [([1.0, 2.0 + 1e-5], "float32"), ([1.0, np.nan], "float32"), ([1.0, 2.5], "int64"), ([1.0], "float32"), ([1.0, 2.0 + 1e-13], "float64")],
+    [
+        ([1.0, 2.0 + 1e-5], "float32"),
+        ([1.0, np.nan], "float32"),
+        ([1.0, 2.5], "int64"),
+        ([1.0], "float32"),
+        ([1.0, 2.0 + 1e-13], "float64"),
+    ],
 )
 def test_tolerance_asserts(actual, dtype):
     with pytest.raises(AssertionError):

@@ -225,7 +225,10 @@ def test_81_multiplications_against_72():
 @pytest.mark.parametrize(("m", "ratio"), [(3, 2 / 3), (5, 2 / 5), (7, 2 / 7)])
 def test_the_ratio_tends_to_two_over_m(m, ratio):
     def measured(n):
-        return nc.cost(nc.spatially_separable_conv2d, (1, n, n), (m,), (m,)).multiplications / nc.cost(nc.conv2d, (1, n, n), (1, 1, m, m)).multiplications
+        return (
+            nc.cost(nc.spatially_separable_conv2d, (1, n, n), (m,), (m,)).multiplications
+            / nc.cost(nc.conv2d, (1, n, n), (1, 1, m, m)).multiplications
+        )
 
     assert measured(10) > measured(100) > measured(1000) > ratio
     assert_allclose(measured(10**5), ratio, rtol=1e-4)

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 # Unit roundoff of the arithmetic: the accumulator's, and of what is stored.
-ROUNDOFF = {"float16": 2.0**-24, "bfloat16": 2.0**-24, "float32": 2.0**-24, "complex64": 2.0**-23, "float64": 2.0**-53, "complex128": 2.0**-52}
+ROUNDOFF = {
+    "float16": 2.0**-24,
+    "bfloat16": 2.0**-24,
+    "float32": 2.0**-24,
+    "complex64": 2.0**-23,
+    "float64": 2.0**-53,
+    "complex128": 2.0**-52,
+}
 STORED = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -23,7 +30,9 @@ def bound(magnitude: Any, terms: int, dtype: Any, factor: float = 1.0, expected:
     accumulated = factor * (4 + np.sqrt(terms)) * ROUNDOFF[kind] * np.abs(np.asarray(magnitude)).astype(np.float64)
     narrow = 2 * STORED.get(kind, 0.0) * np.nan_to_num(np.abs(np.asarray(expected)).astype(np.float64), posinf=0)
     # Below the smallest normal number rounding is absolute.
-    least = {"float16": 2.0**-24, "float32": 2.0**-149, "complex64": 2.0**-148}.get(kind, 2.0**-1074 if kind in ("float64", "complex128") else 2.0**-133)
+    least = {"float16": 2.0**-24, "float32": 2.0**-149, "complex64": 2.0**-148}.get(
+        kind, 2.0**-1074 if kind in ("float64", "complex128") else 2.0**-133
+    )
     return accumulated + narrow + least
 
 
