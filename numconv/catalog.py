@@ -187,9 +187,6 @@ VARIANTS: tuple[Variant, ...] = (
 )  # fmt: skip
 
 
-def find(function: Callable[..., Any] | str) -> Variant:
-    """The row of a public function or of its name."""
-    for variant in VARIANTS:
-        if function is variant.function or function == variant.name:
-            return variant
-    raise ValueError(f"not a variant of the catalog: {function!r}")
+def find(function: Callable[..., Any] | str) -> Variant | None:
+    """The row of a public function or of its name, or None."""
+    return next((v for v in VARIANTS if function is v.function or function == v.name), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import devices
+from ..arguments_values import Subject
 from ..catalog import find
 from ..dispatch import Step, trace
 from ..plan import Candidate, Plan
@@ -75,7 +76,12 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
 
 def algorithms(function: Callable[..., Any], device: str = "cpu") -> tuple[str, ...]:
     """Names of the kernels that a device has for a function's kind of problem."""
+    subject = Subject("algorithms")
+    if device not in ("cpu", "cuda"):
+        raise subject.value(f"device must be 'cpu' or 'cuda'; got {device!r}")
     variant = find(function)
+    if variant is None:
+        raise subject.value(f"function must be one of the catalog's; got {function!r}")
     rows = devices.device(device).table()
     names = [row.name for row in rows if row.problem is variant.problem and variant.direction in row.directions]
     return tuple(dict.fromkeys(names))
