@@ -62,6 +62,17 @@ def test_the_defining_sum(case):
     assert_array_equal(case.conv(), reference.conv(case.x, case.w, None, case.stride, case.padding, case.dilation, case.groups))
 
 
+@given(cases(ranks=(1, 2, 3)), st.integers(0, 2))
+@laws
+def test_the_transposed_sum(case, extra):
+    w = case.another((case.x.shape[1], 2, *case.w.shape[2:]))
+    extra = tuple(min(extra, max(s, d) - 1) for s, d in zip(case.stride, case.dilation, strict=True))
+    axes = zip(case.x.shape[2:], w.shape[2:], case.stride, case.dilation, case.padding, extra, strict=True)
+    assume(all((i - 1) * s + d * (k - 1) + 1 - lo - hi + e >= 1 for i, k, s, d, (lo, hi), e in axes))
+    arguments = None, case.stride, case.padding, extra, case.groups, case.dilation
+    assert_array_equal(TRANSPOSE[case.rank](case.x, w, *arguments), reference.conv_transpose(case.x, w, *arguments))
+
+
 @given(cases(), st.integers(-3, 3))
 @laws
 def test_linear_in_both(case, factor):
