@@ -40,6 +40,25 @@ def reshape(array: Any, shape: tuple[int, ...]) -> Any:
     return launch.view(layout.contiguous(array), tuple(shape))
 
 
+def transpose(array: Any, axes: tuple[int, ...]) -> Any:
+    """A view with its axes permuted."""
+    return launch.view(array, tuple(array.shape[a] for a in axes), tuple(array.strides[a] for a in axes))
+
+
+def broadcast(array: Any, shape: tuple[int, ...]) -> Any:
+    """A view repeated along new axes in front, and along axes of extent 1."""
+    lead = len(shape) - array.ndim
+    strides = (*(0,) * lead, *(0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)))
+    return launch.view(array, tuple(shape), strides)
+
+
+def copy(array: Any) -> Any:
+    """A fresh C-contiguous native array with the same values."""
+    fresh = launch.allocate(tuple(array.shape), array.dtype.name, array)
+    layout.copy_into(array, fresh)
+    return fresh
+
+
 def overlaps(a: Any, b: Any) -> bool:
     (a_low, a_high), (b_low, b_high) = launch.memory_range(a), launch.memory_range(b)
     return a_low < b_high and b_low < a_high

@@ -224,3 +224,24 @@ def insert_zeros(array: Any, stride: tuple[int, ...]) -> Any:
         kernel = make_gather(array.dtype.name, array.dtype.name, False)
         launch(kernel, *flat_grid(total), stream_of(array), flat(array), flat(fresh), table, np.int32(total))
     return fresh
+
+
+_axis_tables: dict[Any, Any] = {}
+
+
+def gather_axes(source: Any, out: Any, indices: tuple[np.ndarray[Any, Any], ...], key: Any) -> None:
+    """out[i, j, …] = source[indices[0][i], indices[1][j], …], both C-contiguous; `key` names the indices in the cache of tables."""
+    total = prod(out.shape)
+    if total == 0:
+        return
+    table = _axis_tables.get(key)
+    if table is None:
+        maps, stride = [], prod(source.shape)
+        for index, extent_ in zip(indices, source.shape, strict=True):
+            stride //= extent_
+            maps.append(index * stride)
+        if len(_axis_tables) >= 512:
+            _axis_tables.clear()
+        table = _axis_tables[key] = _table(tuple([np.zeros(1, np.int64)] * (AXES - len(maps)) + maps), None)
+    kernel = make_gather(source.dtype.name, out.dtype.name, False)
+    launch(kernel, *flat_grid(total), stream_of(out), flat(source), flat(out), table, np.int32(total))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..kernel import Kernel
 from ..problem import ConvProblem
-from . import depthwise, direct, implicit_gemm, transposed, weight_grad
+from . import deformable, depthwise, direct, dynamic, implicit_gemm, matrix, patches, resize, scatter, shuffle, transposed, weight_grad
 
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
 ADAPTED = frozenset({"layout", "padding_mode"})
@@ -16,6 +16,13 @@ _KERNELS: tuple[Kernel, ...] = (
     *depthwise.ROWS,
     *direct.ROWS,
     *transposed.ROWS,
+    *scatter.ROWS,
+    *matrix.ROWS,
     *weight_grad.ROWS,
+    *shuffle.ROWS,
+    *resize.ROWS,
+    *dynamic.ROWS,
+    *deformable.ROWS,
+    *patches.ROWS,
 )
 ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)
