@@ -31,7 +31,7 @@ from .arguments_values import (
 )
 from .problem import ConvProblem, Ints, Problem, effective_kernel
 
-AXES = ("length", "height, width", "depth, height, width")
+AXES = ("length", "height, width", "depth, height, width")  # of 1, 2, 3 spatial axes
 
 
 class View(NamedTuple):
@@ -95,8 +95,7 @@ def image(subject: Subject, spec: Spec, rank: int, layout: str, label: str = "x"
     """The image's parts; an image of rank+1 axes is one sample."""
     shape = spec.shape
     if len(shape) not in (rank + 1, rank + 2):
-        axes = AXES[rank - 1] if rank <= len(AXES) else "*spatial"
-        form = f"(N, {axes}, C)" if layout == "channels_last" else f"(N, C, {axes})"
+        form = f"(N, {AXES[rank - 1]}, C)" if layout == "channels_last" else f"(N, C, {AXES[rank - 1]})"
         raise subject.value(f"{label} must have the axes {form}, N optional; got {len(shape)} axes")
     batched = len(shape) == rank + 2
     batch, rest = (shape[0], shape[1:]) if batched else (1, shape)
@@ -135,19 +134,16 @@ def view(spec: Spec | None, shape: Ints | None, dtype: str) -> View:
     return View(None if shape is None or shape == spec.shape else shape, None if spec.dtype == hosts.dtype_of(dtype) else dtype)
 
 
-def forward(
-    subject: Subject, source: Image, w: Ints, kinds: Types, bias: bool, options: ConvOptions, label: str = "w", out_label: str = "output"
-) -> ConvProblem:
+def forward(subject: Subject, source: Image, w: Ints, kinds: Types, bias: bool, options: ConvOptions, label: str = "w") -> ConvProblem:
     """The problem of a convolution of `source` with weights of shape `w`."""
-    rank = len(source.spatial)
+    rank, kernel = len(source.spatial), w[2:]
     layout = choice(subject, "layout", options.layout, LAYOUTS)
     stride = per_axis(subject, "stride", options.stride, rank, 1)
     dilation = per_axis(subject, "dilation", options.dilation, rank, 1)
-    kernel = w[2:]
     groups = group_count(subject, source.channels, w, options.groups, label)
     pairs = padding_pairs(subject, options.padding, source.spatial, kernel, stride, dilation)
     mode = check_padding_mode(subject, options.padding_mode, pairs, source.spatial)
-    outputs = output_sizes(subject, source.spatial, kernel, stride, dilation, pairs, out_label)
+    outputs = output_sizes(subject, source.spatial, kernel, stride, dilation, pairs)
     problem = ConvProblem(
         direction="forward", batch=source.batch, in_channels=source.channels, out_channels=w[0], groups=groups,
         spatial=source.spatial, kernel=kernel, stride=stride, pad_low=tuple(low for low, _ in pairs), dilation=dilation,
@@ -177,14 +173,14 @@ def group_count(subject: Subject, channels: int, w: Ints, groups: Any, label: st
     return count
 
 
-def output_sizes(subject: Subject, spatial: Ints, kernel: Ints, stride: Ints, dilation: Ints, pairs: Pairs, label: str = "output") -> Ints:
+def output_sizes(subject: Subject, spatial: Ints, kernel: Ints, stride: Ints, dilation: Ints, pairs: Pairs) -> Ints:
     """⌊(i + p_lo + p_hi − k_e)/s⌋ + 1 per axis, at least 1."""
     found = []
     for i, k, s, d, (low, high) in zip(spatial, kernel, stride, dilation, pairs, strict=True):
         extent = effective_kernel(k, d)
         size = (i + low + high - extent) // s + 1
         if size < 1:
-            raise subject.value(f"no {label}: the kernel's extent {extent} exceeds the padded input's {i} + {low} + {high}")
+            raise subject.value(f"no output: the kernel's extent {extent} exceeds the padded input's {i} + {low} + {high}")
         found.append(size)
     return tuple(found)
 
@@ -288,7 +284,8 @@ def transposed_sizes(
             raise subject.value(f"output_size {wanted} is impossible; possible sizes: {possible}")
         return wanted
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise subject.value(f"output_padding must be less than the stride or the dilation; got {extra} with stride {stride}, dilation {dilation}")
+        given = f"got {extra} with stride {stride}, dilation {dilation}"
+        raise subject.value(f"output_padding must be less than the stride or the dilation; {given}")
     sizes = tuple(b + e for b, e in zip(base, extra, strict=True))
     if min(sizes) < 1:
         raise subject.value(f"no output: its size would be {sizes}; padding {pairs} crops all of it")

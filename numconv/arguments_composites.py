@@ -66,7 +66,8 @@ def depthwise_separable(subject: Subject, specs: Specs, options: tuple[Any, ...]
     first = forward(subject, source, shape, _first(kinds), mid_bias is not None, first_options, "depthwise")
     check_bias(subject, mid_bias, shape[0], "mid_bias")
     if len(pointwise.shape) not in (2, 4) or pointwise.shape[2:] not in ((), (1, 1)) or pointwise.shape[1] != shape[0]:
-        raise subject.value(f"pointwise must have the shape (C_out, {shape[0]}) or (C_out, {shape[0]}, 1, 1), as depthwise gives {shape[0]} channels")
+        forms = f"(C_out, {shape[0]}) or (C_out, {shape[0]}, 1, 1)"
+        raise subject.value(f"pointwise must have the shape {forms}, as depthwise gives {shape[0]} channels")
     second_options = ConvOptions(layout=layout, activation=chosen.activation, precision=chosen.precision)
     second_shape = (*pointwise.shape[:2], 1, 1)
     second = forward(subject, _after(first), second_shape, _last(kinds), bias is not None, second_options, "pointwise")
@@ -83,7 +84,8 @@ def depthwise_separable(subject: Subject, specs: Specs, options: tuple[Any, ...]
 
 def _matrix(subject: Subject, label: str, spec: Spec, rows: int | None) -> Ints:
     if len(spec.shape) != 2 or spec.shape[1] == 0 or (rows is not None and spec.shape[0] != rows):
-        raise subject.value(f"{label} must have 2 axes, one row for each filter{'' if rows is None else f' of the {rows}'}; got {spec.shape}")
+        each = "each filter" if rows is None else f"each filter of the {rows}"
+        raise subject.value(f"{label} must have 2 axes, one row for {each}; got {spec.shape}")
     return spec.shape
 
 
@@ -156,12 +158,14 @@ def spatially_separable(subject: Subject, specs: Specs, options: tuple[Any, ...]
         filters, per_group = column.shape[:2]
         groups = channels // per_group if chosen.groups is None else integer(subject, "groups", chosen.groups, 1)
         if per_group * groups != channels or filters % groups:
-            raise subject.value(f"column expects {per_group} input channels per group in groups that divide its {filters} filters, x has {channels} channels")
+            wanted = f"{per_group} input channels per group in groups that divide its {filters} filters"
+            raise subject.value(f"column expects {wanted}, x has {channels} channels")
     each = filters // groups  # filters per group
     first_shape, second_shape = (channels * each, 1, kernel[0], 1), (filters, per_group, 1, kernel[1])
     first = forward(subject, source, first_shape, _first(kinds), False, down._replace(groups=channels), "column")
+    between = _after(first)._replace(channels=max(filters, 1) * per_group)
     second_options = across._replace(groups=max(filters, 1))
-    second = forward(subject, _after(first)._replace(channels=max(filters, 1) * per_group), second_shape, _last(kinds), bias is not None, second_options, "row")
+    second = forward(subject, between, second_shape, _last(kinds), bias is not None, second_options, "row")
     check_bias(subject, bias, filters)
     if each > 1 and channels > 1:
         first = first.with_(shuffle=channels)

@@ -222,7 +222,8 @@ def fold(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Request:
         raise subject.value(f"cols must have a multiple of prod(kernel)={taps} rows; got {rows}")
     source = Image(cols.shape[0] if batched else 1, rows // taps, size, batched)
     problem = _patches(subject, "fold", source, check_dtype(subject, "cols", cols), tuple(rest))
-    if length != math.prod(problem.conv.outputs):
-        raise subject.value(f"cols must have L={math.prod(problem.conv.outputs)} columns, one per position {problem.conv.outputs}; got {length}")
+    outputs = problem.conv.outputs
+    if length != math.prod(outputs):
+        raise subject.value(f"cols must have L={math.prod(outputs)} columns, one per position {outputs}; got {length}")
     shape = (source.batch, rows, length)
     return Request((problem,), (view(cols, shape, problem.dtype),), unbatch(problem.result_shape, source))

@@ -6,7 +6,6 @@ Errors read `function: what is wrong (what was given)`.  Only the `arguments` mo
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,7 +88,7 @@ def per_axis(subject: Subject, label: str, value: Any, rank: int, low: int) -> I
     """An int for all axes, or one per axis; each from `low` to LARGEST."""
     items = _sequence(value)
     if items is None:
-        if isinstance(value, str) or isinstance(value, Iterable) and np.ndim(value) != 0:
+        if isinstance(value, str) or (hasattr(value, "__len__") and np.ndim(value) != 0):
             raise subject.type(f"{label} must be an integer or {rank} of them; got {value!r}")
         found = (integer(subject, label, value, low),) * rank
     else:
@@ -217,5 +216,6 @@ def check_padding_mode(subject: Subject, mode: Any, pairs: Pairs, spatial: Ints)
         for (low, high), size in zip(pairs, spatial, strict=True):
             if max(low, high) > size - (found == "reflect"):
                 limit = "less than" if found == "reflect" else "at most"
-                raise subject.value(f"padding_mode {found!r} needs padding {limit} the input's size; got padding {(low, high)} of size {size}")
+                given = f"got padding {(low, high)} of size {size}"
+                raise subject.value(f"padding_mode {found!r} needs padding {limit} the input's size; {given}")
     return found

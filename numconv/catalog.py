@@ -49,6 +49,10 @@ class Variant:
         return self.function.__name__
 
 
+MODES = ("reflect", "replicate", "circular", "symmetric")
+LAST: dict[str, Any] = {"layout": "channels_last"}
+
+
 def _conv_cases(rank: int) -> tuple[Case, ...]:
     size: Ints = (9, 11, 8)[:rank]
     three, two = (3, 2, 3)[:rank], (2, 3, 2)[:rank]
@@ -70,9 +74,6 @@ def _conv_cases(rank: int) -> tuple[Case, ...]:
     )
 
 
-MODES = ("reflect", "replicate", "circular", "symmetric")
-
-
 def _transpose_cases(rank: int) -> tuple[Case, ...]:
     size: Ints = (4, 5, 3)[:rank]
     three = (3, 2, 3)[:rank]
@@ -84,13 +85,11 @@ def _transpose_cases(rank: int) -> tuple[Case, ...]:
         Case("groups, dilation", ((2, 4, *size), (4, 3, *three), (6,)), {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}),
         Case("holes", ((1, 2, *size), (2, 2, *three)), {"stride": 4}),
         Case("cropped beyond the kernel", ((1, 2, *size), (2, 3, *[2] * rank)), {"stride": 3, "padding": 2}),
-        Case("pairs, channels last", ((2, *size, 2), (2, 3, *three), (3,)), {"stride": 2, "padding": ((1, 0),) * rank, "layout": "channels_last"}),
+        Case("pairs, channels last", ((2, *size, 2), (2, 3, *three), (3,)), {"stride": 2, "padding": ((1, 0),) * rank, **LAST}),
         Case("relu", ((1, 3, *size), (3, 4, *three), (4,)), {"activation": "relu", "stride": 2}),
         Case("empty batch", ((0, 3, *size), (3, 4, *three))),
     )
 
-
-LAST: dict[str, Any] = {"layout": "channels_last"}
 
 VARIANTS: tuple[Variant, ...] = (
     Variant(dense.conv2d, 2, "2-D convolution", ConvProblem, _conv_cases(2)),
@@ -132,7 +131,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant(separable.depthwise_separable_conv2d, 8, "depthwise separable convolution", ConvProblem, (
         Case("plain", ((2, 3, 7, 8), (3, 1, 3, 3), (5, 3), (5,))),
         Case("multiplier, stride", ((1, 3, 7, 8), (6, 1, 3, 3), (4, 6, 1, 1), None), {"stride": 2, "padding": 1}),
-        Case("channels last", ((1, 7, 8, 3), (3, 1, 3, 2), (4, 3), (4,)), {"dilation": 2, "padding": "same", "mid_activation": "relu", **LAST}),
+        Case("channels last", ((1, 7, 8, 3), (3, 1, 3, 2), (4, 3), (4,)), {"dilation": 2, "padding": 1, "mid_activation": "relu", **LAST}),
     ), composite=True),
     Variant(channelwise.depthwise_conv2d, 8, "depthwise convolution", ConvProblem, (
         Case("plain", ((2, 3, 7, 8), (3, 1, 3, 3), (3,)), {"padding": 1}),
@@ -173,7 +172,8 @@ VARIANTS: tuple[Variant, ...] = (
     ), composite=True),
     Variant(deformable.deform_conv2d, 13, "deformable convolution", DeformProblem, (
         Case("plain", ((2, 3, 6, 7), (2, 18, 4, 5), (4, 3, 3, 3), (4,))),
-        Case("mask, groups", ((1, 4, 6, 7), (1, 24, 3, 4), (4, 2, 3, 2), None), {"stride": 2, "padding": 1, "dilation": (1, 2), "mask": (1, 12, 3, 4)}),
+        Case("mask, groups", ((1, 4, 6, 7), (1, 24, 3, 4), (4, 2, 3, 2), None),
+             {"stride": 2, "padding": 1, "dilation": (1, 2), "mask": (1, 12, 3, 4)}),
     )),
     Variant(patches.unfold, 6, "patches to columns", PatchProblem, (
         Case("plain", ((2, 3, 5, 6),), {"kernel": (3, 2)}),

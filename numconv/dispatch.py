@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,7 +119,7 @@ def _remember(key: tuple[Any, ...], session: Session, request: Request, steps: S
     plain = steps is only_step and all(v.shape is None and v.dtype is None for v in request.views)
     last = request.problems[-1]
     plan = None
-    if plain and prod(request.result_shape) and request.result_shape == last.result_shape:
+    if plain and 0 not in request.result_shape and request.result_shape == last.result_shape:
         plan = plan_for(session.subject, session.device, last, None, session.algorithm, session.accuracy)
     if len(_calls) >= LIMIT:
         _calls.clear()

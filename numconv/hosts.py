@@ -12,7 +12,8 @@ import numpy as np
 def dtype_of(name: str) -> np.dtype[Any]:
     """The NumPy dtype of that name; "bfloat16" is ml_dtypes', imported only when somebody has such an array."""
     if name == "bfloat16":
-        return np.dtype(importlib.import_module("ml_dtypes").bfloat16)
+        found: np.dtype[Any] = np.dtype(importlib.import_module("ml_dtypes").bfloat16)
+        return found
     return np.dtype(name)
 
 

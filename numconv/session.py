@@ -16,7 +16,7 @@ from .arguments import Request
 from .arguments_values import Spec, Subject
 from .devices import Device
 from .plan import NoKernel, Plan, make_plan
-from .problem import ConvProblem, DeformProblem, Ints, Problem
+from .problem import ConvProblem, DeformProblem, Ints, PatchProblem, Problem
 
 LIMIT = 4096  # entries of each cache; beyond it the cache starts anew
 ALL_ROWS = float("inf")
@@ -99,11 +99,11 @@ def forget_plans() -> None:
 
 def single(problem: Problem) -> Problem:
     """The same problem for at most one sample."""
-    if isinstance(problem, DeformProblem) or hasattr(problem, "conv"):
+    if isinstance(problem, (DeformProblem, PatchProblem)):
         return replace(problem, conv=problem.conv.with_(batch=min(problem.conv.batch, 1)))
     if problem.batch <= 1 or getattr(problem, "direction", "") == "weight_grad":
         return problem
-    return replace(problem, batch=1)  # type: ignore[arg-type]
+    return replace(problem, batch=1)
 
 
 class Session:

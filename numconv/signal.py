@@ -121,6 +121,11 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     Returns
     -------
     ndarray of type `np.result_type(in1, in2)`
+
+    Examples
+    --------
+    >>> nc.convolve([1, 2, 3], [0, 1, 0.5])
+    array([0. , 1. , 2.5, 4. , 1.5])
     """
     subject = Subject("convolve")
     one, two = _checked(subject, in1, in2, mode, method, "volume and kernel")
@@ -135,6 +140,11 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> A
     """Cross-correlate two N-dimensional arrays, as `scipy.signal.correlate` does; in2 is conjugated.
 
     Parameters and result as for `convolve`.
+
+    Examples
+    --------
+    >>> nc.correlate([1, 2, 3], [0, 1, 0.5])
+    array([0.5, 2. , 3.5, 3. , 0. ])
     """
     subject = Subject("correlate")
     one, two = _checked(subject, in1, in2, mode, method, "in1 and in2")

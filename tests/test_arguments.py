@@ -35,7 +35,8 @@ VALUE_ERRORS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], st
     (nc.conv2d, (f(1, 0, 8, 8), f(8, 0, 3, 3)), {}, "conv2d: x has no channels"),
     (nc.conv2d, (f(1, 6, 0, 8), f(8, 6, 3, 3)), {}, "conv2d: x has an empty spatial axis"),
     (nc.conv2d, (f(1, 6, 2, 8), f(8, 6, 3, 3)), {}, "conv2d: no output: the kernel's extent 3 exceeds the padded input's 2 + 0 + 0"),
-    (nc.conv2d, (f(1, 6, 8, 8), f(8, 6, 3, 3)), {"dilation": 5}, "conv2d: no output: the kernel's extent 11 exceeds the padded input's 8 + 0 + 0"),
+    (nc.conv2d, (f(1, 6, 8, 8), f(8, 6, 3, 3)), {"dilation": 5},
+     "conv2d: no output: the kernel's extent 11 exceeds the padded input's 8 + 0 + 0"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"stride": 0}, "conv2d: stride must be at least 1; got 0"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"stride": (1, 2, 3)},
      "conv2d: stride must be an integer or one for each of the 2 spatial axes; got (1, 2, 3)"),
@@ -44,26 +45,34 @@ VALUE_ERRORS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], st
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": -1}, "conv2d: padding must be at least 0; got -1"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": ((1, 2, 3), 1)},
      "conv2d: padding of an axis must be an integer or a (low, high) pair; got (1, 2, 3)"),
-    (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": (1, 2, 3)}, "conv2d: padding must have one entry for each of the 2 spatial axes; got (1, 2, 3)"),
+    (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": (1, 2, 3)},
+     "conv2d: padding must have one entry for each of the 2 spatial axes; got (1, 2, 3)"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": "full"}, "conv2d: padding must be 'valid', 'same', 'same_lower', an integer, one per axis"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding_mode": "mirror"},
      "conv2d: padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', 'symmetric'; got 'mirror'"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": 8, "padding_mode": "reflect"},
      "conv2d: padding_mode 'reflect' needs padding less than the input's size; got padding (8, 8) of size 8"),
-    (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": 9, "padding_mode": "symmetric"}, "conv2d: padding_mode 'symmetric' needs padding at most the input's size"),
-    (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": 9, "padding_mode": "circular"}, "conv2d: padding_mode 'circular' needs padding at most the input's size"),
+    (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": 9, "padding_mode": "symmetric"},
+     "conv2d: padding_mode 'symmetric' needs padding at most the input's size"),
+    (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": 9, "padding_mode": "circular"},
+     "conv2d: padding_mode 'circular' needs padding at most the input's size"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"layout": "NHWC"}, "conv2d: layout must be one of 'channels_first', 'channels_last'; got 'NHWC'"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"activation": "gelu"}, "conv2d: activation must be one of None, 'relu', 'relu6'"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"precision": "low"}, "conv2d: precision must be one of 'highest', 'tf32'; got 'low'"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"algorithm": "fastest"}, "conv2d: unknown algorithm 'fastest'; this operator on"),
     (nc.conv2d, (X, f(8, 6, 3, 3), f(6)), {}, "conv2d: bias must have the shape (8,), one for each output channel; got (6,)"),
-    (nc.conv1d, (f(1, 2, 9), f(3, 2, 3)), {"padding": (1, 2)}, "conv1d: padding must have one entry for each of the 1 spatial axes; got (1, 2)"),
-    (nc.pointwise_conv2d, (X, f(8, 6, 3, 3)), {}, "pointwise_conv2d: w must have the shape (C_out, C_in/groups) or (C_out, C_in/groups, 1, 1)"),
-    (nc.depthwise_conv2d, (X, f(6, 2, 3, 3)), {}, "depthwise_conv2d: w must have one input channel per group, as each channel is its own; got 2"),
+    (nc.conv1d, (f(1, 2, 9), f(3, 2, 3)), {"padding": (1, 2)},
+     "conv1d: padding must have one entry for each of the 1 spatial axes; got (1, 2)"),
+    (nc.pointwise_conv2d, (X, f(8, 6, 3, 3)), {},
+     "pointwise_conv2d: w must have the shape (C_out, C_in/groups) or (C_out, C_in/groups, 1, 1)"),
+    (nc.depthwise_conv2d, (X, f(6, 2, 3, 3)), {},
+     "depthwise_conv2d: w must have one input channel per group, as each channel is its own; got 2"),
     (nc.depthwise_conv2d, (X, f(7, 1, 3, 3)), {}, "depthwise_conv2d: w must have a multiple of x's 6 channels as filters; got 7"),
     (nc.conv_transpose2d, (f(1, 4, 5, 5), f(3, 2, 3, 3)), {}, "conv_transpose2d: w expects 3 input channels, x has 4 channels"),
-    (nc.conv_transpose2d, (f(1, 4, 5, 5), f(4, 2, 3, 3)), {"groups": 3}, "conv_transpose2d: x has 4 channels, which groups=3 does not divide"),
-    (nc.conv_transpose2d, (f(1, 4, 5, 5), f(4, 2, 3, 3)), {"padding": "same"}, "conv_transpose2d: padding must be an integer, one per axis"),
+    (nc.conv_transpose2d, (f(1, 4, 5, 5), f(4, 2, 3, 3)), {"groups": 3},
+     "conv_transpose2d: x has 4 channels, which groups=3 does not divide"),
+    (nc.conv_transpose2d, (f(1, 4, 5, 5), f(4, 2, 3, 3)), {"padding": "same"},
+     "conv_transpose2d: padding must be an integer, one per axis"),
     (nc.conv_transpose2d, (f(1, 4, 5, 5), f(4, 2, 3, 3)), {"output_padding": 2, "stride": 2},
      "conv_transpose2d: output_padding must be less than the stride or the dilation; got (2, 2) with stride (2, 2), dilation (1, 1)"),
     (nc.conv_transpose2d, (f(1, 4, 5, 5), f(4, 2, 3, 3)), {"output_size": (9, 30), "stride": 2},
@@ -79,15 +88,20 @@ VALUE_ERRORS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], st
     (nc.resize2d, (X, 3), {"align_corners": True}, "resize2d: align_corners has a meaning only for mode 'bilinear'; got mode 'nearest'"),
     (nc.resize2d, (X, 3), {"mode": "cubic"}, "resize2d: mode must be one of 'nearest', 'bilinear'; got 'cubic'"),
     (nc.deform_conv2d, (X, f(1, 18, 5, 5), f(4, 6, 3, 3)), {}, "deform_conv2d: offset must have the shape (1, 18·offset_groups, 6, 6)"),
-    (nc.deform_conv2d, (X, f(1, 18, 6, 6), f(4, 4, 3, 3)), {}, "deform_conv2d: w's 4 input channels per group do not divide x's 6 channels"),
-    (nc.deform_conv2d, (X, f(1, 18, 6, 6), f(4, 6, 3, 3)), {"mask": f(1, 18, 6, 6)}, "deform_conv2d: mask must have the shape (1, 9, 6, 6)"),
+    (nc.deform_conv2d, (X, f(1, 18, 6, 6), f(4, 4, 3, 3)), {},
+     "deform_conv2d: w's 4 input channels per group do not divide x's 6 channels"),
+    (nc.deform_conv2d, (X, f(1, 18, 6, 6), f(4, 6, 3, 3)), {"mask": f(1, 18, 6, 6)},
+     "deform_conv2d: mask must have the shape (1, 9, 6, 6)"),
     (nc.dynamic_attention, (X, f(2, 5), f(3, 2)), {}, "dynamic_attention: fc1 must have the shape (hidden, C) for the 6 channels of x"),
     (nc.dynamic_attention, (X, f(2, 6), f(3, 2)), {"temperature": 0}, "dynamic_attention: temperature must be positive and finite; got 0"),
     (nc.dynamic_conv2d, (X, f(3, 8, 6, 3, 3), f(2, 3)), {}, "dynamic_conv2d: attention must have the shape (N, K) = (1, 3); got (2, 3)"),
     (nc.dynamic_conv2d, (X, f(3, 8, 6, 3, 3), f(1, 3), f(8)), {}, "dynamic_conv2d: bias must have the shape (K, C_out) = (3, 8); got (8,)"),
-    (nc.flattened_conv2d, (X, f(4, 6), f(3, 3), f(4, 3)), {}, "flattened_conv2d: vertical must have 2 axes, one row for each filter of the 4"),
-    (nc.spatially_separable_conv2d, (X, f(3), f(4, 6, 3)), {}, "spatially_separable_conv2d: column and row must have the shapes (kh,), (kw,)"),
-    (nc.depthwise_separable_conv2d, (X, f(6, 1, 3, 3), f(4, 5)), {}, "depthwise_separable_conv2d: pointwise must have the shape (C_out, 6)"),
+    (nc.flattened_conv2d, (X, f(4, 6), f(3, 3), f(4, 3)), {},
+     "flattened_conv2d: vertical must have 2 axes, one row for each filter of the 4"),
+    (nc.spatially_separable_conv2d, (X, f(3), f(4, 6, 3)), {},
+     "spatially_separable_conv2d: column and row must have the shapes (kh,), (kw,)"),
+    (nc.depthwise_separable_conv2d, (X, f(6, 1, 3, 3), f(4, 5)), {},
+     "depthwise_separable_conv2d: pointwise must have the shape (C_out, 6)"),
     (nc.unfold, (X, (2, 2, 2, 2)), {}, "unfold: 1 to 3 spatial axes are supported; got 4"),
     (nc.fold, (f(1, 9, 5), (5, 5), (2, 2)), {}, "fold: cols must have a multiple of prod(kernel)=4 rows; got 9"),
     (nc.fold, (f(1, 8, 5), (5, 5), (2, 2)), {}, "fold: cols must have L=16 columns, one per position (4, 4); got 5"),
@@ -104,7 +118,8 @@ TYPE_ERRORS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"padding": 0.5}, "conv2d: padding must be an integer; got 0.5"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"layout": 1}, "conv2d: layout must be a string; got 1"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"algorithm": None}, "conv2d: algorithm must be a string; got None"),
-    (nc.conv2d, (X > 0, f(8, 6, 3, 3)), {}, "conv2d: x has dtype bool, which is not an integer, real or complex type that numconv computes in"),
+    (nc.conv2d, (X > 0, f(8, 6, 3, 3)), {},
+     "conv2d: x has dtype bool, which is not an integer, real or complex type that numconv computes in"),
     (nc.conv2d, (X, f(8, 6, 3, 3).astype(object)), {}, "conv2d: w has dtype object"),
     (nc.conv2d, (None, f(8, 6, 3, 3)), {}, "conv2d: x must be an array; got None (w (8, 6, 3, 3))"),
     (nc.conv2d, (X, "weights"), {}, "conv2d: w has dtype <U7"),
@@ -112,30 +127,34 @@ TYPE_ERRORS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str
     (nc.conv2d, (X.astype("datetime64[s]"), f(8, 6, 3, 3)), {}, "conv2d: x has dtype datetime64[s]"),
     (nc.conv2d, (X.astype(np.longdouble), f(8, 6, 3, 3)), {}, "conv2d: x has dtype float128"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"out_dtype": "int32"}, "conv2d: out_dtype int32 cannot hold sums of float32"),
-    (nc.conv2d, (X, f(8, 6, 3, 3)), {"out_dtype": "float16"}, "conv2d: out_dtype float16 is narrower than float32, in which the sums are computed"),
+    (nc.conv2d, (X, f(8, 6, 3, 3)), {"out_dtype": "float16"},
+     "conv2d: out_dtype float16 is narrower than float32, in which the sums are computed"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"out_dtype": "quarter"}, "conv2d: out_dtype must be a dtype; got 'quarter'"),
     (nc.conv2d, (X.astype("c8"), f(8, 6, 3, 3)), {"out_dtype": "float32"}, "conv2d: out_dtype float32 cannot hold sums of complex64"),
     (nc.conv2d, (X.astype("c8"), f(8, 6, 3, 3)), {"activation": "relu"}, "conv2d: activation 'relu' is not defined for complex64"),
-    (nc.conv2d, (f(1, 6, 8, 8, dtype="i1"), f(8, 6, 3, 3, dtype="i1")), {"activation": "tanh"}, "conv2d: activation 'tanh' is not defined for int32"),
+    (nc.conv2d, (f(1, 6, 8, 8, dtype="i1"), f(8, 6, 3, 3, dtype="i1")), {"activation": "tanh"},
+     "conv2d: activation 'tanh' is not defined for int32"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"out": [1]}, "conv2d: out must be a numpy.ndarray, as the result is; got builtins.list"),
     (nc.conv2d, (X, f(8, 6, 3, 3)), {"out": f(1, 8, 6, 6, dtype="f8")}, "conv2d: out must have dtype float32; got float64"),
     (nc.resize2d, (X.astype(int), 4), {"mode": "bilinear"}, "resize2d: mode 'bilinear' interpolates real numbers; x has dtype int64"),
     (nc.resize2d, (X,), {"scale": "2"}, "resize2d: scale must be a number or one per axis; got '2'"),
-    (nc.deform_conv2d, (X.astype(int), f(1, 18, 6, 6, dtype="i8"), f(4, 6, 3, 3, dtype="i8")), {}, "deform_conv2d: offsets interpolate real numbers"),
-    (nc.dynamic_attention, (X.astype(int), f(2, 6, dtype="i8"), f(3, 2, dtype="i8")), {}, "dynamic_attention: attention is a softmax of real numbers"),
+    (nc.deform_conv2d, (X.astype(int), f(1, 18, 6, 6, dtype="i8"), f(4, 6, 3, 3, dtype="i8")), {},
+     "deform_conv2d: offsets interpolate real numbers"),
+    (nc.dynamic_attention, (X.astype(int), f(2, 6, dtype="i8"), f(3, 2, dtype="i8")), {},
+     "dynamic_attention: attention is a softmax of real numbers"),
     (nc.Conv2d, (f(8, 6, 3, 3),), {"groups": 1.0}, "Conv2d: groups must be an integer; got 1.0"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("function", "args", "options", "text"), VALUE_ERRORS, ids=[e[3][:60] for e in VALUE_ERRORS])
 def test_value_errors(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValueError, match="^" + re.escape(text)):
+    with pytest.raises(ValueError, match=r"^" + re.escape(text)):
         function(*args, **options)
 
 
 @pytest.mark.parametrize(("function", "args", "options", "text"), TYPE_ERRORS, ids=[e[3][:60] for e in TYPE_ERRORS])
 def test_type_errors(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], text: str) -> None:
-    with pytest.raises(TypeError, match="^" + re.escape(text)):
+    with pytest.raises(TypeError, match=r"^" + re.escape(text)):
         function(*args, **options)
 
 
@@ -145,7 +164,7 @@ def test_options_equal_in_value_but_not_in_type_are_told_apart_after_a_cached_ca
         nc.conv2d(x, w, stride=1)
         nc.conv2d(x, w, stride=(1, 1))
     for stride in (1.0, True, (1, 1.0), (True, 1), np.float64(1)):
-        with pytest.raises(TypeError, match="stride must be an integer"):
+        with pytest.raises(TypeError, match=r"stride must be an integer"):
             nc.conv2d(x, w, stride=stride)
     for stride in (np.int64(1), [1, 1], np.array([1, 1]), (np.int8(1), 1)):
         np.testing.assert_array_equal(nc.conv2d(x, w, stride=stride), nc.conv2d(x, w))
@@ -155,13 +174,13 @@ def test_unallocatable() -> None:
     x = np.broadcast_to(np.float32(1), (1, 1, 2**20, 2**20))
     with pytest.raises(MemoryError, match=r"^conv2d: cannot allocate \d+ bytes for float32 of shape"):
         nc.conv2d(x, np.broadcast_to(np.float32(1), (2**40, 1, 1, 1)))
-    with pytest.raises(MemoryError, match="^conv2d: "):
+    with pytest.raises(MemoryError, match=r"^conv2d: "):
         nc.conv2d(f(1, 1, 8, 8), f(1, 1, 3, 3), padding=2**40)
 
 
 def test_composites_check_all_steps_before_the_first_runs() -> None:
     ran = []
-    with trace() as steps, pytest.raises(ValueError, match="^depthwise_separable_conv2d: bias"):
+    with trace() as steps, pytest.raises(ValueError, match=r"^depthwise_separable_conv2d: bias"):
         nc.depthwise_separable_conv2d(X, f(6, 1, 3, 3), f(4, 6), f(5))
         ran.append(1)
     assert steps == []
@@ -173,14 +192,14 @@ def test_out_is_checked() -> None:
         nc.conv2d(X, w, out=f(1, 6, 5, 6))
     frozen = f(1, 6, 6, 6)
     frozen.flags.writeable = False
-    with pytest.raises(ValueError, match="conv2d: out is read-only"):
+    with pytest.raises(ValueError, match=r"conv2d: out is read-only"):
         nc.conv2d(X, w, out=frozen)
     x = f(1, 6, 8, 8)
     for _ in range(2):  # the second call comes from the cache
-        with pytest.raises(ValueError, match="conv2d: out overlaps an input"):
+        with pytest.raises(ValueError, match=r"conv2d: out overlaps an input"):
             nc.conv2d(x, w, padding=1, out=x)
     nc.conv2d(x, w, padding=1)
-    with pytest.raises(ValueError, match="conv2d: out overlaps an input"):
+    with pytest.raises(ValueError, match=r"conv2d: out overlaps an input"):
         nc.conv2d(x, w, padding=1, out=x)
 
 
@@ -235,7 +254,7 @@ def test_torch_tensors_share_memory_both_ways() -> None:
     out = torch.empty_like(wanted)
     assert nc.conv2d(x, w, out=out) is out
     assert torch.equal(out, wanted)
-    with pytest.raises(TypeError, match="conv2d: out must be a torch.Tensor, as the result is; got numpy.ndarray"):
+    with pytest.raises(TypeError, match=r"conv2d: out must be a torch.Tensor, as the result is; got numpy.ndarray"):
         nc.conv2d(x, w, out=np.empty((1, 1, 4, 4), np.float32))
     half = nc.conv2d(x.bfloat16(), w.bfloat16())
     assert half.dtype == torch.bfloat16
@@ -248,7 +267,7 @@ def test_unbatched_in_unbatched_out() -> None:
     out = np.empty((4, 6, 6), np.float32)
     assert nc.conv2d(x, w, out=out) is out
     np.testing.assert_array_equal(out, nc.conv2d(x[None], w)[0])
-    with pytest.raises(ValueError, match="out must have the shape"):
+    with pytest.raises(ValueError, match=r"out must have the shape"):
         nc.conv2d(x, w, out=out[None])
 
 
@@ -284,9 +303,9 @@ def test_explain_says_why_not() -> None:
             assert candidate.reason in text
             with pytest.raises(ValueError, match=re.escape(f"conv2d: algorithm {candidate.kernel.name!r} {candidate.reason}")):
                 nc.conv2d(f(1, 4, 9, 9), f(4, 4, 3, 3), algorithm=candidate.kernel.name)
-    with pytest.raises(ValueError, match="^algorithms: "):
+    with pytest.raises(ValueError, match=r"^algorithms: "):
         nc.algorithms(print)
-    with pytest.raises(ValueError, match="^algorithms: device"):
+    with pytest.raises(ValueError, match=r"^algorithms: device"):
         nc.algorithms(nc.conv2d, device="tpu")
 
 

@@ -45,22 +45,23 @@ class Explanation:
         return sum(p.kernel.cost(p.problem, p.machine) for p in self.plans)
 
     def __str__(self) -> str:
-        return "\n\n".join(_table(step, plan) for step, plan in zip(self.steps, self.plans, strict=True)) or "nothing to run: the result is empty"
+        tables = [_table(step, plan) for step, plan in zip(self.steps, self.plans, strict=True)]
+        return "\n\n".join(tables) or "nothing to run: the result is empty"
 
     __repr__ = __str__
 
 
 def _table(step: Step, plan: Plan) -> str:
     problem = plan.problem
-    direction = getattr(problem, "direction", "")
-    head = f"{step.name}: {type(problem).__name__}{' ' + direction if direction else ''} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
+    kind = " ".join([type(problem).__name__, *([problem.direction] if hasattr(problem, "direction") else [])])
+    head = f"{step.name}: {kind} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
     rows = [("algorithm", "chosen", "ms", "workspace", "error", "why not")]
     for c in plan.candidates:
         chosen = "*" if c.kernel is plan.kernel else ""
         if c.reason is not None:
             rows.append((c.kernel.name, chosen, "", "", "", c.reason))
             continue
-        ms = f"{1e3 * plan.kernel.cost(problem, plan.machine):.4g}" if chosen else f"{1e3 * c.kernel.cost(problem, plan.machine):.4g}"
+        ms = f"{1e3 * c.kernel.cost(problem, plan.machine):.4g}"
         why = "" if chosen or c.kernel.automatic else "only when named"
         rows.append((c.kernel.name, chosen, ms, str(c.kernel.workspace(problem, plan.machine)), f"{c.kernel.error_factor:g}", why))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
@@ -68,14 +69,44 @@ def _table(step: Step, plan: Plan) -> str:
 
 
 def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explanation:
-    """What `function(*args, **options)` would run."""
+    """What `function(*args, **options)` would run, and why the other kernels would not; nothing is computed.
+
+    Parameters
+    ----------
+    function : a public function that maps arrays to an array
+    *args, **options
+        Its arguments.
+
+    Returns
+    -------
+    Explanation
+        `algorithm` names the chosen kernel of the (first) convolution, `candidates` all that were considered, `workspace` is in
+        bytes, `seconds` is predicted; `steps` and `plans` have one entry for each kernel that would run.  It prints as a table.
+
+    Examples
+    --------
+    >>> plan = nc.explain(nc.conv2d, np.ones((1, 3, 8, 8)), np.ones((4, 3, 3, 3)))
+    >>> plan.algorithm in nc.algorithms(nc.conv2d)
+    True
+    """
     with trace() as steps:
         function(*args, **options)
     return Explanation(tuple(steps), tuple(step.plan() for step in steps))
 
 
 def algorithms(function: Callable[..., Any], device: str = "cpu") -> tuple[str, ...]:
-    """Names of the kernels that a device has for a function's kind of problem."""
+    """Names of the kernels that a device has for a function's kind of problem: what `algorithm=` may be.
+
+    Parameters
+    ----------
+    function : a public function that maps arrays to an array
+    device : {"cpu", "cuda"}
+
+    Examples
+    --------
+    >>> "direct" in nc.algorithms(nc.conv2d)
+    True
+    """
     subject = Subject("algorithms")
     if device not in ("cpu", "cuda"):
         raise subject.value(f"device must be 'cpu' or 'cuda'; got {device!r}")

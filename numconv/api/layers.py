@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from .. import arguments
-from ..arguments_values import LAYOUTS, Spec, Subject
+from ..arguments_values import LAYOUTS, Spec, Subject, choice, integer
 from ..dispatch import LIMIT, Session, adopt, launch, only_step, plan_for, run, tracing
 from ..kernel import Kernel
 from ..plan import Plan
@@ -39,12 +38,10 @@ class _Layer:
 
     def _check(self, subject: Subject, spec: Spec) -> None:
         """Refuse impossible keywords now: hold them against an image that suits the weights."""
-        if self._build is arguments.conv:
-            channels = spec.shape[1] * arguments.integer(subject, "groups", self._options[4], 1)
-        else:
-            channels = spec.shape[0]
+        groups = integer(subject, "groups", self._options[self._labels.index("groups")], 1)
+        channels = spec.shape[1] * groups if self._build is arguments.conv else spec.shape[0]
         options = [None if label == "output_size" else value for label, value in zip(self._labels, self._options, strict=True)]
-        layout = arguments.choice(subject, "layout", options[self._labels.index("layout")], LAYOUTS)
+        layout = choice(subject, "layout", options[self._labels.index("layout")], LAYOUTS)
         sides = (IMAGE,) * self._rank
         shape = (1, *sides, channels) if layout == "channels_last" else (1, channels, *sides)
         self._build(subject, (Spec(shape, spec.dtype), *(s for _, s in subject.arrays)), (self._rank, *options))
@@ -54,7 +51,9 @@ class _Layer:
         """The weights, as they were given."""
         return self._device.release(self._device.copy(self._weight), self._like)
 
-    def _pack(self, plan: Plan, problem: ConvProblem) -> Any:
+    def _pack(self, plan: Plan) -> Any:
+        problem = plan.problem
+        assert isinstance(problem, ConvProblem)
         key = (plan.kernel, problem.with_(batch=1))
         found = self._packed.get(key)
         if found is None:
@@ -71,7 +70,7 @@ class _Layer:
             return launch(self._name, self._device, plan, (x, packed, bias), None, True)
         device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
         request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
-        session = Session(subject, device, self._algorithm, packed=lambda plan: self._pack(plan, plan.problem))
+        session = Session(subject, device, self._algorithm, packed=self._pack)
         result = run(session, request, natives, x, out, only_step)
         if out is None and type(x) is np.ndarray and not tracing():
             self._remember(session, request, x)
@@ -80,13 +79,13 @@ class _Layer:
     def _remember(self, session: Session, request: arguments.Request, x: Any) -> None:
         """Shape and type of an image on which one kernel runs as it is: the next call with such an image needs no checks."""
         (problem,), (x_view, _, bias_view) = request.problems, request.views
-        if x_view != arguments.View() or problem.result_shape != request.result_shape or not prod(request.result_shape):
+        if x_view != arguments.View() or problem.result_shape != request.result_shape or 0 in request.result_shape:
             return
         plan = plan_for(session.subject, session.device, problem, None, self._algorithm)
         bias = self._bias if bias_view.dtype is None else self._device.cast(self._bias, bias_view.dtype)
         if len(self._calls) >= LIMIT:
             self._calls.clear()
-        self._calls[x.shape, x.dtype] = plan, self._pack(plan, plan.problem), bias
+        self._calls[x.shape, x.dtype] = plan, self._pack(plan), bias
 
     def __repr__(self) -> str:
         return f"{self._name}(w {tuple(self._weight.shape)} {self._weight.dtype}, bias={self._bias is not None})"
@@ -119,36 +118,90 @@ class _ConvTranspose(_Layer):
 
 
 class Conv1d(_Conv):
-    """`conv1d` with weights packed once."""
+    """`conv1d` with weights of its own, packed once for each geometry that is asked for: `layer(x, out=None)`.
+
+    Takes the arguments of `conv1d` but for x and out.  Weights and bias are copied; `layer.weight` gives a copy back.
+
+    Examples
+    --------
+    >>> layer = nc.Conv1d(np.ones((4, 2, 3)))
+    >>> layer(np.ones((1, 2, 8))).shape
+    (1, 4, 6)
+    """
 
     rank = 1
 
 
 class Conv2d(_Conv):
-    """`conv2d` with weights packed once."""
+    """`conv2d` with weights of its own, packed once for each geometry that is asked for: `layer(x, out=None)`.
+
+    Takes the arguments of `conv2d` but for x and out.  Weights and bias are copied; `layer.weight` gives a copy back.
+
+    Examples
+    --------
+    >>> layer = nc.Conv2d(np.ones((4, 2, 3, 3)), padding="same")
+    >>> layer(np.ones((1, 2, 8, 8))).shape
+    (1, 4, 8, 8)
+    """
 
     rank = 2
 
 
 class Conv3d(_Conv):
-    """`conv3d` with weights packed once."""
+    """`conv3d` with weights of its own, packed once for each geometry that is asked for: `layer(x, out=None)`.
+
+    Takes the arguments of `conv3d` but for x and out.  Weights and bias are copied; `layer.weight` gives a copy back.
+
+    Examples
+    --------
+    >>> layer = nc.Conv3d(np.ones((4, 2, 3, 3, 3)))
+    >>> layer(np.ones((1, 2, 4, 4, 4))).shape
+    (1, 4, 2, 2, 2)
+    """
 
     rank = 3
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """`conv_transpose1d` with weights packed once."""
+    """`conv_transpose1d` with weights of its own, packed once for each geometry that is asked for: `layer(x, out=None)`.
+
+    Takes the arguments of `conv_transpose1d` but for x and out.  Weights and bias are copied; `layer.weight` gives a copy back.
+
+    Examples
+    --------
+    >>> layer = nc.ConvTranspose1d(np.ones((2, 4, 3)), stride=2)
+    >>> layer(np.ones((1, 2, 8))).shape
+    (1, 4, 17)
+    """
 
     rank = 1
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """`conv_transpose2d` with weights packed once."""
+    """`conv_transpose2d` with weights of its own, packed once for each geometry that is asked for: `layer(x, out=None)`.
+
+    Takes the arguments of `conv_transpose2d` but for x and out.  Weights and bias are copied; `layer.weight` gives a copy back.
+
+    Examples
+    --------
+    >>> layer = nc.ConvTranspose2d(np.ones((2, 4, 2, 2)), stride=2)
+    >>> layer(np.ones((1, 2, 8, 8))).shape
+    (1, 4, 16, 16)
+    """
 
     rank = 2
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """`conv_transpose3d` with weights packed once."""
+    """`conv_transpose3d` with weights of its own, packed once for each geometry that is asked for: `layer(x, out=None)`.
+
+    Takes the arguments of `conv_transpose3d` but for x and out.  Weights and bias are copied; `layer.weight` gives a copy back.
+
+    Examples
+    --------
+    >>> layer = nc.ConvTranspose3d(np.ones((2, 4, 2, 2, 2)), stride=2)
+    >>> layer(np.ones((1, 2, 4, 4, 4))).shape
+    (1, 4, 8, 8, 8)
+    """
 
     rank = 3

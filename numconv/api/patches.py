@@ -6,13 +6,71 @@ from typing import Any
 
 from .. import arguments_operators as arguments
 from ..dispatch import call
+from .docstrings import documented
 
 
+@documented
 def unfold(x: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, out: Any = None) -> Any:
-    """The window under every position of a kernel as a column (im2col)."""
+    """The window under every position of a kernel as a column (im2col), as `torch.nn.functional.unfold`.
+
+    Parameters
+    ----------
+    x : (N, C, *spatial) array
+        Images of 1 to 3 spatial axes; N optional where kernel is a tuple.
+    kernel : int or one per axis
+    {stride}
+    {padding}
+    {dilation}
+    out : array, optional
+        Of exactly the result's shape, type and kind; must not overlap x.
+
+    Returns
+    -------
+    (N, C·prod(kernel), L) array of the type of x
+        L positions, the product of the sizes of a convolution.
+
+    Raises
+    ------
+    {raises}
+
+    Examples
+    --------
+    >>> nc.unfold(np.arange(4).reshape(1, 1, 4), (2,))
+    array([[[0, 1, 2],
+            [1, 2, 3]]])
+    """
     return call("unfold", arguments.unfold, ("x",), (x,), (kernel, stride, padding, dilation), out)
 
 
+@documented
 def fold(cols: Any, output_size: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, out: Any = None) -> Any:
-    """The adjoint of `unfold`: columns put back where they came from and summed (col2im)."""
+    """The adjoint of `unfold`: columns put back where they came from and summed (col2im), as `torch.nn.functional.fold`.
+
+    Parameters
+    ----------
+    cols : (N, C·prod(kernel), L) array
+        N optional.
+    output_size : int or one per axis
+        Spatial size of the result.
+    kernel : int or one per axis
+        Two spatial axes if both this and output_size are plain ints.
+    {stride}
+    {padding}
+    {dilation}
+    out : array, optional
+        Of exactly the result's shape, type and kind; must not overlap cols.
+
+    Returns
+    -------
+    (N, C, *output_size) array of the type of cols
+
+    Raises
+    ------
+    {raises}
+
+    Examples
+    --------
+    >>> nc.fold(np.ones((1, 2, 3), int), (4,), (2,))
+    array([[[1, 2, 2, 1]]])
+    """
     return call("fold", arguments.fold, ("cols",), (cols,), (output_size, kernel, stride, padding, dilation), out)
