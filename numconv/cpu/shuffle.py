@@ -20,16 +20,24 @@ _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 @kernel
-def swap_axes(x, y, outer, groups, each, inner):
-    """y[a, j, i, b] = x[a, i, j, b], both flat; i < groups, j < each.  Parallel over (a, j), whose writes are disjoint."""
-    for task in prange(outer * each):
-        a = task // each
-        j = task - a * each
-        for i in range(groups):
-            source = ((a * groups + i) * each + j) * inner
-            target = (task * groups + i) * inner
-            for b in range(inner):
-                put(y, target + b, get(x, source + b))
+def move_planes(x, y, table, batch, plane):
+    """y[n, c, p] = x[n, table[c], p], flat.  Parallel over (n, c)."""
+    channels = len(table)
+    for task in prange(batch * channels):
+        n = task // channels
+        source = (n * channels + table[task - n * channels]) * plane
+        for p in range(plane):
+            put(y, task * plane + p, get(x, source + p))
+
+
+@kernel
+def move_columns(x, y, table, positions):
+    """y[p, c] = x[p, table[c]], flat.  Parallel over blocks of 64 positions."""
+    channels = len(table)
+    for task in prange((positions + 63) // 64):
+        for p in range(task * 64, min(task * 64 + 64, positions)):
+            for c in range(channels):
+                put(y, p * channels + c, get(x, p * channels + get(table, c)))
 
 
 def words(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], int]:
@@ -43,9 +51,12 @@ def _run(problem: ShuffleProblem, arrays: tuple[Any, ...], out: Any, machine: Ma
         return
     (x, count), (y, _) = words(arrays[0]), words(out)
     positions = prod(problem.spatial)
-    last = problem.layout == "channels_last"
-    outer, inner = (problem.batch * positions, count) if last else (problem.batch, positions * count)
-    swap_axes(x, y, outer, problem.groups, problem.channels // problem.groups, inner)
+    table = np.arange(problem.channels).reshape(problem.groups, -1).T.reshape(-1)
+    if problem.layout == "channels_last":
+        table = (table[:, None] * count + np.arange(count)).reshape(-1)
+        move_columns(x, y, table, problem.batch * positions)
+    else:
+        move_planes(x, y, table, problem.batch, positions * count)
 
 
 def _cost(problem: ShuffleProblem, machine: Machine) -> float:
@@ -61,6 +72,7 @@ ROWS: tuple[Kernel, ...] = (
         cost=_cost,
         dtypes=ANY_DTYPE,
         honours=frozenset({"layout"}),
+        workspace=lambda problem, machine: 8 * problem.channels,
         error_factor=0.0,
         summary="copies each channel to its new place",
     ),

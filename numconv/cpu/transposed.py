@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -12,10 +13,11 @@ from ..kernel import Kernel, Machine
 from ..plan import make_plan
 from ..problem import ConvProblem, effective_kernel
 from .finish import finish
-from .launch import kernel
+from .launch import device_function, kernel
 from .matrix import convolution_matrix, entries
 from .scalars import ACTIVATIONS, activated, end_inside, first_inside, scalars, three
-from .simd.vector import get, put
+from .simd.tiles import lanes, tile_shape
+from .simd.vector import fma, get, load, load_n, put, store, store_n
 
 INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
 FLOATS = frozenset({"float32", "float64"})
@@ -24,71 +26,127 @@ TILE = 16 << 10  # bytes of a private tile: half of the smallest L1 cache
 CHANNELS = 4  # of the result per tile: each vector of y that is read serves four
 
 
-@kernel
-def scatter_add(y, w, bias, x, geo, batch, channels, out_channels, groups, rows, biased, code):
-    """x[n, c, p·stride − pad + r·dilation] += y[n, k, p]·w[k, c, r], all flat; every element of x is set here.
+@device_function
+def _put_row(shape, tile, i, v, n):
+    """The first n lanes: beyond them is another row, into which zero times an infinite weight would write NaN."""
+    if n == lanes(shape):
+        store(tile, i, v)
+    else:
+        store_n(tile, i, v, n)
 
-    Parallel over tiles (n, four channels c, t, `rows` rows of x), each accumulated in an array of the task's own, so that no two
-    tasks write one element: no atomics, and each sum runs over k, then over taps, both ascending, whatever the number of threads.
-    Inside a tile a row is kept as `sw` stride phases, element i of phase f being column i·sw + f: a row of y then lands on
-    consecutive elements.
-    """
+
+@device_function
+def _stamp_four(shape, tile, target, area, each, y, source, plane, w, first, step, taps, count):
+    """Four rows of y, `plane` apart, times 4 × `each` weights, onto one row of `each` ≤ 4 channels of the tile."""
+    width = lanes(shape)
+    w1, w2, w3 = first + step, first + 2 * step, first + 3 * step
+    q = 0
+    while q < count:
+        n = min(width, count - q)
+        v0, v1 = load_n(y, source + q, n, shape), load_n(y, source + plane + q, n, shape)
+        v2, v3 = load_n(y, source + 2 * plane + q, n, shape), load_n(y, source + 3 * plane + q, n, shape)
+        for channel in range(CHANNELS):  # a constant: unrolled, the weights stay in registers
+            if channel == each:
+                break
+            i, c = target + q + channel * area, channel * taps
+            s = load(tile, i, shape)
+            s = fma(v0, get(w, first + c), s)
+            s = fma(v1, get(w, w1 + c), s)
+            s = fma(v2, get(w, w2 + c), s)
+            _put_row(shape, tile, i, fma(v3, get(w, w3 + c), s), n)
+        q += width
+
+
+@device_function
+def _stamp_one(shape, tile, target, area, each, y, source, w, first, taps, count):
+    """One row of y times `each` weights, onto one row of `each` ≤ 4 channels of the tile."""
+    width = lanes(shape)
+    q = 0
+    while q < count:
+        n = min(width, count - q)
+        v = load_n(y, source + q, n, shape)
+        for channel in range(CHANNELS):
+            if channel == each:
+                break
+            i = target + q + channel * area
+            _put_row(shape, tile, i, fma(v, get(w, first + channel * taps), load(tile, i, shape)), n)
+        q += width
+
+
+@device_function
+def _add_stamps(shape, tile, area, y, w, geo, n, out_channels, k0, k1, group_in, c0, each, t, top, height, pitch):
+    """All of one tile: rows top … top + height of plane t, channels c0 … c0 + 3 of a group; k0 … k1: the group's channels of y."""
     t_in, h_in, w_in, kt, kh, kw, st, sh, sw, pt, ph, pw, dt, dh, dw, t_out, h_out, w_out = geo
-    group_in, group_out = channels // groups, out_channels // groups
-    taps = kt * kh * kw
-    quads = (group_in + CHANNELS - 1) // CHANNELS
-    bands = (h_in + rows - 1) // rows
-    pitch = (w_in + sw - 1) // sw
-    for task in prange(batch * groups * quads * t_in * bands):
-        band = task % bands
-        t = (task // bands) % t_in
-        quad = (task // (bands * t_in)) % quads
-        g = (task // (bands * t_in * quads)) % groups
-        n = task // (bands * t_in * quads * groups)
-        top, height = band * rows, min(rows, h_in - band * rows)
-        c0 = quad * CHANNELS
-        each = min(CHANNELS, group_in - c0)
-        area = rows * sw * pitch
-        tile = np.zeros(CHANNELS * area, x.dtype)
-        for k in range(g * group_out, (g + 1) * group_out):
-            for tap in range(taps):
-                source_t = t + pt - (tap // (kh * kw)) * dt
-                if source_t < 0 or source_t % st or source_t // st >= t_out:
-                    continue
-                ah, aw = ((tap // kw) % kh) * dh - ph, (tap % kw) * dw - pw
-                begin, end = first_inside(aw, sw), end_inside(aw, sw, w_in, w_out)
-                lane = (aw % sw) * pitch + aw // sw
-                first = (k * group_in + c0) * taps + tap
-                # a missing channel repeats the last one, and is not stored
-                a, b = get(w, first), get(w, first + min(1, each - 1) * taps)
-                c, d = get(w, first + min(2, each - 1) * taps), get(w, first + (each - 1) * taps)
-                for p in range(first_inside(ah - top, sh), end_inside(ah - top, sh, height, h_out)):
-                    source = (((n * out_channels + k) * t_out + source_t // st) * h_out + p) * w_out
-                    target = (p * sh + ah - top) * sw * pitch + lane
-                    if each == 1:
-                        for q in range(begin, end):
-                            put(tile, target + q, get(tile, target + q) + a * get(y, source + q))
-                        continue
-                    for q in range(begin, end):
-                        v = get(y, source + q)
-                        put(tile, target + q, get(tile, target + q) + a * v)
-                        put(tile, target + area + q, get(tile, target + area + q) + b * v)
-                        put(tile, target + 2 * area + q, get(tile, target + 2 * area + q) + c * v)
-                        put(tile, target + 3 * area + q, get(tile, target + 3 * area + q) + d * v)
-        for i in range(each):
-            channel = g * group_in + c0 + i
-            for h in range(height):
-                target = (((n * channels + channel) * t_in + t) * h_in + top + h) * w_in
-                for f in range(min(sw, w_in)):
-                    source = i * area + (h * sw + f) * pitch
-                    for q in range((w_in - f + sw - 1) // sw):
-                        v = get(tile, source + q)
-                        if biased:
-                            v += bias[channel]
-                        if code:
-                            put(x, target + q * sw + f, activated(v, code))
-                        else:
-                            put(x, target + q * sw + f, v)
+    taps, plane = kt * kh * kw, t_out * h_out * w_out
+    k = k0
+    while k < k1:
+        four = k + 4 <= k1
+        for tap in range(taps):
+            source_t = t + pt - (tap // (kh * kw)) * dt
+            if source_t < 0 or source_t % st or source_t // st >= t_out:
+                continue
+            ah, aw = ((tap // kw) % kh) * dh - ph, (tap % kw) * dw - pw
+            begin, count = first_inside(aw, sw), end_inside(aw, sw, w_in, w_out) - first_inside(aw, sw)
+            lane = (aw % sw) * pitch + aw // sw + begin
+            first = (k * group_in + c0) * taps + tap
+            for p in range(first_inside(ah - top, sh), end_inside(ah - top, sh, height, h_out)):
+                source = (((n * out_channels + k) * t_out + source_t // st) * h_out + p) * w_out + begin
+                target = (p * sh + ah - top) * sw * pitch + lane
+                if four:
+                    _stamp_four(shape, tile, target, area, each, y, source, plane, w, first, group_in * taps, taps, count)
+                else:
+                    _stamp_one(shape, tile, target, area, each, y, source, w, first, taps, count)
+        k += 4 if four else 1
+
+
+@lru_cache(maxsize=8)
+def scatter_driver(tile_lanes: int) -> Any:
+    """The loop over tiles for vectors of so many lanes."""
+
+    def scatter_add(y, w, bias, x, geo, batch, channels, out_channels, groups, rows, biased, code):
+        """x[n, c, p·stride − pad + r·dilation] += y[n, k, p]·w[k, c, r], all flat; every element of x is set here.
+
+        Parallel over tiles (n, four channels c, t, `rows` rows of x), each accumulated in an array of the task's own, so that no two
+        tasks write one element: no atomics, and each sum has one order (fours of k, then taps), whatever the number of threads.
+        Inside a tile a row is kept as `sw` stride phases, element i of phase f being column i·sw + f: a row of y then lands on
+        consecutive elements.
+        """
+        _, h_in, w_in, _, _, _, _, _, sw = geo[:9]
+        t_in = geo[0]
+        group_in, group_out = channels // groups, out_channels // groups
+        quads = (group_in + CHANNELS - 1) // CHANNELS
+        bands = (h_in + rows - 1) // rows
+        pitch = (w_in + sw - 1) // sw
+        for task in prange(batch * groups * quads * t_in * bands):
+            shape = tile_shape(1, 1, tile_lanes)
+            band = task % bands
+            t = (task // bands) % t_in
+            quad = (task // (bands * t_in)) % quads
+            g = (task // (bands * t_in * quads)) % groups
+            n = task // (bands * t_in * quads * groups)
+            top, height = band * rows, min(rows, h_in - band * rows)
+            c0 = quad * CHANNELS
+            each = min(CHANNELS, group_in - c0)
+            area = rows * sw * pitch + tile_lanes  # the last vector of a row is read whole
+            tile = np.zeros(min(CHANNELS, group_in) * area, x.dtype)
+            k0 = g * group_out
+            _add_stamps(shape, tile, area, y, w, geo, n, out_channels, k0, k0 + group_out, group_in, c0, each, t, top, height, pitch)
+            for i in range(each):
+                channel = g * group_in + c0 + i
+                for h in range(height):
+                    target = (((n * channels + channel) * t_in + t) * h_in + top + h) * w_in
+                    for f in range(min(sw, w_in)):
+                        source = i * area + (h * sw + f) * pitch
+                        for q in range((w_in - f + sw - 1) // sw):
+                            v = get(tile, source + q)
+                            if biased:
+                                v += bias[channel]
+                            if code:
+                                put(x, target + q * sw + f, activated(v, code))
+                            else:
+                                put(x, target + q * sw + f, v)
+
+    return kernel(scatter_add)
 
 
 def _tile_rows(c: ConvProblem) -> int:
@@ -108,14 +166,16 @@ def _run_scatter(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
         y, w, bias = _as_result(out, *arrays)
         geo, biased, code = scalars(c), arrays[2] is not None, ACTIVATIONS[c.activation]
         target = out.reshape(-1)
+        scatter_add = scatter_driver(machine.vector_bytes // out.dtype.itemsize)
         scatter_add(y, w, bias, target, geo, c.batch, c.in_channels, c.out_channels, c.groups, _tile_rows(c), biased, code)
 
 
 def _scatter_cost(c: ConvProblem, machine: Machine) -> float:
-    """A load and a store for each multiply-add: an eighth of the peak; less on rows shorter than a vector."""
-    lanes = machine.vector_bytes // np.dtype(c.out_dtype).itemsize
-    short = max(1.0, lanes / max(c.outputs[-1], 1))
-    return machine.launch + 16 * short * c.multiplications / max(c.batch, 1) / machine.flops / machine.cores
+    """Four tenths of the peak; less on rows shorter than a vector; and the copy out of the tiles.  Measured on AVX-512, 2026-11."""
+    lanes_ = machine.vector_bytes // np.dtype(c.out_dtype).itemsize
+    short = max(1.0, lanes_ / max(c.outputs[-1], 1))
+    one = c.multiplications / max(c.batch, 1)
+    return machine.launch + (5 * short * one / machine.flops + 1e-9 * c.in_channels * prod(c.spatial)) / machine.cores
 
 
 def _scatter_workspace(c: ConvProblem, machine: Machine) -> int:

@@ -20,7 +20,7 @@ from .blocking import TILES
 from .launch import device_function, kernel, threads
 from .scalars import end_inside, first_inside, scalars, three
 from .simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
-from .simd.vector import filled, fma, get, load, load_n, put, store
+from .simd.vector import fma, get, load, load_n, put, store
 from .workspace import borrow
 
 Array = np.ndarray[Any, Any]
