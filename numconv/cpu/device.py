@@ -14,7 +14,7 @@ from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compu
 from .machine import detect as machine
 from .table import table
 
-__all__ = ["adopt", "broadcast", "cast", "empty", "execute", "machine", "name", "overlaps", "pack", "release", "reshape", "table", "transpose"]
+__all__ = ["adopt", "broadcast", "cast", "copy", "empty", "execute", "machine", "name", "overlaps", "pack", "release", "reshape", "table", "transpose"]
 
 name = "cpu"
 
@@ -33,6 +33,10 @@ def transpose(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 def broadcast(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(array, shape)
+
+
+def copy(array: np.ndarray) -> np.ndarray:
+    return np.array(array, order="C")
 
 
 def cast(array: np.ndarray, dtype: str) -> np.ndarray:

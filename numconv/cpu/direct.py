@@ -12,6 +12,7 @@ Each output is one chain of fused multiply-adds over (channel, tap) in a fixed o
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,50 +23,61 @@ from ..problem import ConvProblem
 from .blocking import Blocking, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .geometry import geometry, weight_terms
-from .launch import device_function, kernel, threads
-from .packing import fill_row, pack_weights, zero
+from .launch import inlined, kernel, threads
+from .packing import fill_row, inside, pack_weights, zero
 from .simd.tiles import columns, gemm_tile, rows, tile_shape
-from .simd.vector import get, zero_of
+from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
-
-@device_function
-def reachable(table, phase, step):
-    """How many samples of a phase an axis has; the last box may ask for more, which nothing reads."""
-    return (table.size - 1 - phase) // step + 1
+HEAD = 19  # integers before the lists of phases in the geometry
 
 
-@device_function
-def _fill(shape, x, base, channels, buffer, b0, tables, g):
-    """The box at (u0, u1, u2) of `channels` channels from element `base` of x."""
+@inlined
+def reachable(size, phase, step):
+    """How many samples of a phase a table of `size` has; the last box may ask for more, which nothing reads."""
+    return (size - 1 - phase) // step + 1
+
+
+@inlined
+def _fill(shape, x, base, channels, buffer, b0, tables, corner, g):
+    """The box at `corner` of `channels` channels, from element `base` of x, into the polyphase buffer."""
     table_t, table_h, table_w = tables
-    source_t, source_h, source_w = g[0], g[1], g[2]
-    extent_t, extent_h, extent_w = g[3], g[4], g[5]
-    phases_t, phases_h, phases_w = g[6], g[7], g[8]
-    step_t, step_h, step_w = g[9], g[10], g[11]
-    u_t, u_h, u_w, phase_pitch, channel_pitch, origin_w, list0 = g[12], g[13], g[14], g[15], g[16], g[17], g[18]
-    for c in range(channels):
-        plane = base + c * source_t * source_h * source_w
-        for ft in range(phases_t):
-            for fh in range(phases_h):
-                for fw in range(phases_w):
-                    plane_d = b0 + c * channel_pitch + ((ft * phases_h + fh) * phases_w + fw) * phase_pitch
-                    pt, ph, pw = g[list0 + ft], g[list0 + phases_t + fh], g[list0 + phases_t + phases_h + fw]
-                    row_size = min(extent_w, reachable(table_w, pw, step_w) - u_w)
-                    for t in range(min(extent_t, reachable(table_t, pt, step_t) - u_t)):
+    u_t, u_h, u_w = corner
+    source_t, source_h, source_w = get(g, 0), get(g, 1), get(g, 2)
+    extent_t, extent_h, extent_w = get(g, 3), get(g, 4), get(g, 5)
+    phases_t, phases_h, phases_w = get(g, 6), get(g, 7), get(g, 8)
+    step_t, step_h, step_w = get(g, 9), get(g, 10), get(g, 11)
+    size_t, size_h, size_w, phase_pitch, channel_pitch, origin_w, end = (
+        get(g, 12), get(g, 13), get(g, 14), get(g, 15), get(g, 16), get(g, 17), get(g, 18)
+    )  # fmt: skip
+    for fw in range(phases_w):
+        pw = get(g, HEAD + phases_t + phases_h + fw)
+        row_size = min(extent_w, reachable(size_w, pw, step_w) - u_w)
+        start = u_w * step_w + pw
+        j0, j1 = inside(origin_w, start, step_w, source_w, row_size)
+        inner = origin_w + start + j0 * step_w
+        for c in range(channels):
+            plane = base + c * source_t * source_h * source_w
+            for ft in range(phases_t):
+                pt = get(g, HEAD + ft)
+                for fh in range(phases_h):
+                    ph = get(g, HEAD + phases_t + fh)
+                    slot = b0 + c * channel_pitch + ((ft * phases_h + fh) * phases_w + fw) * phase_pitch
+                    count_h = min(extent_h, reachable(size_h, ph, step_h) - u_h)
+                    for t in range(min(extent_t, reachable(size_t, pt, step_t) - u_t)):
                         at = get(table_t, (u_t + t) * step_t + pt)
-                        d = plane_d + t * extent_h * extent_w
-                        for h in range(min(extent_h, reachable(table_h, ph, step_h) - u_h)):
+                        d = slot + t * extent_h * extent_w
+                        for h in range(count_h):
                             ah = get(table_h, (u_h + h) * step_h + ph)
                             if at < 0 or ah < 0:
                                 zero(shape, buffer, d, row_size)
                             else:
                                 row = plane + (at * source_h + ah) * source_w
-                                fill_row(shape, x, row, source_w, origin_w, table_w, u_w * step_w + pw, step_w, buffer, d, row_size)
+                                fill_row(shape, x, end, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
                             d += extent_w
 
 
-@device_function
+@inlined
 def _multiply(shape, a, a0, buffer, b0, offsets, o0, ws, w0, terms, block_terms, blocks, panels, pitch, channels_outer):
     """ws = packed weights × buffer for `blocks` blocks of channels and all panels of positions."""
     mr, nr = rows(shape), columns(shape)
@@ -73,70 +85,84 @@ def _multiply(shape, a, a0, buffer, b0, offsets, o0, ws, w0, terms, block_terms,
         zero(shape, ws, w0, blocks * mr * pitch)
     for k in range(0, terms, block_terms):
         count = min(block_terms, terms - k)
-        for i in range(panels * blocks):
-            j, b = (i % panels, i // panels) if channels_outer else (i // blocks, i % blocks)
+        b, j = 0, 0
+        for _ in range(panels * blocks):
             gemm_tile(
                 shape, a, a0 + (b * terms + k) * mr, buffer, b0 + j * nr, offsets, o0 + k, ws, w0 + b * mr * pitch + j * nr, count, pitch, k > 0
             )  # fmt: skip
+            if channels_outer:
+                j += 1
+                if j == panels:
+                    b, j = b + 1, 0
+            else:
+                b += 1
+                if b == blocks:
+                    b, j = 0, j + 1
 
 
-@device_function
-def _store(shape, ws, w0, pitch, y, bias, n, group, first, count, box, job, g, s):
-    """Rows of `count` channels from channel `first` of the group, out of the workspace into y."""
-    u_t, u_h, u_w, nt, nh, nw = box
-    target_t, target_h, target_w, step_t, step_h, step_w, channels, group_out, has_bias, activation, shuffle = s
-    extent_h, extent_w = g[4], g[5]
+@inlined
+def _store(shape, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_target, g, m):
+    """The rows of a block of channels, out of the workspace into y."""
+    group, first, count = channels_box
+    u_t, u_h, u_w = corner
+    nt, nh, nw = box
+    target_t, target_h, target_w, step_t, step_h, step_w = (
+        get(g, m + 17), get(g, m + 18), get(g, m + 19), get(g, m + 20), get(g, m + 21), get(g, m + 22)
+    )  # fmt: skip
+    group_out, channels = get(g, m + 8), get(g, m + 6) * get(g, m + 8)
+    has_bias, activation, shuffle = get(g, m + 23), get(g, m + 24), get(g, m + 25)
+    extent_h, extent_w = get(g, 4), get(g, 5)
     for r in range(count):
         channel = group * group_out + first + r
-        b = get(bias, channel) if has_bias else zero_of(bias)
+        b = get(bias, channel * has_bias) if has_bias else zero_of(bias)
         if shuffle > 1:
             n_per = channels // shuffle
             channel = (channel % n_per) * shuffle + channel // n_per
         plane = (n * channels + channel) * target_t
         for t in range(nt):
             for h in range(nh):
-                row = (plane + job[0] + step_t * (u_t + t)) * target_h + job[1] + step_h * (u_h + h)
+                row = (plane + first_target[0] + step_t * (u_t + t)) * target_h + first_target[1] + step_h * (u_h + h)
                 source = w0 + r * pitch + (t * extent_h + h) * extent_w
-                store_row(shape, ws, source, y, row * target_w + job[2] + step_w * u_w, nw, step_w, b, activation)
+                store_row(shape, ws, source, y, row * target_w + first_target[2] + step_w * u_w, nw, step_w, b, activation)
 
 
-@device_function
-def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, geometry):
-    """See the module: one box of one sample and group, one range of its output channels."""
+@inlined
+def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
+    """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts."""
     mr, nr = rows(shape), columns(shape)
-    g = geometry.copy()  # private: the box's corner is written into it
-    m = 19 + g[6] + g[7] + g[8]
-    box_t, box_h, box_w, boxes_t, boxes_h, boxes_w = g[m], g[m + 1], g[m + 2], g[m + 3], g[m + 4], g[m + 5]
-    groups, group_in, group_out, splits, split_blocks, super_blocks = g[m + 6], g[m + 7], g[m + 8], g[m + 9], g[m + 10], g[m + 11]
-    block_terms, pitch, buffer_size, channels_outer, n_jobs = g[m + 12], g[m + 13], g[m + 14], g[m + 15], g[m + 16]
-    s = (g[m + 17], g[m + 18], g[m + 19], g[m + 20], g[m + 21], g[m + 22], groups * group_out, group_out, g[m + 23], g[m + 24], g[m + 25])
+    box_t, box_h, box_w, boxes_t, boxes_h, boxes_w = get(g, m), get(g, m + 1), get(g, m + 2), get(g, m + 3), get(g, m + 4), get(g, m + 5)
+    groups, group_in, group_out, splits, split_blocks, super_blocks = (
+        get(g, m + 6), get(g, m + 7), get(g, m + 8), get(g, m + 9), get(g, m + 10), get(g, m + 11)
+    )  # fmt: skip
+    block_terms, pitch, buffer_size, channels_outer, n_jobs = get(g, m + 12), get(g, m + 13), get(g, m + 14), get(g, m + 15), get(g, m + 16)
     bw, task = task % boxes_w, task // boxes_w
     bh, task = task % boxes_h, task // boxes_h
     bt, task = task % boxes_t, task // boxes_t
     split, task = task % splits, task // splits
     group, n = task % groups, task // groups
-    g[12], g[13], g[14] = bt * box_t, bh * box_h, bw * box_w
-    _fill(shape, x, (n * groups + group) * group_in * g[0] * g[1] * g[2], group_in, scratch, s0, tables, g)
+    corner = (bt * box_t, bh * box_h, bw * box_w)
+    _fill(shape, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, corner, g)
     all_blocks = (group_out + mr - 1) // mr
     last = min(all_blocks, (split + 1) * split_blocks)
     for job in range(n_jobs):
         q = job * 9
-        nt, nh, nw = min(box_t, jobs[q + 6] - g[12]), min(box_h, jobs[q + 7] - g[13]), min(box_w, jobs[q + 8] - g[14])
+        nt = min(box_t, get(jobs, q + 6) - corner[0])
+        nh = min(box_h, get(jobs, q + 7) - corner[1])
+        nw = min(box_w, get(jobs, q + 8) - corner[2])
         if nt <= 0 or nh <= 0 or nw <= 0:
             continue
-        terms = jobs[q + 2]
-        panels = (((nt - 1) * g[4] + nh - 1) * g[5] + nw + nr - 1) // nr
+        terms = get(jobs, q + 2)
+        panels = (((nt - 1) * get(g, 4) + nh - 1) * get(g, 5) + nw + nr - 1) // nr
         for b in range(split * split_blocks, last, super_blocks):
             blocks = min(super_blocks, last - b)
-            a0 = jobs[q] + (group * all_blocks + b) * terms * mr
+            a0 = get(jobs, q) + (group * all_blocks + b) * terms * mr
             _multiply(
-                shape, a, a0, scratch, s0, offsets, jobs[q + 1], scratch, s0 + buffer_size, terms, block_terms, blocks, panels, pitch,
+                shape, a, a0, scratch, s0, offsets, get(jobs, q + 1), scratch, s0 + buffer_size, terms, block_terms, blocks, panels, pitch,
                 channels_outer > 0,
             )  # fmt: skip
-            count = min(blocks * mr, group_out - b * mr)
-            box = (g[12], g[13], g[14], nt, nh, nw)
-            first = (jobs[q + 3], jobs[q + 4], jobs[q + 5])
-            _store(shape, scratch, s0 + buffer_size, pitch, y, bias, n, group, b * mr, count, box, first, g, s)
+            channels_box = (group, b * mr, min(blocks * mr, group_out - b * mr))
+            first = (get(jobs, q + 3), get(jobs, q + 4), get(jobs, q + 5))
+            _store(shape, scratch, s0 + buffer_size, pitch, y, bias, n, channels_box, corner, (nt, nh, nw), first, g, m)
 
 
 @lru_cache(maxsize=64)
@@ -146,9 +172,14 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     def direct(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, jobs, geometry):
         for worker in prange(workers):
             shape = tile_shape(tile_rows, tile_vectors, tile_lanes)
-            tables = (table_t, table_h, table_w)
+            tables = (pointer(table_t), pointer(table_h), pointer(table_w))
+            g = pointer(geometry)
+            m = HEAD + get(g, 6) + get(g, 7) + get(g, 8)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-                _task(shape, task, x, a, bias, y, scratch, worker * worker_pitch, offsets, tables, jobs, geometry)
+                _task(
+                    shape, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
+                    pointer(offsets), tables, pointer(jobs), g, m,
+                )  # fmt: skip
 
     return kernel(direct)
 
@@ -175,7 +206,8 @@ def _prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any
         o_start += table.size
         offsets.append(table)
     integers = [
-        *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), 0, 0, 0, b.phase_pitch, b.channel_pitch, g.axes[2].origin, 19,
+        *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), *(t.size for t in g.tables), b.phase_pitch,
+        b.channel_pitch, g.axes[2].origin, problem.batch * problem.source[0] * prod(problem.source[1]),
         *(f for axis in g.axes for f in axis.phases), *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.super_blocks, b.block_terms, b.pitch, b.buffer_size, int(b.channels_outer), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle,

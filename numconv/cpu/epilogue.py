@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .launch import device_function
+from .launch import inlined
 from .simd.tiles import exp, expm1, lanes, quotient
 from .simd.vector import at_least, at_most, filled, get, load, load_n, put, store, store_n
 
 ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "relu6": 2, "hardswish": 3, "silu": 4, "sigmoid": 5, "tanh": 6}
 
 
-@device_function
+@inlined
 def activate(v, activation):
     """One vector; the codes of ACTIVATIONS.  A NaN stays a NaN."""
     if activation == 0:
@@ -28,7 +28,7 @@ def activate(v, activation):
     return quotient(e, e + 2)
 
 
-@device_function
+@inlined
 def store_row(shape, source, s, target, t, count, step, bias, activation):
     """target[t + i·step] = activation(source[s + i] + bias), i < count; `shape` gives the lanes.  `source` may be read up to a whole vector."""
     width = lanes(shape)

@@ -95,3 +95,8 @@ def kernel(function: Any) -> ParallelKernel:
 def device_function(function: Any) -> Any:
     """Decorator for what kernels call: compiled into its callers, never started from Python."""
     return numba.njit(nogil=True, error_model="numpy", fastmath=FAST)(function)
+
+
+def inlined(function: Any) -> Any:
+    """Like `device_function`, for small ones: always inlined by LLVM.  An array is seven arguments, so a call costs as much as a short row."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True)(function)

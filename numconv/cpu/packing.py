@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from numba import prange
 
-from .launch import device_function, kernel
+from .launch import inlined, kernel
 from .simd.tiles import lanes
 from .simd.vector import deinterleave, filled, get, load, load_n, put, store, store_n
 
 
-@device_function
+@inlined
 def copy_strided(shape, x, s, step, buffer, d, count, end):
     """buffer[d + j] = x[s + j·step], j < count; `end`: size of x, for vectors that read beyond the last element they need."""
     width = lanes(shape)
@@ -31,7 +31,7 @@ def copy_strided(shape, x, s, step, buffer, d, count, end):
         j += 1
 
 
-@device_function
+@inlined
 def zero(shape, buffer, d, count):
     width = lanes(shape)
     blank = filled(load_n(buffer, d, 0, shape), 0)
@@ -43,7 +43,7 @@ def zero(shape, buffer, d, count):
         store_n(buffer, d + j, blank, count - j)
 
 
-@device_function
+@inlined
 def put_or_zero(x, base, source, buffer, d):
     if source >= 0:
         put(buffer, d, get(x, base + source))
@@ -51,16 +51,24 @@ def put_or_zero(x, base, source, buffer, d):
         put(buffer, d, 0)
 
 
-@device_function
-def fill_row(shape, x, base, extent, origin, table, first, step, buffer, d, count):
-    """One row of one phase: buffer[d + j] = x[base + table[first + j·step]], 0 where the table says −1; the inside of the row in vectors."""
-    j0 = min(count, max(0, (-origin - first + step - 1) // step))
-    j1 = max(j0, min(count, (extent - 1 - origin - first) // step + 1))
+@inlined
+def fill_row(shape, x, end, row, inner, j0, j1, table, start, step, buffer, d, count):
+    """One row of one phase: buffer[d + j] = x[row + table[start + j·step]], 0 where the table says −1.
+
+    [j0, j1), the inside, is x[row + inner + (j − j0)·step] and goes in vectors.
+    """
     for j in range(j0):
-        put_or_zero(x, base, get(table, first + j * step), buffer, d + j)
-    copy_strided(shape, x, base + origin + first + j0 * step, step, buffer, d + j0, j1 - j0, x.size)
+        put_or_zero(x, row, get(table, start + j * step), buffer, d + j)
+    copy_strided(shape, x, row + inner, step, buffer, d + j0, j1 - j0, end)
     for j in range(j1, count):
-        put_or_zero(x, base, get(table, first + j * step), buffer, d + j)
+        put_or_zero(x, row, get(table, start + j * step), buffer, d + j)
+
+
+@inlined
+def inside(origin, start, step, extent, count):
+    """[j0, j1) for which origin + start + j·step lies in [0, extent)."""
+    j0 = min(count, max(0, (step - 1 - origin - start) // step))
+    return j0, max(j0, min(count, (extent - 1 - origin - start) // step + 1))
 
 
 @kernel

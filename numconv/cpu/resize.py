@@ -16,6 +16,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ResizeProblem
 from .scalars import three
 from .launch import kernel
+from .lowering import HALF
 from .shuffle import ANY_DTYPE, words
 from .simd.vector import get, put
 
@@ -125,7 +126,7 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
 def _refuse(problem: ResizeProblem) -> str | None:
     if problem.mode not in ("nearest", "bilinear"):
         return f"does not know mode={problem.mode!r}"
-    if problem.mode == "bilinear" and problem.dtype not in ("float32", "float64", "complex64", "complex128"):
+    if problem.mode == "bilinear" and problem.dtype not in HALF | {"float32", "float64", "complex64", "complex128"}:
         return f"does not interpolate {problem.dtype}"
     return None
 

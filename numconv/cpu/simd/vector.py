@@ -100,6 +100,9 @@ _operator(operator.mul, "fmul", "mul")
 
 
 def array_pointer(context: Any, builder: Any, ty: Any, array: Any, index: Any) -> Any:
+    """Address of an element of a flat array, or of what a `pointer` points to."""
+    if isinstance(ty, types.CPointer):
+        return builder.gep(array, [index])
     data = context.make_array(ty)(context, builder, array).data
     return builder.gep(data, [index])
 
@@ -112,6 +115,16 @@ def _mask(builder: Any, lanes: int, count: Any) -> Any:
 def lanes_of(ty: Any) -> int:
     """From a literal int, or from anything typed with lanes (a Vector, a TileShape)."""
     return int(ty.lanes if hasattr(ty, "lanes") else ty.literal_value)
+
+
+@intrinsic
+def pointer(typingctx, array):  # type: ignore[no-untyped-def]
+    """Address of a flat array's first element.  Kernels work on these: an array would be counted, atomically, at every call."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return context.make_array(sig.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
 
 
 @intrinsic(prefer_literal=True)
