@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...], dict[str, Any]],
     ("DeepLab dilated", "conv2d", (1, 256, 33, 33), (256, 256, 3, 3), {"padding": 4, "dilation": 4}),
     ("DCGAN transposed", "conv_transpose2d", (1, 256, 16, 16), (256, 128, 4, 4), {"stride": 2, "padding": 1}),
     ("HiFi-GAN 1-D", "conv1d", (1, 128, 4096), (128, 128, 3), {"padding": 1}),
+    ("one image, 15×15", "conv2d", (1, 1, 512, 512), (1, 1, 15, 15), {}),
     ("U-Net 3-D", "conv3d", (1, 32, 24, 24, 24), (32, 32, 3, 3, 3), {"padding": 1}),
 )
 
@@ -81,7 +82,7 @@ def with_torch(function: str, x: Any, w: Any, keywords: dict[str, Any], threads:
 
 
 def with_scipy(function: str, x: Any, w: Any, keywords: dict[str, Any], threads: int) -> Callable[[], Any] | None:
-    """SciPy has no channels: only what is one image and one filter could be compared, and no layer here is."""
+    """SciPy has no channels: it runs what is one image and one filter."""
     if x.shape[:2] != (1, 1) or w.shape[:2] != (1, 1) or set(keywords) - {"padding"}:
         return None
     from scipy import signal

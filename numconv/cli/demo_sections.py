@@ -146,7 +146,7 @@ def pointwise_grouped(stage: Any, x: Array) -> None:
 def dynamic(stage: Any, x: Array) -> None:
     rng = np.random.default_rng(0)
     batch = np.stack([x, x[:, ::-1] * 0.3, 1 - x])
-    fc1, fc2 = rng.standard_normal((8, 3)).astype("float32"), 3 * rng.standard_normal((3, 8)).astype("float32")
+    fc1, fc2 = rng.standard_normal((8, 3)).astype("float32"), rng.standard_normal((3, 8)).astype("float32")
     attention = stage.call(nc.dynamic_attention, batch, fc1, fc2)
     eye = np.eye(3, dtype="float32")[:, :, None, None]
     kernels = np.stack([eye * k for k in (np.eye(3)[1][:, None] * np.eye(3)[1], np.full((3, 3), 1 / 9), LAPLACE)]).astype("float32")
