@@ -47,10 +47,12 @@ def _plain(array):
 
 def load4(array, index):
     i = int(index)
-    array = _plain(array).reshape(-1)
+    array = _plain(array)
+    if array.ndim != 1:
+        array = array.reshape(-1)
     if i % 4 or i + 4 > array.size:
         raise IndexError(f"load4 at {i} of {array.size}")
-    return tuple(array[i : i + 4])
+    return array[i], array[i + 1], array[i + 2], array[i + 3]
 
 
 def store4(array, index, values):

@@ -1,0 +1,167 @@
+"""Every row of the CUDA table in the simulator, exactly on small integers: types, layouts, padding modes, edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import reference
+from numba import cuda
+
+from numconv.cuda import device
+from numconv.plan import make_plan
+from numconv.problem import ConvProblem
+
+#: label → spatial, kernel, and what is not the default; for input_grad `spatial` is that of its input
+SHAPES: dict[str, dict[str, Any]] = {
+    "plain": {"spatial": (4, 5), "kernel": (3, 3), "pad": 1},
+    "one axis, groups, stride, dilation": {"spatial": (9,), "kernel": (3,), "groups": 2, "stride": 2, "pad": 2, "dilation": 2},
+    "three axes, all unequal": {
+        "spatial": (2, 3, 4), "kernel": (2, 3, 2), "stride": (1, 2, 1), "pad": ((1, 0), (1, 2), (1, 1)), "dilation": (1, 1, 2),
+        "channels": 2, "filters": 3, "batch": 1,
+    },
+    "channels last, relu": {"spatial": (3, 4), "kernel": (3, 2), "stride": (2, 1), "pad": 1, "layout": "channels_last", "act": "relu"},
+    "pointwise, stride, no bias": {"spatial": (3, 4), "kernel": (1, 1), "stride": 2, "bias": False},
+    "shuffled groups": {"spatial": (3, 3), "kernel": (3, 2), "groups": 2, "shuffle": 2, "channels": 4, "filters": 4, "pad": 1},
+}  # fmt: skip
+DEPTHWISE: dict[str, dict[str, Any]] = {
+    "plain": {"spatial": (6, 5), "kernel": (3, 3), "pad": 1},
+    "multiplier, stride, dilation, relu6, shuffle": {
+        "spatial": (7, 5), "kernel": (3, 3), "pad": 2, "stride": (2, 1), "dilation": (1, 2), "filters": 6, "act": "relu6", "shuffle": 3,
+    },
+    "channels last": {"spatial": (5, 5), "kernel": (2, 3), "pad": 1, "stride": 2, "layout": "channels_last"},
+    "one axis": {"spatial": (8,), "kernel": (5,), "pad": 2},
+    "three axes": {"spatial": (3, 4, 4), "kernel": (2, 3, 2), "pad": 1, "stride": (2, 1, 2)},
+    "dilation beyond the window": {"spatial": (9, 4), "kernel": (3, 3), "pad": 9, "dilation": 9},
+}  # fmt: skip
+TYPES = ("float64", "float16", "bfloat16", "complex64", "complex128", "int8", "uint8", "int64")
+NARROW = {"int8": "int32", "uint8": "int32", "int16": "int32"}
+FORWARD, TRANSPOSED = ("implicit_gemm", "direct"), ("direct", "gather", "scatter", "matrix", "zero_insertion")
+
+
+def numpy_type(name: str) -> Any:
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+
+
+def integers(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
+    low = 0 if dtype.startswith("u") else -2
+    found = rng.integers(low, 3, shape)
+    return (found + 1j * rng.integers(low, 3, shape) if dtype.startswith("complex") else found).astype(numpy_type(dtype))
+
+
+def put(array: Any, layout: str = "channels_first") -> Any:
+    if array is None:
+        return None
+    return cuda.to_device(np.ascontiguousarray(np.moveaxis(array, 1, -1) if layout == "channels_last" else array))
+
+
+def check(
+    row: str, direction: str, spatial: tuple[int, ...], kernel: tuple[int, ...], *, channels: int = 4, filters: int = 6, groups: int = 1,
+    batch: int = 2, stride: Any = 1, pad: Any = 0, dilation: Any = 1, bias: bool = True, act: str | None = None, mode: str = "zeros",
+    layout: str = "channels_first", shuffle: int = 1, dtype: str = "float32", output_padding: int = 0, precision: str = "highest",
+) -> None:  # fmt: skip
+    """Run a row on small integers and compare every element with the oracle."""
+    rng, rank = np.random.default_rng(0), len(spatial)
+    stride, dilation, pads = reference.per_axis(stride, rank), reference.per_axis(dilation, rank), reference.pairs(pad, rank)
+    axes = list(zip(spatial, kernel, stride, dilation, pads, strict=True))
+    if direction == "input_grad":
+        outputs = spatial
+        spatial = tuple((o - 1) * s - lo - hi + d * (k - 1) + 1 + output_padding for o, k, s, d, (lo, hi) in axes)
+    else:
+        outputs = tuple((i + lo + hi - d * (k - 1) - 1) // s + 1 for i, k, s, d, (lo, hi) in axes)
+    out_dtype = NARROW.get(dtype, dtype)
+    problem = ConvProblem(
+        direction, batch, channels, filters, groups, spatial, kernel, tuple(stride), tuple(lo for lo, _ in pads), tuple(dilation), outputs,
+        dtype, out_dtype, mode, layout, bias, act, shuffle, precision,
+    )  # fmt: skip
+    source, target = (filters, channels) if direction == "input_grad" else (channels, filters)
+    x = integers(rng, (batch, source, *problem.source[1]), dtype)
+    if direction == "weight_grad":
+        dy = integers(rng, (batch, filters, *outputs), dtype)
+        arrays = put(x, layout), put(dy, layout)
+        expected = reference.weight_grad(x, dy, kernel, stride, pads, dilation, groups, mode)
+    else:
+        w = integers(rng, problem.weight_shape, dtype)
+        b = integers(rng, (target,), out_dtype) if bias else None
+        arrays = put(x, layout), put(w), put(b)
+        if direction == "forward":
+            expected = reference.conv(x, w, b, stride, pads, dilation, groups, mode, act)
+        else:
+            expected = reference.conv_transpose(x, w, b, stride, pads, output_padding, groups, dilation, act)
+        expected = reference.shuffle(expected, shuffle) if shuffle > 1 else expected
+        expected = np.moveaxis(expected, 1, -1) if layout == "channels_last" else expected
+    plan = make_plan(problem, device.machine(), device.table(), row)
+    out = device.empty(problem.result_shape, out_dtype, arrays[0])
+    device.execute(plan, arrays, out)
+    got = out.copy_to_host()
+    np.testing.assert_array_equal(got.astype(expected.dtype), expected)
+
+
+@pytest.mark.parametrize("label", SHAPES)
+@pytest.mark.parametrize("row", FORWARD)
+def test_forward(row: str, label: str) -> None:
+    check(row, "forward", **SHAPES[label])
+
+
+@pytest.mark.parametrize("label", SHAPES)
+@pytest.mark.parametrize("row", TRANSPOSED)
+def test_transposed(row: str, label: str) -> None:
+    check(row, "input_grad", **SHAPES[label])
+
+
+@pytest.mark.parametrize("label", [label for label in SHAPES if "shuffled" not in label])
+def test_weight_grad(label: str) -> None:
+    check("implicit_gemm", "weight_grad", **{**SHAPES[label], "act": None})
+
+
+@pytest.mark.parametrize("label", DEPTHWISE)
+def test_depthwise(label: str) -> None:
+    check("depthwise", "forward", **{"channels": 3, "filters": 3, "groups": 3, "batch": 1, **DEPTHWISE[label]})
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("row", FORWARD)
+def test_types_forward(row: str, dtype: str) -> None:
+    check(row, "forward", (4, 3), (2, 2), channels=2, filters=4, groups=2, stride=(2, 1), pad=1, batch=1, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("row", TRANSPOSED)
+def test_types_transposed(row: str, dtype: str) -> None:
+    check(row, "input_grad", (2, 3), (2, 2), channels=2, filters=4, groups=2, stride=(2, 1), pad=1, batch=1, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_types_weight_grad(dtype: str) -> None:
+    check("implicit_gemm", "weight_grad", (4, 3), (2, 2), channels=2, filters=4, groups=2, stride=(2, 1), pad=1, batch=1, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_types_depthwise(dtype: str) -> None:
+    check("depthwise", "forward", (4, 3), (2, 2), channels=2, filters=4, groups=2, stride=(2, 1), pad=1, batch=1, dtype=dtype)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular", "symmetric"])
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+def test_padding_modes(mode: str, layout: str) -> None:
+    pads = ((2, 1), (1, 2))
+    check("direct", "forward", (4, 3), (3, 3), channels=2, filters=2, pad=pads, mode=mode, stride=2, layout=layout, batch=1)
+    check("implicit_gemm", "weight_grad", (4, 3), (3, 3), channels=2, filters=2, pad=pads, mode=mode, stride=2, layout=layout, batch=1)
+
+
+@pytest.mark.parametrize("row", TRANSPOSED)
+def test_stride_beyond_the_kernel_leaves_holes_at_the_bias(row: str) -> None:
+    check(row, "input_grad", (2, 2), (2, 1), stride=3, output_padding=2, channels=2, filters=2, batch=1)
+
+
+@pytest.mark.parametrize("act", ["silu", "sigmoid", "tanh", "hardswish"])
+def test_activations_let_nan_and_infinity_through(act: str) -> None:
+    from numconv.cuda.scalars import activation
+
+    function = activation(act, "float32")
+    values = np.array([-1000.0, -3.5, -1.0, -0.0, 0.5, 3.5, 1000.0, np.inf, np.nan], np.float32)
+    got = np.array([function(v) for v in values])
+    expected = reference.finish(values.reshape(1, 1, -1).astype(np.float64), None, act).reshape(-1)
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
