@@ -1,0 +1,34 @@
+"""Every kernel that takes a named layer, its result checked first: python -m pytest benchmarks/bench_kernels.py --every 10
+
+Figures of these sweeps are what the cost functions of the rows are fitted on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import layers
+import numpy as np
+import pytest
+
+import numconv as nc
+
+NAMES = tuple(dict.fromkeys(nc.algorithms(nc.conv2d) + nc.algorithms(nc.conv_transpose2d)))
+LARGEST = 2e9  # multiply-adds: what a kernel for special cases is not made to run
+
+
+@pytest.mark.parametrize("algorithm", NAMES)
+def test_kernel(benchmark: Any, layer: layers.Layer, algorithm: str) -> None:
+    x, w, bias = layer.arrays()
+    if layer.multiplications > LARGEST:
+        pytest.skip("large: only in the contest")
+    run = layers.ours(layer, x, w, bias, algorithm=algorithm)
+    try:
+        actual = run()
+    except ValueError as error:
+        pytest.skip(str(error))
+    wanted = layers.ours(layer, *(a.astype("float64") for a in (x, w, bias)), algorithm="gather" if layer.transposed else "direct")()
+    scale = float(np.abs(wanted).max())
+    np.testing.assert_allclose(actual, wanted, rtol=0, atol=1e-4 * scale)
+    benchmark.extra_info.update(flops=layer.flops, bytes=layer.bytes(), kind=layer.kind, index=layer.index)
+    benchmark(run)

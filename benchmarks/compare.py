@@ -1,0 +1,110 @@
+"""Two commits on this machine, layer by layer, in alternating processes: python benchmarks/compare.py BEFORE [AFTER] [--every 5]
+
+AFTER is the working tree by default.  Each commit is laid into a folder of its own; processes alternate so that a change of the machine's
+speed meets both.  Exit status 1 if a layer became slower than `--tolerance` allows in every round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import layers
+import machine
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("before", nargs="?")
+    parser.add_argument("after", nargs="?", help="the working tree by default")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.3, help="per layer and round")
+    parser.add_argument("--tolerance", type=float, default=0.1)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)  # inside: time the package in this folder
+    return parser.parse_args(argv)
+
+
+def lay(commit: str, folder: Path) -> Path:
+    data = subprocess.run(["git", "archive", commit, "numconv"], cwd=machine.ROOT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=BytesIO(data)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def measure(options: argparse.Namespace) -> None:
+    """The smallest time of each layer, as JSON on standard output."""
+    sys.path.insert(0, str(options.measure))
+    import numba
+
+    import numconv
+
+    assert Path(numconv.__file__).is_relative_to(options.measure), numconv.__file__
+    numba.set_num_threads(min(options.threads, numba.config.NUMBA_NUM_THREADS))
+    clock = time.perf_counter
+    found: dict[str, float] = {}
+    for layer in layers.load()[:: options.every]:
+        run = layers.ours(layer, *layer.arrays())
+        run()
+        best, end = math.inf, clock() + options.seconds
+        while clock() < end or best is math.inf:
+            start = clock()
+            run()
+            best = min(best, clock() - start)
+        found[str(layer.index)] = best
+    json.dump(found, sys.stdout)
+
+
+def rounds(folders: list[Path], options: argparse.Namespace) -> list[list[dict[str, float]]]:
+    """Per folder, a dictionary of times for each round."""
+    found: list[list[dict[str, float]]] = [[], []]
+    for number in range(options.rounds):
+        for folder, kept in zip(folders, found, strict=True):
+            command = [sys.executable, __file__, "--measure", str(folder), "--threads", str(options.threads), "--every", str(options.every)]
+            environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+            run = subprocess.run([*command, "--seconds", str(options.seconds)], capture_output=True, text=True, check=True, env=environment)
+            kept.append(json.loads(run.stdout))
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = arguments(argv)
+    if options.measure:
+        measure(options)
+        return 0
+    if not options.before:
+        print("compare: name the commit to compare with", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as temporary:
+        before = lay(options.before, Path(temporary) / "before")
+        after = lay(options.after, Path(temporary) / "after") if options.after else machine.ROOT
+        old, new = rounds([before, after], options)
+    slower, logs = [], []
+    for layer in layers.load()[:: options.every]:
+        key = str(layer.index)
+        ratios: list[Any] = [a[key] / b[key] for a, b in zip(old, new, strict=True)]
+        best = min(a[key] for a in old) / min(b[key] for b in new)
+        logs.append(math.log(best))
+        mark = ""
+        if max(ratios) < 1 / (1 + options.tolerance):
+            slower.append(layer.index)
+            mark = "  SLOWER"
+        print(f"{layer.index:>3} {layer.kind:<12} {layer.shape:<38} before/after {best:5.2f}{mark}")
+    print(f"geometric mean {math.exp(sum(logs) / len(logs)):.3f}; slower in every round: {slower or 'none'}")
+    return 1 if slower else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

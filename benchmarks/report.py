@@ -1,0 +1,175 @@
+"""Writes the tables of README and docs: variants from the catalog, figures from committed results.
+
+    python benchmarks/report.py            rewrites what stands between the `<!-- table NAME -->` and `<!-- end NAME -->` marks
+    python benchmarks/report.py --check    changes nothing; exit status 1 if something would change
+
+The kernels of the GPU are listed by whoever has the `cuda` extra (its table needs numba-cuda to import) into results/kernels_cuda.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import machine
+
+ROOT = machine.ROOT
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+RESULTS = ROOT / "benchmarks" / "results"
+CUDA = RESULTS / "kernels_cuda.json"
+
+
+def rows(device: str) -> list[dict[str, Any]]:
+    """The rows of a device's table as plain values."""
+    from numconv import devices
+
+    found: list[dict[str, Any]] = []
+    for row in devices.device(device).table():
+        function = getattr(row.run, "func", row.run)
+        found.append({
+            "name": row.name, "problem": row.problem.__name__, "directions": sorted(row.directions), "dtypes": sorted(row.dtypes),
+            "automatic": row.automatic, "error_factor": row.error_factor, "summary": row.summary, "file": function.__module__.replace(".", "/") + ".py",
+        })  # fmt: skip
+    return found
+
+
+def cuda_rows() -> list[dict[str, Any]]:
+    try:
+        found = rows("cuda")
+    except ImportError:
+        return json.loads(CUDA.read_text()) if CUDA.exists() else []
+    if not ARGUMENTS.check:
+        CUDA.write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def variants(link: str) -> str:
+    """Section, function, and the files that run it on both devices; `link` leads to the repository's root."""
+    from numconv.catalog import VARIANTS
+
+    tables = {"cpu": rows("cpu"), "cuda": cuda_rows()}
+    lines = ["| § | variant | function | on the CPU | on the GPU |", "|---|---|---|---|---|"]
+    for v in sorted(VARIANTS, key=lambda v: v.section):
+        cells = []
+        for table in tables.values():
+            served = [r for r in table if r["problem"] == v.problem.__name__ and v.direction in r["directions"]]
+            cells.append(", ".join(dict.fromkeys(f"[{r['name']}]({link}{r['file']})" for r in served)))
+        lines.append(f"| {v.section} | {v.title} | `nc.{v.name}` | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def kernels(device: str, link: str) -> str:
+    """Every row of a device's table."""
+    lines = ["| kernel | file | maps | types | what it does |", "|---|---|---|---|---|"]
+    for r in rows("cpu") if device == "cpu" else cuda_rows():
+        named = "" if r["automatic"] else " (only when named)"
+        lines.append(
+            f"| {r['name']} | [{r['file']}]({link}{r['file']}) | {r['problem'].removesuffix('Problem')}: {', '.join(r['directions'])} | "
+            f"{', '.join(r['dtypes'])} | {r['summary']}{named} |"
+        )
+    return "\n".join(lines)
+
+
+def results(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+NOT_YET = "*Not measured yet.*"
+
+
+def peers(full: bool) -> str:
+    """Ratios by kind of layer; all layers if `full`."""
+    found = results("peers")
+    if found is None:
+        return NOT_YET
+    total = found["summary"]
+    lines = ["| layers | number | numconv GFLOP/s | torch GFLOP/s | torch time / numconv time | worst |", "|---|---|---|---|---|---|"]
+    for kind, k in total["kinds"].items():
+        lines.append(f"| {kind} | {k['layers']} | {k['gflops']:.0f} | {k['torch_gflops']:.0f} | {k['ratio']:.2f} | {k['worst']:.2f} |")
+    count = sum(k["layers"] for k in total["kinds"].values())
+    lines.append(f"| all | {count} | | | {total['ratio']:.2f} | {total['worst']['ratio']:.2f} |")
+    lines += ["", f"Batch {found['options']['batch'] or 1}, {found['options']['dtype']}; geometric means. {machine.line(found)}."]
+    if full:
+        lines += ["", "| layer | kind | torch ms | numconv ms | ratio | GFLOP/s | kernel |", "|---|---|---|---|---|---|---|"]
+        for r in found["layers"]:
+            lines.append(
+                f"| {r['shape']} | {r['kind']} | {r['torch_ms']:.3f} | {r['ours_ms']:.3f} | {r['ratio']:.2f} | {r['gflops']:.0f} | {r['algorithm']} |"
+            )
+    return "\n".join(lines)
+
+
+def figures(name: str) -> str:
+    """A result file of name → (value, unit) figures."""
+    found = results(name)
+    if found is None:
+        return NOT_YET
+    lines = ["| | |", "|---|---|", *(f"| {label} | {f['value']:.4g} {f['unit']} |" for label, f in found["figures"].items())]
+    return "\n".join([*lines, "", f"{machine.line(found)}."])
+
+
+TABLES: dict[str, Callable[[str], str]] = {
+    "variants": variants,
+    "kernels cpu": lambda link: kernels("cpu", link),
+    "kernels cuda": lambda link: kernels("cuda", link),
+    "peers": lambda link: peers(False),
+    "peers full": lambda link: peers(True),
+    "dispatch": lambda link: figures("dispatch"),
+    "compile": lambda link: figures("compile"),
+}
+MARK = re.compile(r"(<!-- table ([a-z ]+?) -->\n)(.*?)(<!-- end \2 -->)", re.DOTALL)
+INCLUDE = re.compile(r"(<!-- include (\S+?):(\w+) -->\n)(.*?)(<!-- end include -->)", re.DOTALL)
+
+
+def source(file: str, name: str) -> str:
+    """A module's docstring (`__doc__`) or one of its functions, as it stands in the file."""
+    text = (ROOT / file).read_text()
+    tree = ast.parse(text)
+    if name == "__doc__":
+        return f"```text\n{ast.get_docstring(tree)}\n```"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return f"```py\n{ast.get_source_segment(text, node)}\n```"
+    raise LookupError(f"{file} has no {name}")
+
+
+def filled(path: Path) -> str:
+    """The page with its tables and included sources as they should be."""
+    link = "../" * (len(path.relative_to(ROOT).parts) - 1)
+    text = MARK.sub(lambda m: f"{m[1]}{TABLES[m[2]](link)}\n{m[4]}", path.read_text())
+    return INCLUDE.sub(lambda m: f"{m[1]}{source(m[2], m[3])}\n{m[5]}", text)
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def stale() -> list[Path]:
+    """Pages whose tables are not what the catalog and the results say."""
+    return [p for p in pages() if filled(p) != p.read_text()]
+
+
+ARGUMENTS = argparse.Namespace(check=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    parser.parse_args(argv, ARGUMENTS)
+    found = stale()
+    for path in found:
+        print(f"{'stale' if ARGUMENTS.check else 'written'}: {path.relative_to(ROOT)}")
+        if not ARGUMENTS.check:
+            path.write_text(filled(path))
+    return 1 if found and ARGUMENTS.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
