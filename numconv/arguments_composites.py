@@ -199,6 +199,16 @@ def resize_conv(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Req
     return Request((resizing, conv), views, unbatch(conv.result_shape, source))
 
 
+def mixing(batch: int, count: int, length: int, dtype: str) -> MixProblem | ConvProblem:
+    """A product of matrices (batch, count) and (count, length); of integers, as a 1×1 convolution of one image."""
+    if dtype not in INTEGERS:
+        return MixProblem(batch, count, length, dtype)
+    return ConvProblem(
+        direction="forward", batch=1, in_channels=count, out_channels=batch, groups=1, spatial=(length,), kernel=(1,), stride=(1,),
+        pad_low=(0,), dilation=(1,), outputs=(length,), dtype=dtype, out_dtype=dtype,
+    )  # fmt: skip
+
+
 def dynamic(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Request:
     """x, kernels (K, C_out, C_in/g, kh, kw), attention (N, K), bias (K, C_out); options: `ConvOptions`.
 
@@ -224,11 +234,10 @@ def dynamic(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Request
     single = forward(subject, one, shape, inner, bias is not None, chosen._replace(layout="channels_first"), "kernels")
     check_activation(subject, chosen.activation, kinds.result)
     folded = single.with_(in_channels=single.in_channels * batch, out_channels=single.out_channels * batch, groups=single.groups * batch)
-    mix = MixProblem(batch, count, prod(shape), inner.operand)
-    mix_bias = MixProblem(batch, count, shape[0], inner.bias)
+    mix, mix_bias = mixing(batch, count, prod(shape), inner.operand), mixing(batch, count, shape[0], inner.bias)
     back = ShuffleProblem(batch, shape[0], single.outputs, kinds.result, layout)
     for result in (mix, back):
-        check_size(subject, result.result_shape, result.dtype)
+        check_size(subject, result.result_shape, result.out_dtype)
     views = (
         view(x, source.full(layout), inner.operand),
         view(kernels, (count, prod(shape)), inner.operand),

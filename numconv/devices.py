@@ -77,4 +77,4 @@ def kind(array: Any) -> str:
 
 def device(name: str) -> Device:
     """The device module of that name; the first call imports its kernels' table, not CUDA's driver."""
-    return importlib.import_module(f"numconv.{name}.device")  # type: ignore[return-value]
+    return importlib.import_module(f"numconv.{name}.device")

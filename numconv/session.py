@@ -115,8 +115,9 @@ class Session:
         self.subject, self.device, self.algorithm, self.accuracy, self.packed = subject, device, algorithm, accuracy, packed
         self.recorder = _state.recorder
 
-    def __call__(self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None) -> Any:
-        algorithm = self.algorithm if isinstance(problem, (ConvProblem, DeformProblem)) else "auto"
+    def __call__(self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None, algorithm: str = "") -> Any:
+        """`algorithm` in place of the user's, which names a kernel for convolutions only."""
+        algorithm = algorithm or (self.algorithm if isinstance(problem, (ConvProblem, DeformProblem)) else "auto")
         if self.recorder is not None:
             shapes = tuple(None if a is None else tuple(a.shape) for a in arrays)
             one = single(problem) if plan_as is None else plan_as

@@ -7,7 +7,7 @@ from typing import Any
 from ..arguments_composites import dynamic
 from ..arguments_operators import attention as attention_arguments
 from ..dispatch import Session, call
-from ..problem import image_shape
+from ..problem import ConvProblem, image_shape
 from .docstrings import documented
 
 
@@ -55,13 +55,20 @@ def dynamic_attention(
     return call("dynamic_attention", attention_arguments, labels, (x, fc1, fc2, bias1, bias2), (temperature, precision), out)
 
 
+def _mix(run: Session, mix: Any, attention: Any, values: Any) -> Any:
+    if not isinstance(mix, ConvProblem):
+        return run(mix, (attention, values))
+    arrays = (run.reshape(values, (1, *values.shape)), run.reshape(attention, (*attention.shape, 1)), None)
+    return run(mix, arrays, algorithm="auto")
+
+
 def _mix_then_convolve(run: Session, arrays: tuple[Any, ...], problems: tuple[Any, ...], out: Any) -> Any:
     """One grouped convolution over the batch folded into the channels: no loop over samples."""
     x, kernels, attention, bias = arrays
     one, folded, mix, mix_bias, back = problems
-    batch, last = mix.batch, back.layout == "channels_last"
-    w = run.reshape(run(mix, (attention, kernels)), folded.weight_shape)
-    b = None if bias is None else run.reshape(run(mix_bias, (attention, bias)), (folded.out_channels,))
+    batch, last = back.batch, back.layout == "channels_last"
+    w = run.reshape(_mix(run, mix, attention, kernels), folded.weight_shape)
+    b = None if bias is None else run.reshape(_mix(run, mix_bias, attention, bias), (folded.out_channels,))
     if last:
         x = run.transpose(x, (0, 3, 1, 2))
     x = run.reshape(x, (1, folded.in_channels, *folded.spatial))

@@ -6,6 +6,7 @@ channels first, and the channels channels last.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -116,6 +117,11 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
         else:
             inner *= count
         copy_nearest(x, y, *tables, outer, *extents, inner)
+        return
+    if problem.dtype in HALF:  # no half numbers in kernels: blended in float32, rounded once
+        wide = np.empty(out.shape, np.float32)
+        _run(replace(problem, dtype="float32"), (arrays[0].astype(np.float32),), wide, machine)
+        out[...] = wide.astype(out.dtype)
         return
     x, y = arrays[0].reshape(-1), out.reshape(-1)
     real = {"complex64": "float32", "complex128": "float64"}.get(problem.dtype, problem.dtype)
