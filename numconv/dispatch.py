@@ -130,4 +130,3 @@ def forget() -> None:
     """Drop all cached plans (for tests that change a table)."""
     forget_plans()
     _calls.clear()
-

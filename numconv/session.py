@@ -115,7 +115,9 @@ class Session:
         self.subject, self.device, self.algorithm, self.accuracy, self.packed = subject, device, algorithm, accuracy, packed
         self.recorder = _state.recorder
 
-    def __call__(self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None, algorithm: str = "") -> Any:
+    def __call__(
+        self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None, algorithm: str = ""
+    ) -> Any:
         """`algorithm` in place of the user's, which names a kernel for convolutions only."""
         algorithm = algorithm or (self.algorithm if isinstance(problem, (ConvProblem, DeformProblem)) else "auto")
         if self.recorder is not None:
@@ -204,9 +206,7 @@ def adopt(name: str, labels: tuple[str, ...], arrays: tuple[Any, ...]) -> tuple[
             natives.append(None if array is None else device.adopt(array))
         except (TypeError, ValueError) as error:
             raise Subject(name).type(f"{label} is not an array: {error}") from None
-    specs = tuple(
-        (label, None if a is None else Spec(tuple(a.shape), np.dtype(a.dtype))) for label, a in zip(labels, natives, strict=True)
-    )
+    specs = tuple((label, None if a is None else Spec(tuple(a.shape), np.dtype(a.dtype))) for label, a in zip(labels, natives, strict=True))
     if _state.recorder is not None:
         natives = [None if s is None else np.broadcast_to(np.zeros((), s.dtype), s.shape) for _, s in specs]
     return device, tuple(natives), Subject(name, specs)

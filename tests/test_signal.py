@@ -26,7 +26,7 @@ def signal(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
     return (values + 1j * rng.integers(-3, 4, shape)).astype(dtype) if dtype[0] == "c" else values.astype(dtype)
 
 
-@pytest.mark.parametrize(("name", "mode"), product(("convolve", "correlate"), ("full", "same", "valid")))
+@pytest.mark.parametrize(("name", "mode"), list(product(("convolve", "correlate"), ("full", "same", "valid"))))
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 @pytest.mark.parametrize("types", TYPES, ids=str)
 def test_like_scipy(name: str, mode: str, shapes: Any, types: Any) -> None:
