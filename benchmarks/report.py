@@ -162,7 +162,7 @@ ARGUMENTS = argparse.Namespace(check=True)
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    parser.parse_args(argv, ARGUMENTS)
+    ARGUMENTS.check = parser.parse_args(argv).check
     found = stale()
     for path in found:
         print(f"{'stale' if ARGUMENTS.check else 'written'}: {path.relative_to(ROOT)}")
