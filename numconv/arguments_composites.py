@@ -62,6 +62,8 @@ def depthwise_separable(subject: Subject, specs: Specs, options: tuple[Any, ...]
     kinds = types(subject, operands, bias and bias.dtype, chosen.out_dtype)
     source = image(subject, x, 2, layout)
     shape = weights(subject, depthwise, 2, "depthwise")
+    if shape[0] == 0:
+        raise subject.value("depthwise has no filters: nothing to sum over")
     first_options = chosen._replace(groups=None, activation=mid_activation)
     first = forward(subject, source, shape, _first(kinds), mid_bias is not None, first_options, "depthwise")
     check_bias(subject, mid_bias, shape[0], "mid_bias")
@@ -115,9 +117,19 @@ def flattened(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Reque
     down, across = _by_axis(subject, source, (height, width), chosen)
     mixing = ConvOptions(layout=layout, precision=chosen.precision)
     first = forward(subject, source, shapes[0], _first(kinds), False, mixing, "lateral")
-    groups = max(filters, 1)
-    second = forward(subject, _after(first), shapes[1], _middle(kinds), False, down._replace(groups=groups), "vertical")
-    third = forward(subject, _after(second), shapes[2], _last(kinds), bias is not None, across._replace(groups=groups), "horizontal")
+    groups = max(filters, 1)  # no filters at all are legal, and give an empty result
+    second = forward(
+        subject, _after(first)._replace(channels=groups), shapes[1], _middle(kinds), False, down._replace(groups=groups), "vertical"
+    )
+    third = forward(
+        subject,
+        _after(second)._replace(channels=groups),
+        shapes[2],
+        _last(kinds),
+        bias is not None,
+        across._replace(groups=groups),
+        "horizontal",
+    )
     check_bias(subject, bias, filters)
     views = (
         view(x, source.full(layout), first.dtype),

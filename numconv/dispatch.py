@@ -88,7 +88,7 @@ def _frozen(value: Any) -> Any:
         return value
     if kind is tuple or kind is list:
         return (kind, *map(_frozen, value))
-    if kind is bool or kind is float:
+    if kind is bool or kind is float or isinstance(value, np.integer):
         return (kind, value)
     if isinstance(value, (type, np.dtype)):
         return value

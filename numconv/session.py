@@ -212,6 +212,10 @@ def adopt(name: str, labels: tuple[str, ...], arrays: tuple[Any, ...]) -> tuple[
     return device, tuple(natives), Subject(name, specs)
 
 
+def _library(array: Any) -> str:
+    return type(array).__module__.partition(".")[0]
+
+
 def _kind_name(array: Any) -> str:
     return f"{type(array).__module__}.{type(array).__qualname__}"
 
@@ -221,7 +225,8 @@ def check_out(session: Session, request: Request, natives: tuple[Any, ...], like
     subject, device = session.subject, session.device
     dtype = request.problems[-1].out_dtype
     host = devices.kind(out) == "cpu"
-    if devices.kind(out) != device.name or (host and (hosts.is_torch(out) != hosts.is_torch(like) or not hasattr(out, "dtype"))):
+    family = hosts.is_torch(out) == hosts.is_torch(like) and hasattr(out, "dtype")
+    if devices.kind(out) != device.name or not (family if host else _library(out) == _library(like)):
         kind = "torch.Tensor" if hosts.is_torch(like) else "numpy.ndarray" if device.name == "cpu" else _kind_name(like)
         raise subject.type(f"out must be a {kind}, as the result is; got {_kind_name(out)}")
     native = device.adopt(out)

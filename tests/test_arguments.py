@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -267,6 +268,40 @@ def test_unbatched_in_unbatched_out() -> None:
     np.testing.assert_array_equal(out, nc.conv2d(x[None], w)[0])
     with pytest.raises(ValueError, match=r"out must have the shape"):
         nc.conv2d(x, w, out=out[None])
+
+
+@pytest.mark.parametrize(("function", "args", "options", "shape"), [
+    (nc.conv2d, (f(0, 3, 8, 8), f(4, 3, 3, 3)), {}, (0, 4, 6, 6)),
+    (nc.conv2d, (f(2, 3, 8, 8), f(0, 3, 3, 3), f(0)), {}, (2, 0, 6, 6)),
+    (nc.conv2d, (f(0, 8, 8, 3), f(4, 3, 3, 3)), {"layout": "channels_last", "padding": 4, "padding_mode": "reflect"}, (0, 14, 14, 4)),
+    (nc.conv_transpose2d, (f(0, 3, 4, 4), f(3, 2, 2, 2)), {"stride": 2}, (0, 2, 8, 8)),
+    (nc.conv_transpose2d, (f(1, 3, 4, 4), f(3, 0, 2, 2)), {}, (1, 0, 5, 5)),
+    (nc.depthwise_separable_conv2d, (f(0, 3, 8, 8), f(3, 1, 3, 3), f(5, 3)), {}, (0, 5, 6, 6)),
+    (nc.flattened_conv2d, (f(1, 3, 8, 8), f(0, 3), f(0, 3), f(0, 3)), {}, (1, 0, 6, 6)),
+    (nc.spatially_separable_conv2d, (f(1, 3, 8, 8), f(0, 3, 3), f(0, 3, 3)), {}, (1, 0, 6, 6)),
+    (nc.dynamic_conv2d, (f(0, 3, 8, 8), f(2, 4, 3, 3, 3), f(0, 2)), {}, (0, 4, 6, 6)),
+    (nc.dynamic_attention, (f(0, 3, 8, 8), f(2, 3), f(4, 2)), {}, (0, 4)),
+    (nc.resize_conv2d, (f(0, 3, 8, 8), f(4, 3, 3, 3)), {}, (0, 4, 16, 16)),
+    (nc.deform_conv2d, (f(0, 3, 8, 8), f(0, 18, 6, 6), f(4, 3, 3, 3)), {}, (0, 4, 6, 6)),
+    (nc.channel_shuffle, (f(0, 6, 8), 3), {}, (0, 6, 8)),
+    (nc.unfold, (f(0, 3, 8, 8), 3), {}, (0, 27, 36)),
+    (nc.fold, (f(0, 27, 36), 8, 3), {}, (0, 3, 8, 8)),
+], ids=lambda v: getattr(v, "__name__", None))  # fmt: skip
+def test_empty_results_are_legal(function: Any, args: Any, options: Any, shape: tuple[int, ...]) -> None:
+    for _ in range(2):
+        y = function(*args, **options)
+        assert y.shape == shape
+        assert y.dtype == np.float32
+    out = np.empty(shape, np.float32)
+    assert function(*args, **options, out=out) is out
+
+
+def test_threads_share_the_caches() -> None:
+    x, w = f(2, 4, 12, 12), f(4, 4, 3, 3)
+    wanted = nc.conv2d(x, w)
+    with ThreadPoolExecutor(4) as pool:
+        for y in pool.map(lambda _: nc.conv2d(x, w), range(40)):
+            np.testing.assert_array_equal(y, wanted)
 
 
 def test_layers_keep_their_own_weights() -> None:

@@ -32,7 +32,8 @@ class Explanation:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        return self.plan.candidates
+        """All kernels for this kind of problem and direction."""
+        return _candidates(self.plan)
 
     @property
     def workspace(self) -> int:
@@ -51,12 +52,17 @@ class Explanation:
     __repr__ = __str__
 
 
+def _candidates(plan: Plan) -> tuple[Candidate, ...]:
+    direction = getattr(plan.problem, "direction", "forward")
+    return tuple(c for c in plan.candidates if direction in c.kernel.directions)
+
+
 def _table(step: Step, plan: Plan) -> str:
     problem = plan.problem
     kind = " ".join([type(problem).__name__, *([problem.direction] if hasattr(problem, "direction") else [])])
     head = f"{step.name}: {kind} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
     rows = [("algorithm", "chosen", "ms", "workspace", "error", "why not")]
-    for c in plan.candidates:
+    for c in _candidates(plan):
         chosen = "*" if c.kernel is plan.kernel else ""
         if c.reason is not None:
             rows.append((c.kernel.name, chosen, "", "", "", c.reason))
