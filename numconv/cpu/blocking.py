@@ -27,7 +27,8 @@ class Blocking:
     tile: tuple[int, int, int]  # rows, vectors, lanes
     box: tuple[int, int, int]  # target positions per box
     boxes: tuple[int, int, int]
-    extents: tuple[int, int, int]  # of one phase of the buffer
+    extents: tuple[int, int, int]  # of one phase of the buffer; of the last axis, the pitch of its rows
+    gap: int  # zeros at the end of a row that the next row's beginning provides
     phases: tuple[int, int, int]
     phase_pitch: int
     channel_pitch: int
@@ -64,10 +65,12 @@ class _Box:
     def __init__(self, g: Geometry, box: tuple[int, int, int], lanes: int) -> None:
         self.box = box
         counts = tuple(a.count for a in g.axes)
-        self.boxes = tuple(-(-c // b) for c, b in zip(counts, box, strict=True))
-        self.extents = tuple(b + a.reach for b, a in zip(box, g.axes, strict=True))
+        self.boxes = tuple(-(-c // b) * a.spread for c, b, a in zip(counts, box, g.axes, strict=True))
+        et, eh, ew = (b + a.reach for b, a in zip(box, g.axes, strict=True))
+        self.gap = g.gap if self.boxes[2] == 1 else 0
+        self.extents = (et, eh, ew - self.gap)
         self.phases = tuple(len(a.phases) for a in g.axes)
-        self.phase_pitch = prod(self.extents)
+        self.phase_pitch = prod(self.extents) + self.gap
         pitch = _up(self.phase_pitch * prod(self.phases), lanes)
         self.channel_pitch = pitch if (pitch // lanes) % 2 else pitch + lanes  # an odd number of lines spreads over all cache sets
         e = self.extents
@@ -157,7 +160,7 @@ def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     buffer_size = _up(g.group_in * box.channel_pitch + columns + lanes, 16)
     worker_pitch = _up(buffer_size + super_blocks * rows * pitch + 2 * lanes, 64) + 64
     return Blocking(
-        (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.phases, box.phase_pitch, box.channel_pitch, buffer_size,  # type: ignore[arg-type]
+        (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.gap, box.phases, box.phase_pitch, box.channel_pitch, buffer_size,  # type: ignore[arg-type]
         -(-all_blocks // split_blocks), split_blocks, super_blocks, block_terms, pitch, panels * 2 < split_blocks, worker_pitch,
         float(problem.multiplications), cycles,
     )  # fmt: skip

@@ -23,26 +23,27 @@ from ..problem import ConvProblem
 from .blocking import Blocking, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .geometry import geometry, weight_terms
-from .launch import inlined, kernel, threads
-from .packing import fill_row, inside, pack_weights, zero
+from .launch import device_function, inlined, kernel, threads
+from .packing import fill_row, inside, weight_packer, zero
 from .simd.tiles import columns, gemm_tile, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
-HEAD = 19  # integers before the lists of phases in the geometry
+SMALL_PACK = 1 << 14  # weights; fewer are packed in the calling thread
+HEAD = 22  # integers before the lists of phases in the geometry
 
 
 @inlined
-def reachable(size, phase, step):
-    """How many samples of a phase a table of `size` has; the last box may ask for more, which nothing reads."""
-    return (size - 1 - phase) // step + 1
+def reachable(size, start, step):
+    """How many samples from `start` a table of `size` has; the last box may ask for more, which nothing reads."""
+    return max(0, (size - 1 - start) // step + 1)
 
 
-@inlined
+@device_function
 def _fill(shape, x, base, channels, buffer, b0, tables, corner, g):
-    """The box at `corner` of `channels` channels, from element `base` of x, into the polyphase buffer."""
+    """The box whose first samples are at the padded coordinates `corner`, `channels` channels from element `base` of x, into the buffer."""
     table_t, table_h, table_w = tables
-    u_t, u_h, u_w = corner
+    start_t, start_h, start_w = corner
     source_t, source_h, source_w = get(g, 0), get(g, 1), get(g, 2)
     extent_t, extent_h, extent_w = get(g, 3), get(g, 4), get(g, 5)
     phases_t, phases_h, phases_w = get(g, 6), get(g, 7), get(g, 8)
@@ -50,34 +51,37 @@ def _fill(shape, x, base, channels, buffer, b0, tables, corner, g):
     size_t, size_h, size_w, phase_pitch, channel_pitch, origin_w, end = (
         get(g, 12), get(g, 13), get(g, 14), get(g, 15), get(g, 16), get(g, 17), get(g, 18)
     )  # fmt: skip
-    for fw in range(phases_w):
-        pw = get(g, HEAD + phases_t + phases_h + fw)
-        row_size = min(extent_w, reachable(size_w, pw, step_w) - u_w)
-        start = u_w * step_w + pw
+    gap, spread_t, spread_h = get(g, 19), get(g, 20), get(g, 21)
+    volume = source_t * source_h * source_w
+    for phase in range(phases_t * phases_h * phases_w):  # channels inside: what a phase needs is worked out once
+        ft, fh, fw = phase // (phases_h * phases_w), phase // phases_w % phases_h, phase % phases_w
+        start = start_w + get(g, HEAD + phases_t + phases_h + fw)
+        row_size = min(extent_w, reachable(size_w, start, step_w))
         j0, j1 = inside(origin_w, start, step_w, source_w, row_size)
         inner = origin_w + start + j0 * step_w
+        first_t = start_t + spread_t * get(g, HEAD + ft)
+        first_h = start_h + spread_h * get(g, HEAD + phases_t + fh)
+        apart_t, apart_h = spread_t * step_t, spread_h * step_h
+        count_t = min(extent_t, reachable(size_t, first_t, apart_t))
+        count_h = min(extent_h, reachable(size_h, first_h, apart_h))
         for c in range(channels):
-            plane = base + c * source_t * source_h * source_w
-            for ft in range(phases_t):
-                pt = get(g, HEAD + ft)
-                for fh in range(phases_h):
-                    ph = get(g, HEAD + phases_t + fh)
-                    slot = b0 + c * channel_pitch + ((ft * phases_h + fh) * phases_w + fw) * phase_pitch
-                    count_h = min(extent_h, reachable(size_h, ph, step_h) - u_h)
-                    for t in range(min(extent_t, reachable(size_t, pt, step_t) - u_t)):
-                        at = get(table_t, (u_t + t) * step_t + pt)
-                        d = slot + t * extent_h * extent_w
-                        for h in range(count_h):
-                            ah = get(table_h, (u_h + h) * step_h + ph)
-                            if at < 0 or ah < 0:
-                                zero(shape, buffer, d, row_size)
-                            else:
-                                row = plane + (at * source_h + ah) * source_w
-                                fill_row(shape, x, end, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
-                            d += extent_w
+            plane = base + c * volume
+            slot = b0 + c * channel_pitch + phase * phase_pitch
+            for t in range(count_t):
+                at = get(table_t, first_t + t * apart_t)
+                d = slot + t * extent_h * extent_w
+                for h in range(count_h):
+                    ah = get(table_h, first_h + h * apart_h)
+                    if at < 0 or ah < 0:
+                        zero(shape, buffer, d, row_size)
+                    else:
+                        row = plane + (at * source_h + ah) * source_w
+                        fill_row(shape, x, end, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
+                    d += extent_w
+                zero(shape, buffer, d, gap)
 
 
-@inlined
+@device_function
 def _multiply(shape, a, a0, buffer, b0, offsets, o0, ws, w0, terms, block_terms, blocks, panels, pitch, channels_outer):
     """ws = packed weights × buffer for `blocks` blocks of channels and all panels of positions."""
     mr, nr = rows(shape), columns(shape)
@@ -100,7 +104,7 @@ def _multiply(shape, a, a0, buffer, b0, offsets, o0, ws, w0, terms, block_terms,
                     b, j = 0, j + 1
 
 
-@inlined
+@device_function
 def _store(shape, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_target, g, m):
     """The rows of a block of channels, out of the workspace into y."""
     group, first, count = channels_box
@@ -111,7 +115,7 @@ def _store(shape, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_ta
     )  # fmt: skip
     group_out, channels = get(g, m + 8), get(g, m + 6) * get(g, m + 8)
     has_bias, activation, shuffle = get(g, m + 23), get(g, m + 24), get(g, m + 25)
-    extent_h, extent_w = get(g, 4), get(g, 5)
+    extent_h, extent_w, spread_t, spread_h = get(g, 4), get(g, 5), get(g, 20), get(g, 21)
     for r in range(count):
         channel = group * group_out + first + r
         b = get(bias, channel * has_bias) if has_bias else zero_of(bias)
@@ -121,12 +125,12 @@ def _store(shape, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_ta
         plane = (n * channels + channel) * target_t
         for t in range(nt):
             for h in range(nh):
-                row = (plane + first_target[0] + step_t * (u_t + t)) * target_h + first_target[1] + step_h * (u_h + h)
+                row = (plane + first_target[0] + step_t * (u_t + t * spread_t)) * target_h + first_target[1] + step_h * (u_h + h * spread_h)
                 source = w0 + r * pitch + (t * extent_h + h) * extent_w
                 store_row(shape, ws, source, y, row * target_w + first_target[2] + step_w * u_w, nw, step_w, b, activation)
 
 
-@inlined
+@device_function
 def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
     """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts."""
     mr, nr = rows(shape), columns(shape)
@@ -135,19 +139,22 @@ def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
         get(g, m + 6), get(g, m + 7), get(g, m + 8), get(g, m + 9), get(g, m + 10), get(g, m + 11)
     )  # fmt: skip
     block_terms, pitch, buffer_size, channels_outer, n_jobs = get(g, m + 12), get(g, m + 13), get(g, m + 14), get(g, m + 15), get(g, m + 16)
+    spread_t, spread_h, step_t, step_h, step_w = get(g, 20), get(g, 21), get(g, 9), get(g, 10), get(g, 11)
     bw, task = task % boxes_w, task // boxes_w
     bh, task = task % boxes_h, task // boxes_h
     bt, task = task % boxes_t, task // boxes_t
     split, task = task % splits, task // splits
     group, n = task % groups, task // groups
-    corner = (bt * box_t, bh * box_h, bw * box_w)
-    _fill(shape, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, corner, g)
+    # targets of the box: corner + spread·v; its samples start at the padded coordinates `start`
+    corner = (bt % spread_t + bt // spread_t * box_t * spread_t, bh % spread_h + bh // spread_h * box_h * spread_h, bw * box_w)
+    start = (corner[0] * step_t, corner[1] * step_h, corner[2] * step_w)
+    _fill(shape, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, start, g)
     all_blocks = (group_out + mr - 1) // mr
     last = min(all_blocks, (split + 1) * split_blocks)
     for job in range(n_jobs):
         q = job * 9
-        nt = min(box_t, get(jobs, q + 6) - corner[0])
-        nh = min(box_h, get(jobs, q + 7) - corner[1])
+        nt = min(box_t, (get(jobs, q + 6) - corner[0] + spread_t - 1) // spread_t)
+        nh = min(box_h, (get(jobs, q + 7) - corner[1] + spread_h - 1) // spread_h)
         nw = min(box_w, get(jobs, q + 8) - corner[2])
         if nt <= 0 or nh <= 0 or nw <= 0:
             continue
@@ -208,6 +215,7 @@ def _prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any
     integers = [
         *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), *(t.size for t in g.tables), b.phase_pitch,
         b.channel_pitch, g.axes[2].origin, problem.batch * problem.source[0] * prod(problem.source[1]),
+        b.gap, g.axes[0].spread, g.axes[1].spread,
         *(f for axis in g.axes for f in axis.phases), *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.super_blocks, b.block_terms, b.pitch, b.buffer_size, int(b.channels_outer), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle,
@@ -217,16 +225,27 @@ def _prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any
     return b, g.tables, table, np.array(jobs, np.int64), np.array(integers, np.int64), a_start
 
 
+@lru_cache(maxsize=512)
+def _weight_tables(problem: ConvProblem) -> list[tuple[np.ndarray, bool]]:
+    """Per job: where each term stands in a group's weights, and whether that is 0, 1, 2, …"""
+    g = geometry(problem)
+    kernel = (1,) * (3 - problem.rank) + problem.kernel
+    tables = [weight_terms(g, job, kernel) for job in g.jobs]
+    return [(t, bool((t == np.arange(t.size)).all())) for t in tables]
+
+
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """Weights in register-tile order: per job, (groups, blocks, terms, rows)."""
     b, _, _, jobs, _, size = _prepared(problem, machine, 1)
     g = geometry(problem)
     packed = np.empty(size, w.dtype)
-    for i, job in enumerate(g.jobs):
-        terms = weight_terms(g, job, (1,) * (3 - problem.rank) + problem.kernel)
+    packer = weight_packer(b.tile[0], b.tile[2])
+    packer = packer if w.size > SMALL_PACK else packer.serial
+    flat = w.reshape(-1)
+    for i, (terms, plain) in enumerate(_weight_tables(problem)):
         if terms.size:
-            pack_weights(
-                w.reshape(-1), packed, terms, terms.size, g.weight_group, g.weight_strides[0], g.group_out, problem.groups, b.tile[0], int(jobs[9 * i])
+            packer(
+                flat, packed, terms, plain, terms.size, g.weight_group, g.weight_strides[0], g.group_out, problem.groups, int(jobs[9 * i])
             )  # fmt: skip
     return packed
 

@@ -65,7 +65,8 @@ def _transformed_weights(c: ConvProblem, w: Array, workers: int) -> Array:
     if any(d > 1 for d in c.dilation):
         extents = [effective_kernel(k, d) for k, d in zip(c.kernel, c.dilation, strict=True)]
         dilated = np.zeros((*w.shape[:2], *extents), w.dtype)
-        dilated[(..., *(slice(None, None, d) for d in c.dilation))] = w
+        steps: list[Any] = [slice(None, None, d) for d in c.dilation]
+        dilated[(..., *steps)] = w
     return rfftn(dilated.astype(np.float64, copy=False), _extents(c), axes=range(2, 2 + c.rank), workers=workers)  # type: ignore[no-any-return]
 
 

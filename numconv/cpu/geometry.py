@@ -9,7 +9,7 @@ A *job* is a set of outputs that share their taps: one for a forward convolution
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -34,12 +34,17 @@ class Axis:
     origin: int  # source coordinate of padded coordinate 0
     jobs: tuple[tuple[int, int, tuple[tuple[int, int, int], ...]], ...]  # (first target, count, taps (index, phase slot, shift))
     target_step: int
-    count: int  # target positions per job at most: what boxes divide
+    count: int  # target positions per job and residue at most: what boxes divide
     reach: int  # largest shift
+    spread: int = 1  # a dilated axis is that many interleaved ones: targets residue + spread·v read samples `spread` apart
+
+    def coordinate(self, residue: int, sample: int, phase: int) -> int:
+        """Padded coordinate of a sample of a phase, for the targets of a residue."""
+        return residue * self.step + self.spread * (sample * self.step + phase)
 
     def table(self, extent: int, mode: str) -> np.ndarray:
         """Source index of each padded coordinate, −1 for a zero."""
-        length = (self.count - 1 + self.reach) * self.step + max(self.phases) + 1
+        length = self.coordinate(self.spread - 1, self.count - 1 + self.reach, max(self.phases)) + 1
         coordinate = np.arange(length) + self.origin
         inside = (coordinate >= 0) & (coordinate < extent)
         if mode == "zeros":
@@ -49,7 +54,11 @@ class Axis:
         return padded[self.origin + low : self.origin + low + length].astype(np.int32)
 
 
-def forward_axis(kernel: int, stride: int, dilation: int, low: int, outputs: int) -> Axis:
+def forward_axis(kernel: int, stride: int, dilation: int, low: int, outputs: int, spread: bool) -> Axis:
+    """`spread`: outer axes, whose rows may come in any order, are split by the residue of the output modulo the dilation."""
+    if spread and kernel > 1 and dilation > 1:
+        inner = forward_axis(kernel, stride, 1, low, -(-outputs // dilation), False)
+        return replace(inner, jobs=((0, outputs, inner.jobs[0][2]),), spread=dilation)
     phases = tuple(sorted({(a * dilation) % stride for a in range(kernel)}))
     taps = tuple((a, phases.index((a * dilation) % stride), (a * dilation) // stride) for a in range(kernel))
     return Axis(stride, phases, -low, ((0, outputs, taps),), 1, outputs, max(t[2] for t in taps))
@@ -81,21 +90,45 @@ class Geometry:
     tables: tuple[np.ndarray, np.ndarray, np.ndarray]
     weight_strides: tuple[int, int]  # of (produced, summed) channel in the flat weights, per group
     weight_group: int  # elements of w per group
+    gap: int  # zeros that end every row of a whole-width box and begin it as well: neighbouring rows can share them
 
     @property
     def jobs(self) -> list[tuple[tuple[int, int, tuple[tuple[int, int, int], ...]], ...]]:
         return list(product(*(axis.jobs for axis in self.axes)))
 
 
+def collapsed(p: ConvProblem) -> ConvProblem:
+    """Neighbouring axes that nothing happens on (1-wide kernel, no stride, no padding) made one: longer rows, fewer of them."""
+    spatial, kernel = list(p.spatial), list(p.kernel)
+    stride, low, dilation, outputs = list(p.stride), list(p.pad_low), list(p.dilation), list(p.outputs)
+
+    def idle(i: int) -> bool:
+        return kernel[i] == stride[i] == 1 and low[i] == 0 and outputs[i] == spatial[i]
+
+    i = 0
+    while i + 1 < len(spatial):
+        if idle(i) and idle(i + 1):
+            spatial[i : i + 2], outputs[i : i + 2] = [spatial[i] * spatial[i + 1]], [outputs[i] * outputs[i + 1]]
+            for values in (kernel, stride, low, dilation):
+                del values[i]
+        else:
+            i += 1
+    if len(spatial) == p.rank:
+        return p
+    return p.with_(
+        spatial=tuple(spatial), kernel=tuple(kernel), stride=tuple(stride), pad_low=tuple(low), dilation=tuple(dilation), outputs=tuple(outputs)
+    )
+
+
 @lru_cache(maxsize=512)
 def geometry(problem: ConvProblem) -> Geometry:
-    p = problem
+    p = collapsed(problem)
     kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
     low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
     taps = prod(kernel)
     forward = p.direction == "forward"
     if forward:
-        axes = tuple(forward_axis(*v) for v in zip(kernel, stride, dilation, low, outputs, strict=True))
+        axes = tuple(forward_axis(*v) for v in zip(kernel, stride, dilation, low, outputs, (True, True, False), strict=True))
         strides = (p.group_in * taps, taps)
     else:
         axes = tuple(gradient_axis(*v) for v in zip(kernel, stride, dilation, low, spatial, strict=True))
@@ -107,8 +140,19 @@ def geometry(problem: ConvProblem) -> Geometry:
         p.group_out if forward else p.group_in,
         source, target,
         tuple(a.table(s, p.padding_mode) for a, s in zip(axes, source, strict=True)),  # type: ignore[arg-type]
-        strides, p.group_out * p.group_in * taps,
+        strides, p.group_out * p.group_in * taps, _gap(axes[2], source[2], p.padding_mode),
     )  # fmt: skip
+
+
+def _gap(axis: Axis, extent: int, mode: str) -> int:
+    if mode != "zeros":
+        return 0
+    length = axis.count + axis.reach
+    gaps = []
+    for phase in axis.phases:
+        inside = [j for j in range(length) if 0 <= j * axis.step + phase + axis.origin < extent]
+        gaps.append(min(inside[0], length - 1 - inside[-1]) if inside else length // 2)
+    return max(0, min(gaps))
 
 
 def weight_terms(g: Geometry, job: tuple, kernel: Ints) -> np.ndarray:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 
 from ..kernel import Machine
 
 
-def _cache_bytes(level: int, fallback: int) -> int:
+def _cache_bytes(index: int, fallback: int) -> int:
+    """Of cpu0, from Linux's /sys: index 0 is the L1 data cache, 2 the L2."""
     try:
-        return int(os.sysconf(f"SC_LEVEL{level}_{'DCACHE' if level == 1 else 'CACHE'}_SIZE")) or fallback
-    except (AttributeError, ValueError, OSError):
+        text = Path(f"/sys/devices/system/cpu/cpu0/cache/index{index}/size").read_text().strip()
+        return int(text[:-1]) << {"K": 10, "M": 20}[text[-1]]
+    except (OSError, ValueError, KeyError):
         return fallback
 
 
@@ -35,7 +38,7 @@ def detect() -> Machine:
         vector_bytes=width,
         registers=registers,
         cores=os.cpu_count() or 1,
-        l1=_cache_bytes(1, 32 << 10),
+        l1=_cache_bytes(0, 32 << 10),
         l2=_cache_bytes(2, 512 << 10),
         flops=3e9 * 2 * width / 4,
         bandwidth=1e10,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 from numba import prange
 
 from .launch import inlined, kernel
-from .simd.tiles import lanes
-from .simd.vector import deinterleave, filled, get, load, load_n, put, store, store_n
+from .simd.tiles import lanes, rows, tile_shape, transpose_block
+from .simd.vector import deinterleave, filled, get, load, load_n, pointer, put, store, store_n
 
 
 @inlined
@@ -71,19 +74,34 @@ def inside(origin, start, step, extent, count):
     return j0, max(j0, min(count, (extent - 1 - origin - start) // step + 1))
 
 
-@kernel
-def pack_weights(w, packed, terms, count, group_pitch, row_step, out_channels, groups, tile_rows, start):
-    """packed[start + ((g·blocks + b)·count + k)·rows + r] = w[g·group_pitch + (b·rows + r)·row_step + terms[k]]; zeros beyond the channels."""
-    blocks = (out_channels + tile_rows - 1) // tile_rows
-    for task in prange(groups * blocks):
-        g, b = task // blocks, task % blocks
-        filled_rows = min(tile_rows, out_channels - b * tile_rows)
-        target = start + task * count * tile_rows
-        source = g * group_pitch + b * tile_rows * row_step
-        for k0 in range(0, count, 16):  # sixteen terms at once: whole cache lines of each weight row
-            for r in range(tile_rows):
-                for k in range(k0, min(count, k0 + 16)):
-                    if r < filled_rows:
-                        put(packed, target + k * tile_rows + r, get(w, source + r * row_step + get(terms, k)))
-                    else:
-                        put(packed, target + k * tile_rows + r, 0)
+@inlined
+def _pack_block(shape, w, source, row_step, valid, terms, plain, count, packed, target):
+    """One block of `rows` channels: packed[target + k·rows + r] = w[source + r·row_step + terms[k]]; rows beyond `valid` repeat the last."""
+    mr, width = rows(shape), lanes(shape)
+    k = 0
+    if plain:  # terms are 0, 1, 2, …
+        while k + width <= count:
+            transpose_block(shape, w, source + k, row_step, valid, packed, target + k * mr)
+            k += width
+    while k < count:
+        term = source + get(terms, k)
+        for r in range(mr):
+            put(packed, target + k * mr + r, get(w, term + min(r, valid - 1) * row_step))
+        k += 1
+
+
+@lru_cache(maxsize=64)
+def weight_packer(tile_rows: int, tile_lanes: int) -> Any:
+    """packed[start + ((g·blocks + b)·count + k)·rows + r] = w[g·group_pitch + (b·rows + r)·row_step + terms[k]]."""
+
+    def pack(w, packed, terms, plain, count, group_pitch, row_step, out_channels, groups, start):
+        blocks = (out_channels + tile_rows - 1) // tile_rows
+        for task in prange(groups * blocks):
+            shape = tile_shape(tile_rows, 1, tile_lanes)
+            g, b = task // blocks, task % blocks
+            valid = min(tile_rows, out_channels - b * tile_rows)
+            source = g * group_pitch + b * tile_rows * row_step
+            target = start + task * count * tile_rows
+            _pack_block(shape, pointer(w), source, row_step, valid, pointer(terms), plain, count, pointer(packed), target)
+
+    return kernel(pack)

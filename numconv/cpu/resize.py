@@ -15,9 +15,9 @@ from numba import prange
 
 from ..kernel import Kernel, Machine
 from ..problem import ResizeProblem
-from .scalars import three
 from .launch import kernel
 from .lowering import HALF
+from .scalars import three
 from .shuffle import ANY_DTYPE, words
 from .simd.vector import get, put
 

@@ -41,9 +41,9 @@ def activated(v, code):
     """The activation numbered `code` ≥ 1 of a float, in float64; NaN stays NaN."""
     v = float(v)
     if code == 1:
-        return 0.0 if v < 0.0 else v  # noqa: FURB136  max(NaN, 0) may be 0
+        return 0.0 if v < 0.0 else v
     if code == 2:
-        return 0.0 if v < 0.0 else (6.0 if v > 6.0 else v)  # noqa: FURB136
+        return 0.0 if v < 0.0 else (6.0 if v > 6.0 else v)
     if code == 3:
         return v / (1.0 + exp(-v))
     if code == 4:
