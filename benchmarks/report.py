@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,40 +27,63 @@ RESULTS = ROOT / "benchmarks" / "results"
 CUDA = RESULTS / "kernels_cuda.json"
 
 
-def rows(device: str) -> list[dict[str, Any]]:
-    """The rows of a device's table as plain values."""
+def problems() -> dict[str, list[Any]]:
+    """The problems of the main kernel of each variant, over its sample cases."""
+    import numpy as np
+
+    import numconv as nc
+
+    found: dict[str, list[Any]] = {}
+    for variant in nc.catalog.VARIANTS:
+        kept = found.setdefault(variant.name, [])
+        for case in variant.cases:
+            options = {k: np.ones(v, "float32") if k == "mask" else v for k, v in case.options.items()}
+            steps = nc.explain(variant.function, *case.arrays(np.random.default_rng(0)), **options).steps
+            kept += [s.problem for s in steps if type(s.problem) is variant.problem]
+    return found
+
+
+def table(device: str) -> dict[str, Any]:
+    """The rows of a device's table as plain values, and for each variant the rows that serve one of its cases."""
     from numconv import devices
 
     found: list[dict[str, Any]] = []
-    for row in devices.device(device).table():
+    every_problem = problems()
+    served: dict[str, list[int]] = {name: [] for name in every_problem}
+    for number, row in enumerate(devices.device(device).table()):
         function = getattr(row.run, "func", row.run)
         found.append({
             "name": row.name, "problem": row.problem.__name__, "directions": sorted(row.directions), "dtypes": sorted(row.dtypes),
             "automatic": row.automatic, "error_factor": row.error_factor, "summary": row.summary, "file": function.__module__.replace(".", "/") + ".py",
         })  # fmt: skip
-    return found
+        for name, every in every_problem.items():
+            if any(row.refuses(problem) is None for problem in every):
+                served[name].append(number)
+    return {"rows": found, "variants": served}
 
 
-def cuda_rows() -> list[dict[str, Any]]:
+@cache
+def tables() -> dict[str, dict[str, Any]]:
+    """Of both devices."""
     try:
-        found = rows("cuda")
+        cuda = table("cuda")
     except ImportError:
-        return json.loads(CUDA.read_text()) if CUDA.exists() else []
-    if not ARGUMENTS.check:
-        CUDA.write_text(json.dumps(found, indent=1) + "\n")
-    return found
+        cuda = json.loads(CUDA.read_text()) if CUDA.exists() else {"rows": [], "variants": {}}
+    else:
+        if not ARGUMENTS.check:
+            CUDA.write_text(json.dumps(cuda, indent=1) + "\n")
+    return {"cpu": table("cpu"), "cuda": cuda}
 
 
 def variants(link: str) -> str:
     """Section, function, and the files that run it on both devices; `link` leads to the repository's root."""
     from numconv.catalog import VARIANTS
 
-    tables = {"cpu": rows("cpu"), "cuda": cuda_rows()}
     lines = ["| § | variant | function | on the CPU | on the GPU |", "|---|---|---|---|---|"]
     for v in sorted(VARIANTS, key=lambda v: v.section):
         cells = []
-        for table in tables.values():
-            served = [r for r in table if r["problem"] == v.problem.__name__ and v.direction in r["directions"]]
+        for found in tables().values():
+            served = [found["rows"][number] for number in found["variants"].get(v.name, [])]
             cells.append(", ".join(dict.fromkeys(f"[{r['name']}]({link}{r['file']})" for r in served)))
         lines.append(f"| {v.section} | {v.title} | `nc.{v.name}` | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
@@ -68,7 +92,7 @@ def variants(link: str) -> str:
 def kernels(device: str, link: str) -> str:
     """Every row of a device's table."""
     lines = ["| kernel | file | maps | types | what it does |", "|---|---|---|---|---|"]
-    for r in rows("cpu") if device == "cpu" else cuda_rows():
+    for r in tables()[device]["rows"]:
         named = "" if r["automatic"] else " (only when named)"
         lines.append(
             f"| {r['name']} | [{r['file']}]({link}{r['file']}) | {r['problem'].removesuffix('Problem')}: {', '.join(r['directions'])} | "
