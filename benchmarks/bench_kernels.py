@@ -27,7 +27,8 @@ def test_kernel(benchmark: Any, layer: layers.Layer, algorithm: str) -> None:
         actual = run()
     except ValueError as error:
         pytest.skip(str(error))
-    wanted = layers.ours(layer, *(a.astype("float64") for a in (x, w, bias)), algorithm="gather" if layer.transposed else "direct")()
+    exact = "gather" if layer.transposed else "direct"
+    wanted = layers.ours(layer, x.astype("float64"), w.astype("float64"), bias.astype("float64"), algorithm=exact)()
     scale = float(np.abs(wanted).max())
     np.testing.assert_allclose(actual, wanted, rtol=0, atol=1e-4 * scale)
     benchmark.extra_info.update(flops=layer.flops, bytes=layer.bytes(), kind=layer.kind, index=layer.index)

@@ -81,7 +81,8 @@ class Layer:
     def arrays(self, dtype: str = "float32") -> tuple[Any, Any, Any]:
         """Input, weights and bias, the same at every call."""
         rng = np.random.default_rng(self.index)
-        return tuple(rng.standard_normal(s, "float32").astype(dtype) for s in (self.x_shape, self.w_shape, (self.out_channels,)))
+        x, w, bias = (rng.standard_normal(s, "float32").astype(dtype) for s in (self.x_shape, self.w_shape, (self.out_channels,)))
+        return x, w, bias
 
 
 def load(batch: int | None = None, kinds: list[str] | None = None, indices: list[int] | None = None, path: Path | None = None) -> list[Layer]:

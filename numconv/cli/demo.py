@@ -51,12 +51,9 @@ def photograph(path: Path | None, size: int) -> Array:
     import matplotlib.cbook
     import matplotlib.image
 
-    if path is None:
-        with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-            pixels = matplotlib.image.imread(file, format="jpg")
-    else:
-        pixels = matplotlib.image.imread(path)
-    pixels = np.asarray(pixels, "float32") / (255 if np.asarray(pixels).dtype == np.uint8 else 1)
+    source: Any = path or matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    pixels = np.asarray(matplotlib.image.imread(source))
+    pixels = pixels.astype("float32") / (255 if pixels.dtype == np.uint8 else 1)
     pixels = np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels[..., :3]
     return np.ascontiguousarray(np.moveaxis(pixels[:size, :size], -1, 0))
 
