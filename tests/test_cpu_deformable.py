@@ -66,7 +66,8 @@ def test_bound(case: Any, masked: bool, dtype: str) -> None:
     magnitude = np.broadcast_to(magnitude.max(axis=(2, 3), keepdims=True), magnitude.shape)
     oracle = expected(p, case, *values)
     y = run(ROWS[0], p, *values)
-    assert_within(y, reference.ACTIVATIONS[p.conv.activation](oracle), magnitude, p.conv.group_in * p.conv.taps, factor=ROWS[0].error_factor)
+    terms = p.conv.group_in * p.conv.taps
+    assert_within(y, reference.ACTIVATIONS[p.conv.activation](oracle), magnitude, terms, factor=ROWS[0].error_factor)
 
 
 def test_offsets_far_away_read_zeros_and_not_a_number_stays() -> None:

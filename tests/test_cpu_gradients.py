@@ -103,7 +103,8 @@ def weight_reference(c: ConvProblem, x: Any, y: Any) -> Any:
 @pytest.mark.parametrize("dtype,out_dtype", [("float32", "float32"), ("float64", "float64"), ("int8", "int32"), ("uint8", "int64")])
 def test_weight_grad_exact(row: Kernel, case: Any, dtype: str, out_dtype: str) -> None:
     c = problem(case, "weight_grad", dtype, out_dtype=out_dtype)
-    x, y = (small(2, ch, *ext, dtype=dtype, low=0 if dtype[0] == "u" else -4) for ch, ext in ((c.in_channels, c.spatial), (c.out_channels, c.outputs)))
+    low = 0 if dtype[0] == "u" else -4
+    x, y = (small(2, ch, *ext, dtype=dtype, low=low) for ch, ext in ((c.in_channels, c.spatial), (c.out_channels, c.outputs)))
     assert_same(run(row, c, x, y), weight_reference(c, x, y).astype(out_dtype))
 
 
