@@ -43,6 +43,7 @@ class Lowered:
     depth: int  # products of the deepest phase
     sources: int  # channels per group that are summed over
     targets: int  # channels per group that come out
+    taps: tuple[int, ...]  # taps in the order of the phases
 
 
 def three(values: tuple[int, ...], fill: int) -> tuple[int, int, int]:
@@ -87,21 +88,27 @@ def inserted(problem: ConvProblem) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=512)
-def lower(problem: ConvProblem, zero_inserted: bool = False) -> Lowered:
-    """The tables of a forward or input_grad problem."""
+def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0) -> Lowered:
+    """The tables of a forward or input_grad problem.
+
+    With `chunk`, of a source that is channels last and whose groups are padded to whole chunks of that many channels: offsets count
+    chunks, k runs over (tap, chunk), the offsets into w are left out, and `taps` lists the taps in that order.
+    """
     channels, spatial = problem.source
     spatial = three(inserted(problem) if zero_inserted else spatial, 1)
     target_channels, target = problem.target
-    xn, xc, xa = image_strides(channels, spatial, problem.layout)
+    sources, targets = channels // problem.groups, target_channels // problem.groups
+    if chunk:
+        sources = -(-sources // chunk)
+    xn, xc, xa = image_strides(sources * problem.groups, spatial, "channels_last" if chunk else problem.layout)
     yn, yc, ya = image_strides(target_channels, three(target, 1), problem.layout)
     source_step, target_step = _steps(problem, zero_inserted)
-    sources, targets = channels // problem.groups, target_channels // problem.groups
     taps, group_in = problem.taps, problem.group_in
     forward = problem.direction == "forward"
     w_source, w_target = (taps, group_in * taps) if forward else (group_in * taps, taps)
     kernel = three(problem.kernel, 1)
 
-    phases, rows, depth, positions = [], [], 0, 0
+    phases, rows, order, depth, positions = [], [], [], 0, 0
     source_index = np.arange(sources, dtype=np.int64)[:, None]
     for combination in product(*(_axis_phases(problem, axis, zero_inserted) for axis in range(3))):
         firsts, extents, axis_taps = zip(*combination, strict=True)
@@ -119,7 +126,8 @@ def lower(problem: ConvProblem, zero_inserted: bool = False) -> Lowered:
         block[..., 1] = source_index * w_source + found[:, 0]
         block[..., 2:] = found[:, 2:]
         start = sum(len(r) for r in rows)
-        rows.append(block.reshape(-1, 5))
+        order.extend(found[:, 0].tolist())
+        rows.append((block.transpose(1, 0, 2) if chunk else block).reshape(-1, 5))
         count = prod(extents)
         phases.append((start, len(rows[-1]), *extents, sum(f * a for f, a in zip(firsts, ya, strict=True)), count, 0))
         depth, positions = max(depth, len(rows[-1])), max(positions, count)
@@ -141,4 +149,4 @@ def lower(problem: ConvProblem, zero_inserted: bool = False) -> Lowered:
     if table.size and np.abs(table).max() >= 2**31:
         raise ValueError("an image of 2³¹ elements or more is beyond the GPU kernels' 32-bit indices")
     host = table.astype(np.int32)
-    return Lowered(host, upload(host), max(1, problem.rank), len(phases), positions, depth, sources, targets)
+    return Lowered(host, upload(host), max(1, problem.rank), len(phases), positions, depth, sources, targets, tuple(order))

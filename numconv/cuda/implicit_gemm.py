@@ -50,11 +50,14 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
     O_STEP = NT // BK
     LDA, LDB = BM + 4, BN + 4
     assert BK % ROWS == 0 and NT % BK == 0 and BN * BK % NT == 0 and TM % 4 == 0 and TN % 4 == 0
+    A_STAGE, B_STAGE = BK * LDA, BK * LDB
+    A_ALL, B_ALL = 2 * A_STAGE, 2 * B_STAGE
+    four = number.four
     OUTSIDE = -(1 << 30)
 
     def implicit_gemm(x, w, bias, y, tab, tiles_m, tiles_n):
-        As = cuda.shared.array((2, BK, LDA), kind, alignment=16)
-        Bs = cuda.shared.array((2, BK, LDB), kind, alignment=16)
+        As = cuda.shared.array(A_ALL, kind, alignment=16)
+        Bs = cuda.shared.array(B_ALL, kind, alignment=16)
         acc = cuda.local.array((TM, TN), kind)
         a_next = cuda.local.array((A_STEPS, PER), kind)
         b_next = cuda.local.array(B_STEPS, kind)
@@ -132,22 +135,24 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                         if int32(o_first + b_column + int32(i * O_STEP)) < targets:
                             b_next[i] = load(w, int32(offset + imul(int32(i * O_STEP), wo)))
             if t > int32(0):  # multiply tile t − 1
-                s = uint32(int32(t - int32(1)) & int32(1))
+                s = int32(int32(t - int32(1)) & int32(1))
                 for kk in range(BK):
-                    for i in range(TM):
-                        fa[i] = As[s, uint32(kk), uint32(m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))]
-                    for j in range(TN):
-                        fb[j] = Bs[s, uint32(kk), uint32(o_thread + int32((j // 4) * (4 * (BN // TN)) + j % 4))]
+                    for i in range(TM // 4):
+                        four(As, int32(s * int32(A_STAGE) + int32(kk * LDA + i * 4 * COLUMNS) + m_thread), fa, i * 4)
+                    for j in range(TN // 4):
+                        four(Bs, int32(s * int32(B_STAGE) + int32(kk * LDB + j * 4 * (BN // TN)) + o_thread), fb, j * 4)
                     for i in range(TM):
                         for j in range(TN):
                             acc[i, j] += kind(fa[i] * fb[j])
             if t < steps:  # tile t: registers to shared memory; its stage was last read two steps ago
-                s = uint32(t & int32(1))
+                s = int32(t & int32(1))
                 for i in range(A_STEPS):
+                    at = int32(s * int32(A_STAGE) + int32(a_row + int32(i * ROWS)) * int32(LDA) + imod(tid, int32(BM)))
                     for j in range(PER):
-                        As[s, uint32(a_row + int32(i * ROWS)), uint32(imod(tid, int32(BM)) + int32(j * NT))] = a_next[i, j]
+                        As[uint32(at + int32(j * NT))] = a_next[i, j]
+                at = int32(s * int32(B_STAGE) + b_row * int32(LDB) + b_column)
                 for i in range(B_STEPS):
-                    Bs[s, uint32(b_row), uint32(b_column + int32(i * O_STEP))] = b_next[i]
+                    Bs[uint32(at + int32(i * O_STEP))] = b_next[i]
             cuda.syncthreads()
             t = int32(t + int32(1))
 

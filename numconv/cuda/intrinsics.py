@@ -109,7 +109,7 @@ def load4(typingctx, array, index):
         element = pointer.type.pointee
         vector = ir.VectorType(element, 4)
         size = sig.args[0].dtype.bitwidth // 8
-        loaded = builder.load(builder.bitcast(pointer, ir.PointerType(vector)), align=4 * size)
+        loaded = builder.load(builder.bitcast(pointer, ir.PointerType(vector)), align=min(16, 4 * size))
         return context.make_tuple(builder, sig.return_type, [builder.extract_element(loaded, ir.Constant(I32, i)) for i in range(4)])
 
     return signature(result, array, index), codegen
@@ -127,7 +127,7 @@ def store4(typingctx, array, index, values):
         for i in range(4):
             value = builder.insert_element(value, builder.extract_value(args[2], i), ir.Constant(I32, i))
         size = sig.args[0].dtype.bitwidth // 8
-        builder.store(value, builder.bitcast(pointer, ir.PointerType(vector)), align=4 * size)
+        builder.store(value, builder.bitcast(pointer, ir.PointerType(vector)), align=min(16, 4 * size))
         return context.get_dummy_value()
 
     return signature(types.void, array, index, types.UniTuple(array.dtype, 4)), codegen

@@ -87,6 +87,10 @@ if SIMULATED:
         """A C-contiguous native array as the one-dimensional view that kernels take."""
         return FakeCUDAArray(array._ary.reshape(-1).view(storage(array.dtype)))
 
+    def words(array: Any) -> Any:
+        """A C-contiguous native array as 32-bit words."""
+        return FakeCUDAArray(array._ary.reshape(-1).view(np.uint32))
+
     def extent(array: Any) -> Any:
         """A native array of any strides as a flat view from its lowest element to its highest."""
         host = array._ary
@@ -117,6 +121,9 @@ if SIMULATED:
     def upload(table: np.ndarray[Any, Any]) -> Any:
         return FakeCUDAArray(np.ascontiguousarray(table))
 
+    def is_aligned(array: Any) -> bool:
+        return True
+
     def memory_range(array: Any) -> tuple[int, int]:
         low, high = np.lib.array_utils.byte_bounds(array._ary) if array.size else (0, 0)
         return int(low), int(high)
@@ -146,6 +153,11 @@ else:
         """A C-contiguous native array as the one-dimensional view that kernels take."""
         dtype = storage(array.dtype)
         return _wrap((array.size,), (dtype.itemsize,), dtype, array.gpu_data, array)
+
+    def words(array: Any) -> Any:
+        """A C-contiguous native array as 32-bit words."""
+        count = array.size * array.dtype.itemsize // 4
+        return _wrap((count,), (4,), np.dtype(np.uint32), array.gpu_data, array)
 
     def extent(array: Any) -> Any:
         """A native array of any strides as a flat view from its lowest element to its highest."""
@@ -180,6 +192,10 @@ else:
 
     def upload(table: np.ndarray[Any, Any]) -> Any:
         return cuda.to_device(np.ascontiguousarray(table))
+
+    def is_aligned(array: Any) -> bool:
+        """Whether 16-byte reads may start at its first element: a view of a larger array may begin anywhere."""
+        return int(array.device_ctypes_pointer.value) % 16 == 0
 
     def memory_range(array: Any) -> tuple[int, int]:
         if not array.size:

@@ -229,17 +229,21 @@ def insert_zeros(array: Any, stride: tuple[int, ...]) -> Any:
 _axis_tables: dict[Any, Any] = {}
 
 
-def gather_axes(source: Any, out: Any, indices: tuple[np.ndarray[Any, Any], ...], key: Any) -> None:
-    """out[i, j, …] = source[indices[0][i], indices[1][j], …], both C-contiguous; `key` names the indices in the cache of tables."""
+def gather_axes(source: Any, out: Any, indices: tuple[np.ndarray[Any, Any], ...], key: Any, absolute: bool = False) -> None:
+    """out[i, j, …] = source[indices[0][i], indices[1][j], …], both C-contiguous; `key` names the indices in the cache of tables.
+
+    `absolute`: the indices are element offsets, to be added up; far below zero gives a zero.
+    """
     total = prod(out.shape)
     if total == 0:
         return
     table = _axis_tables.get(key)
     if table is None:
-        maps, stride = [], prod(source.shape)
-        for index, extent_ in zip(indices, source.shape, strict=True):
-            stride //= extent_
-            maps.append(index * stride)
+        maps, stride = list(indices), prod(source.shape)
+        if not absolute:
+            for axis, extent_ in enumerate(source.shape):
+                stride //= extent_
+                maps[axis] = indices[axis] * stride
         if len(_axis_tables) >= 512:
             _axis_tables.clear()
         table = _axis_tables[key] = _table(tuple([np.zeros(1, np.int64)] * (AXES - len(maps)) + maps), None)

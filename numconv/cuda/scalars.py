@@ -16,7 +16,7 @@ import numpy as np
 from numba.cuda.types import complex64, complex128, float16, float32, float64, int32, int64, uint16, uint32
 
 from .launch import inlined
-from .ptx import f32_bits, f32_from_bits
+from .ptx import f32_bits, f32_from_bits, load4
 
 _NUMBA = {"float32": float32, "float64": float64, "complex64": complex64, "complex128": complex128, "int32": int32, "int64": int64}
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
@@ -33,6 +33,7 @@ class Scalars:
     kind: Any
     load: Callable[..., Any]
     store: Callable[..., Any]
+    four: Callable[..., Any]
     itemsize: int
 
 
@@ -100,10 +101,33 @@ def storer(dtype: str, acc: str) -> Callable[..., Any]:
     return store
 
 
+@lru_cache(maxsize=16)
+def four(acc: str) -> Callable[..., Any]:
+    """four(array, index, target, at): four neighbours into target[at : at + 4], by 128-bit loads where the type is a machine's."""
+    if acc in COMPLEX:
+
+        @inlined
+        def separate(array, index, target, at):
+            for i in range(4):
+                target[at + i] = array[uint32(int32(index + int32(i)))]
+
+        return separate
+
+    @inlined
+    def vector(array, index, target, at):
+        values = load4(array, index)
+        target[at] = values[0]
+        target[at + 1] = values[1]
+        target[at + 2] = values[2]
+        target[at + 3] = values[3]
+
+    return vector
+
+
 @lru_cache(maxsize=128)
 def scalars(dtype: str, out_dtype: str, acc: str | None = None) -> Scalars:
     acc = acc or accumulator(dtype, out_dtype)
-    return Scalars(acc, _NUMBA[acc], loader(dtype, acc), storer(out_dtype, acc), np.dtype(acc).itemsize)
+    return Scalars(acc, _NUMBA[acc], loader(dtype, acc), storer(out_dtype, acc), four(acc), np.dtype(acc).itemsize)
 
 
 @lru_cache(maxsize=16)

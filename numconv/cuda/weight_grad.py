@@ -43,11 +43,14 @@ def make_weight_grad(dtype: str, out_dtype: str, outer: bool, tile: Tile) -> Any
     STEP = NT // BK
     A_STEPS, B_STEPS = BM // STEP, BN // STEP
     LDA, LDB = BM + 4, BN + 4
+    A_STAGE, B_STAGE = BK * LDA, BK * LDB
+    A_ALL, B_ALL = 2 * A_STAGE, 2 * B_STAGE
+    four = number.four
     assert NT % BK == 0 and BM % STEP == 0 and BN % STEP == 0 and TM % 4 == 0 and TN % 4 == 0
 
     def weight_grad(x, dy, parts, tab, tiles_m, tiles_n):
-        As = cuda.shared.array((2, BK, LDA), kind, alignment=16)
-        Bs = cuda.shared.array((2, BK, LDB), kind, alignment=16)
+        As = cuda.shared.array(A_ALL, kind, alignment=16)
+        Bs = cuda.shared.array(B_ALL, kind, alignment=16)
         acc = cuda.local.array((TM, TN), kind)
         a_next = cuda.local.array(A_STEPS, kind)
         b_next = cuda.local.array(B_STEPS, kind)
@@ -106,21 +109,23 @@ def make_weight_grad(dtype: str, out_dtype: str, outer: bool, tile: Tile) -> Any
                             if ok:
                                 b_next[i] = load(x, int32(x_at + e[0]))
             if t > int32(0):
-                s = uint32(int32(t - int32(1)) & int32(1))
+                s = int32(int32(t - int32(1)) & int32(1))
                 for kk in range(BK):
-                    for i in range(TM):
-                        fa[i] = As[s, uint32(kk), uint32(m_thread + int32((i // 4) * 4 * ROWS_T + i % 4))]
-                    for j in range(TN):
-                        fb[j] = Bs[s, uint32(kk), uint32(j_thread + int32((j // 4) * (4 * (BN // TN)) + j % 4))]
+                    for i in range(TM // 4):
+                        four(As, int32(s * int32(A_STAGE) + int32(kk * LDA + i * 4 * ROWS_T) + m_thread), fa, i * 4)
+                    for j in range(TN // 4):
+                        four(Bs, int32(s * int32(B_STAGE) + int32(kk * LDB + j * 4 * (BN // TN)) + j_thread), fb, j * 4)
                     for i in range(TM):
                         for j in range(TN):
                             acc[i, j] += kind(fa[i] * fb[j])
             if t < steps:
-                s = uint32(t & int32(1))
+                s = int32(t & int32(1))
+                at = int32(s * int32(A_STAGE) + lane * int32(LDA) + row)
                 for i in range(A_STEPS):
-                    As[s, uint32(lane), uint32(row + int32(i * STEP))] = a_next[i]
+                    As[uint32(at + int32(i * STEP))] = a_next[i]
+                at = int32(s * int32(B_STAGE) + lane * int32(LDB) + row)
                 for i in range(B_STEPS):
-                    Bs[s, uint32(lane), uint32(row + int32(i * STEP))] = b_next[i]
+                    Bs[uint32(at + int32(i * STEP))] = b_next[i]
             cuda.syncthreads()
             t = int32(t + int32(1))
         for i in range(TM):

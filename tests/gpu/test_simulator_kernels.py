@@ -99,6 +99,29 @@ def check(
     np.testing.assert_array_equal(got.astype(expected.dtype), expected)
 
 
+TENSOR_SHAPES: dict[str, dict[str, Any]] = {
+    "two chunks, two tiles across": {"spatial": (3, 4), "kernel": (3, 3), "pad": 1, "channels": 10, "filters": 10, "batch": 1},
+    "groups, stride, dilation": {
+        "spatial": (9,), "kernel": (3,), "groups": 2, "stride": 2, "pad": 2, "dilation": 2, "channels": 8, "filters": 16,
+    },
+    "three axes, padded channels": {**SHAPES["three axes, all unequal"], "channels": 5},
+    "channels last in place": {
+        "spatial": (4, 4), "kernel": (3, 2), "stride": (2, 3), "pad": 1, "channels": 16, "filters": 8, "layout": "channels_last",
+        "act": "relu", "batch": 1,
+    },
+    "channels last, padded": {"spatial": (3, 4), "kernel": (1, 1), "channels": 3, "filters": 3, "layout": "channels_last", "bias": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", TENSOR_SHAPES)
+@pytest.mark.parametrize("direction", ["forward", "input_grad"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_tensor_core(dtype: str, direction: str, label: str) -> None:
+    """Small integers are exact in every one of the types, tf32 too."""
+    row, precision = ("tensor_core_tf32", "tf32") if dtype == "float32" else ("tensor_core", "highest")
+    check(row, direction, **TENSOR_SHAPES[label], dtype=dtype, precision=precision)
+
+
 @pytest.mark.parametrize("label", SHAPES)
 @pytest.mark.parametrize("row", FORWARD)
 def test_forward(row: str, label: str) -> None:

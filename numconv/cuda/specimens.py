@@ -1,0 +1,194 @@
+"""What is compiled to prove the kernels without a GPU: every family at its production tiles, with the types of its arguments.
+
+`tests/gpu/test_compile.py` links each for every architecture; `benchmarks/cuda_resources.py` writes their registers and shared memory
+into the docs.  Not imported at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import deformable, depthwise, direct, dynamic, implicit_gemm, layout, matrix, patches, resize, scatter, tensor_core, transpose, weight_grad
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A kernel to be made, and its argument types as words: "float32[]" for a flat array, "int32" for a scalar."""
+
+    label: str
+    family: str
+    make: Callable[[], Any]
+    arguments: tuple[str, ...]
+    threads: int = 256
+    least: tuple[int, int] = (7, 5)  # compute capability
+    wanted: tuple[str, ...] = ()  # instructions that its PTX must hold
+    doubles: bool = False  # whether float64 arithmetic is meant
+    registers: int = 255  # budget for each thread
+
+
+def _storage(dtype: str) -> str:
+    return "uint16" if dtype == "bfloat16" else dtype
+
+
+def _arrays(*dtypes: str) -> tuple[str, ...]:
+    return tuple(f"{_storage(d)}[]" for d in dtypes)
+
+
+def _conv(dtype: str, out: str | None = None) -> tuple[str, ...]:
+    out = out or dtype
+    return (*_arrays(dtype, dtype, out, out), "int32[]")
+
+
+def _has_doubles(*dtypes: str) -> bool:
+    return any(d in ("float64", "complex128") for d in dtypes)
+
+
+def _implicit_gemm() -> Iterator[Specimen]:
+    def one(dtype: str, out: str, act: str | None, outer: bool, tile: Any) -> Specimen:
+        return Specimen(
+            f"{dtype} {tile[0]}×{tile[1]}×{tile[2]}" + (f" {act}" if act else "") + (" 3-D" if outer else ""),
+            "implicit_gemm",
+            lambda: implicit_gemm.make_implicit_gemm(dtype, out, out, act, outer, tile),
+            (*_conv(dtype, out), "int32", "int32"),
+            implicit_gemm.threads(tile),
+            wanted=("fma.rn.f32", "ld.shared.v4.f32") if dtype == "float32" and tile[3] == 8 and act is None else (),
+            doubles=_has_doubles(dtype),
+            registers=168,
+        )
+
+    for tile in implicit_gemm.TILES:
+        yield one("float32", "float32", None, False, tile)
+    yield one("float32", "float32", "silu", True, implicit_gemm.TILES[1])
+    yield one("float16", "float16", None, False, implicit_gemm.TILES[0])
+    yield one("bfloat16", "bfloat16", None, False, implicit_gemm.TILES[0])
+    yield one("int8", "int32", None, False, implicit_gemm.TILES[0])
+    yield one("float64", "float64", "tanh", True, implicit_gemm.WIDE_TILES[0])
+    yield one("complex64", "complex64", None, False, implicit_gemm.WIDE_TILES[0])
+    yield one("complex128", "complex128", None, True, implicit_gemm.WIDE_TILES[1])
+    yield one("int64", "int64", None, False, implicit_gemm.WIDE_TILES[0])
+
+
+def _tensor_core() -> Iterator[Specimen]:
+    instruction = {"float16": "m16n8k16.row.col.f32.f16.f16.f32", "bfloat16": "m16n8k16.row.col.f32.bf16.bf16.f32"}
+    cases = [(d, t, None, False) for d in ("float16", "bfloat16", "float32") for t in tensor_core.TILES]
+    cases += [("float16", tensor_core.TILES[1], "silu", True), ("float32", tensor_core.TILES[2], "relu", True)]
+    for dtype, tile, act, outer in cases:
+        yield Specimen(
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}, {tile[5]} stages" + (f" {act} 3-D" if act else ""),
+            "tensor_core",
+            lambda dtype=dtype, tile=tile, act=act, outer=outer: tensor_core.make_tensor_core(dtype, dtype, dtype, act, outer, tile),
+            ("uint32[]", "uint32[]", *_arrays(dtype, dtype), "int32[]", "int32", "int32"),
+            tensor_core.threads(tile),
+            least=(8, 0),
+            wanted=(
+                "mma.sync.aligned." + instruction.get(dtype, "m16n8k8.row.col.f32.tf32.tf32.f32"),
+                "cp.async.cg.shared.global",
+                f"cp.async.wait_group {tile[5] - 2}",
+            ),
+        )
+    for dtype in ("float32", "float16", "int8"):
+        yield Specimen(
+            dtype, "transpose", lambda dtype=dtype: transpose.make_transpose(dtype, transpose.TILE, transpose.ROWS),
+            (*_arrays(dtype, dtype), *["int32"] * 6), transpose.TILE * transpose.ROWS,
+        )  # fmt: skip
+
+
+def _weight_grad() -> Iterator[Specimen]:
+    for dtype, tile in (*(("float32", t) for t in weight_grad.TILES), ("float16", weight_grad.TILES[0]), ("float64", weight_grad.TILES[0])):
+        acc = "float64" if dtype == "float64" else "float32"
+        yield Specimen(
+            f"{dtype} {tile[0]}×{tile[1]}×{tile[2]}",
+            "weight_grad",
+            lambda dtype=dtype, tile=tile: weight_grad.make_weight_grad(dtype, dtype, True, tile),
+            (*_arrays(dtype, dtype, acc), "int32[]", "int32", "int32"),
+            (tile[0] // tile[3]) * (tile[1] // tile[4]),
+            doubles=_has_doubles(dtype),
+        )
+    yield Specimen(
+        "sum of parts",
+        "weight_grad",
+        lambda: weight_grad.make_sum_parts("float32", "bfloat16"),
+        (*_arrays("float32", "bfloat16"), "int32", "int32"),
+    )
+
+
+def _channelwise() -> Iterator[Specimen]:
+    for dtype, shape in (
+        *(("float32", s) for s in ((3, 1, 1, 4), (3, 2, 1, 4), (5, 1, 1, 4), (7, 1, 1, 4), (9, 1, 1, 4), (1, 1, 1, 1), (3, 1, 9, 1))),
+        ("float16", (3, 1, 1, 4)),
+        ("bfloat16", (3, 1, 1, 4)),
+        ("float64", (5, 1, 1, 4)),
+        ("int8", (3, 1, 1, 4)),
+    ):
+        out = "int32" if dtype == "int8" else dtype
+        yield Specimen(
+            f"{dtype} {shape[0]} taps, stride {shape[1]}, dilation {shape[2]}, strip {shape[3]}",
+            "depthwise",
+            lambda dtype=dtype, out=out, shape=shape: depthwise.make_depthwise(dtype, out, out, None, shape),
+            (*_conv(dtype, out), "int32"),
+            doubles=_has_doubles(dtype),
+        )
+
+
+def _direct() -> Iterator[Specimen]:
+    for dtype, out, act in (
+        ("float32", "float32", "silu"), ("float16", "float16", "tanh"), ("bfloat16", "bfloat16", "sigmoid"), ("int8", "int32", None),
+        ("int64", "int64", "relu"), ("complex64", "complex64", None), ("float64", "float64", "hardswish"),
+    ):  # fmt: skip
+        doubles = _has_doubles(dtype)
+        types = _conv(dtype, out)
+        yield Specimen(
+            f"{dtype} {act or ''}".strip(), "direct",
+            lambda dtype=dtype, out=out, act=act: direct.make_direct(dtype, out, out, act, True), (*types, "int32"), doubles=doubles,
+        )  # fmt: skip
+
+
+def _transposed() -> Iterator[Specimen]:
+    for dtype in ("float32", "bfloat16", "float64"):
+        yield Specimen(
+            dtype, "scatter", lambda dtype=dtype: scatter.make_scatter(dtype, dtype, dtype, None, scatter.TILE, scatter.THREADS),
+            _conv(dtype), scatter.THREADS, doubles=_has_doubles(dtype),
+        )  # fmt: skip
+    yield Specimen(
+        "float32", "matrix", lambda: matrix.make_matrix("float32", "float32", "float32", "relu"), (*_conv("float32"), "int32")
+    )
+
+
+def _operators() -> Iterator[Specimen]:
+    for source, target in (("float32", "float32"), ("float16", "float32"), ("bfloat16", "bfloat16"), ("int8", "int8"), ("int64", "float32")):
+        for scattered in (False, True) if source == "float32" else (False,):
+            yield Specimen(
+                f"{source} to {target}" + (", scattered" if scattered else ""), "gather copy",
+                lambda source=source, target=target, scattered=scattered: layout.make_gather(source, target, scattered),
+                (*_arrays(source, target), "int32[]", "int32"),
+            )  # fmt: skip
+    for dtype in ("float32", "bfloat16", "float64"):
+        acc = "float64" if dtype == "float64" else "float32"
+        doubles = _has_doubles(dtype)
+        yield Specimen(
+            dtype, "resize", lambda dtype=dtype: resize.make_linear(dtype),
+            (*_arrays(dtype, dtype), "int32[]", *_arrays(acc), "int32"), doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} mean", "attention", lambda dtype=dtype: dynamic.make_mean(dtype, dynamic.THREADS),
+            (*_arrays(dtype, acc), *["int32"] * 5), dynamic.THREADS, doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} dense", "attention", lambda dtype=dtype: dynamic.make_attention(dtype, dtype, None, dynamic.THREADS),
+            (*_arrays(acc, dtype, dtype, dtype, dtype, acc, dtype), "int32", "int32", "int32", acc), dynamic.THREADS, doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            dtype, "mix", lambda dtype=dtype: dynamic.make_mix(dtype), (*_arrays(dtype, dtype, dtype), *["int32"] * 3), doubles=doubles
+        )
+        yield Specimen(dtype, "unfold", lambda dtype=dtype: patches.make_unfold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles)
+        yield Specimen(dtype, "fold", lambda dtype=dtype: patches.make_fold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles)
+        yield Specimen(
+            dtype, "deformable", lambda dtype=dtype, acc=acc: deformable.make_columns(dtype, acc, True),
+            (*_arrays(dtype, dtype, dtype, acc), "int32[]", "int32", "int32"), doubles=doubles,
+        )  # fmt: skip
+
+
+def specimens() -> list[Specimen]:
+    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_channelwise(), *_direct(), *_transposed(), *_operators()]

@@ -1,0 +1,46 @@
+"""Every kernel at its production tile through the compiler and the linker of run time, with no GPU: registers, spills, PTX.
+
+What this proves: that the kernels compile and link for sm_75, 80, 90 and 90a, keep to their registers, and hold the instructions they are
+built around.  Not that they are fast: nothing has been timed on a GPU.
+"""
+
+from __future__ import annotations
+
+import re
+import pytest
+
+from numconv.cuda.resources import ARCHITECTURES, Usage, link, link_ptx, lint, ptx
+from numconv.cuda.specimens import Specimen, specimens
+
+ALL = specimens()
+IDS = [f"{s.family}: {s.label}" for s in ALL]
+
+
+def allowed(usage: Usage, specimen: Specimen) -> None:
+    assert usage.spills == 0
+    assert usage.stack == 0
+    assert usage.registers <= specimen.registers
+    assert usage.shared <= 48 << 10
+    assert usage.registers * specimen.threads <= 65536
+
+
+@pytest.mark.parametrize("specimen", ALL, ids=IDS)
+def test_ptx_and_older_architectures(specimen: Specimen) -> None:
+    """The PTX made for the oldest architecture, linted, and assembled for it and the later ones."""
+    text = ptx(specimen, specimen.least)
+    found = lint(text)
+    assert found["64-bit division"] == 0
+    assert found["local memory"] == 0
+    if not specimen.doubles:
+        assert found["float64"] == 0
+    for instruction in specimen.wanted:
+        assert re.search(re.escape(instruction), text), f"no {instruction}"
+    for cc in ARCHITECTURES[:-1]:
+        if cc >= specimen.least:
+            allowed(link_ptx(text, cc), specimen)
+
+
+@pytest.mark.parametrize("specimen", ALL, ids=IDS)
+def test_hopper(specimen: Specimen) -> None:
+    """The very path of run time on sm_90a: LTO-IR, then nvJitLink."""
+    allowed(link(specimen, ARCHITECTURES[-1]), specimen)
