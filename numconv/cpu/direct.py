@@ -12,7 +12,6 @@ Each output is one chain of fused multiply-adds over (channel, tap) in a fixed o
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ def reachable(size, start, step):
 
 
 @device_function
-def _fill(shape, x, base, channels, buffer, b0, tables, corner, g):
+def fill_box(shape, x, base, channels, buffer, b0, tables, corner, g):
     """The box whose first samples are at the padded coordinates `corner`, `channels` channels from element `base` of x, into the buffer."""
     table_t, table_h, table_w = tables
     start_t, start_h, start_w = corner
@@ -48,7 +47,7 @@ def _fill(shape, x, base, channels, buffer, b0, tables, corner, g):
     extent_t, extent_h, extent_w = get(g, 3), get(g, 4), get(g, 5)
     phases_t, phases_h, phases_w = get(g, 6), get(g, 7), get(g, 8)
     step_t, step_h, step_w = get(g, 9), get(g, 10), get(g, 11)
-    size_t, size_h, size_w, phase_pitch, channel_pitch, origin_w, end = (
+    size_t, size_h, size_w, phase_pitch, channel_pitch, origin_w, zeros = (
         get(g, 12), get(g, 13), get(g, 14), get(g, 15), get(g, 16), get(g, 17), get(g, 18)
     )  # fmt: skip
     gap, spread_t, spread_h = get(g, 19), get(g, 20), get(g, 21)
@@ -76,7 +75,7 @@ def _fill(shape, x, base, channels, buffer, b0, tables, corner, g):
                         zero(shape, buffer, d, row_size)
                     else:
                         row = plane + (at * source_h + ah) * source_w
-                        fill_row(shape, x, end, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
+                        fill_row(shape, x, zeros, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
                     d += extent_w
                 zero(shape, buffer, d, gap)
 
@@ -131,14 +130,10 @@ def _store(shape, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_ta
 
 
 @device_function
-def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
-    """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts."""
-    mr, nr = rows(shape), columns(shape)
+def locate(task, groups, g, m):
+    """(sample, group of `groups`, split of the channels, first target of the box, padded coordinates of its first samples) of a task's number."""
     box_t, box_h, box_w, boxes_t, boxes_h, boxes_w = get(g, m), get(g, m + 1), get(g, m + 2), get(g, m + 3), get(g, m + 4), get(g, m + 5)
-    groups, group_in, group_out, splits, split_blocks, super_blocks = (
-        get(g, m + 6), get(g, m + 7), get(g, m + 8), get(g, m + 9), get(g, m + 10), get(g, m + 11)
-    )  # fmt: skip
-    block_terms, pitch, buffer_size, channels_outer, n_jobs = get(g, m + 12), get(g, m + 13), get(g, m + 14), get(g, m + 15), get(g, m + 16)
+    splits = get(g, m + 9)
     spread_t, spread_h, step_t, step_h, step_w = get(g, 20), get(g, 21), get(g, 9), get(g, 10), get(g, 11)
     bw, task = task % boxes_w, task // boxes_w
     bh, task = task % boxes_h, task // boxes_h
@@ -148,7 +143,21 @@ def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
     # targets of the box: corner + spread·v; its samples start at the padded coordinates `start`
     corner = (bt % spread_t + bt // spread_t * box_t * spread_t, bh % spread_h + bh // spread_h * box_h * spread_h, bw * box_w)
     start = (corner[0] * step_t, corner[1] * step_h, corner[2] * step_w)
-    _fill(shape, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, start, g)
+    return n, group, split, corner, start
+
+
+@device_function
+def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
+    """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts."""
+    mr, nr = rows(shape), columns(shape)
+    box_t, box_h, box_w = get(g, m), get(g, m + 1), get(g, m + 2)
+    groups, group_in, group_out, split_blocks, super_blocks = (
+        get(g, m + 6), get(g, m + 7), get(g, m + 8), get(g, m + 10), get(g, m + 11)
+    )  # fmt: skip
+    block_terms, pitch, buffer_size, channels_outer, n_jobs = get(g, m + 12), get(g, m + 13), get(g, m + 14), get(g, m + 15), get(g, m + 16)
+    n, group, split, corner, start = locate(task, groups, g, m)
+    spread_t, spread_h = get(g, 20), get(g, 21)
+    fill_box(shape, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, start, g)
     all_blocks = (group_out + mr - 1) // mr
     last = min(all_blocks, (split + 1) * split_blocks)
     for job in range(n_jobs):
@@ -192,10 +201,10 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any, ...]:
+def prepared(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None = None) -> tuple[Any, ...]:
     """Everything that does not depend on the data: offsets, jobs, the integers of the geometry."""
     g = geometry(problem)
-    b = blocking(problem, machine, workers)
+    b = blocking(problem, machine, workers, tile)
     offsets, jobs = [], []
     a_start = o_start = 0
     channel = np.arange(g.group_in)[:, None] * b.channel_pitch
@@ -214,7 +223,7 @@ def _prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any
         offsets.append(table)
     integers = [
         *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), *(t.size for t in g.tables), b.phase_pitch,
-        b.channel_pitch, g.axes[2].origin, problem.batch * problem.source[0] * prod(problem.source[1]),
+        b.channel_pitch, g.axes[2].origin, int(problem.padding_mode == "zeros"),
         b.gap, g.axes[0].spread, g.axes[1].spread,
         *(f for axis in g.axes for f in axis.phases), *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.super_blocks, b.block_terms, b.pitch, b.buffer_size, int(b.channels_outer), len(g.jobs), *g.target,
@@ -236,7 +245,7 @@ def _weight_tables(problem: ConvProblem) -> list[tuple[np.ndarray, bool]]:
 
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """Weights in register-tile order: per job, (groups, blocks, terms, rows)."""
-    b, _, _, jobs, _, size = _prepared(problem, machine, 1)
+    b, _, _, jobs, _, size = prepared(problem, machine, 1)
     g = geometry(problem)
     packed = np.empty(size, w.dtype)
     packer = weight_packer(b.tile[0], b.tile[2])
@@ -253,7 +262,7 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, packed, bias = arrays
     workers = threads()
-    b, tables, offsets, jobs, integers, _ = _prepared(problem, machine, workers)
+    b, tables, offsets, jobs, integers, _ = prepared(problem, machine, workers)
     tasks = problem.batch * problem.groups * b.splits * b.boxes[0] * b.boxes[1] * b.boxes[2]
     workers = min(workers, tasks) if b.work > 2e5 else 1
     loop = driver(*b.tile)
@@ -266,7 +275,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b: Blocking = blocking(problem, machine, machine.cores)
-    return (_prepared(problem, machine, machine.cores)[5] + machine.cores * b.worker_pitch) * np.dtype(problem.dtype).itemsize
+    return (prepared(problem, machine, machine.cores)[5] + machine.cores * b.worker_pitch) * np.dtype(problem.dtype).itemsize
 
 
 ROWS = tuple(

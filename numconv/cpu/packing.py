@@ -9,29 +9,24 @@ from numba import prange
 
 from .launch import inlined, kernel
 from .simd.tiles import lanes, rows, tile_shape, transpose_block
-from .simd.vector import deinterleave, filled, get, load, load_n, pointer, put, store, store_n
+from .simd.vector import deinterleave, filled, get, load_between, load_n, pointer, put, store, store_n
 
 
 @inlined
-def copy_strided(shape, x, s, step, buffer, d, count, end):
-    """buffer[d + j] = x[s + j·step], j < count; `end`: size of x, for vectors that read beyond the last element they need."""
+def copy_row(shape, x, s, step, buffer, d, j0, j1, count):
+    """buffer[d + j] = x[s + (j − j0)·step] for j0 ≤ j < j1, 0 for the other j < count; step 1 or 2."""
     width = lanes(shape)
     j = 0
-    if step == 1:
-        while j + width <= count:
-            store(buffer, d + j, load(x, s + j, shape))
-            j += width
-        if j < count:
-            store_n(buffer, d + j, load_n(x, s + j, count - j, shape), count - j)
-        return
-    if step == 2:
-        while j < count and s + 2 * j + 2 * width <= end:
-            v = deinterleave(load(x, s + 2 * j, shape), load(x, s + 2 * j + width, shape), 0)
-            store_n(buffer, d + j, v, min(width, count - j))
-            j += width
     while j < count:
-        put(buffer, d + j, get(x, s + j * step))
-        j += 1
+        place = s + (j - j0) * step
+        if step == 1:
+            v = load_between(x, place, j0 - j, j1 - j, shape)
+        else:
+            low, high = 2 * (j0 - j), 2 * (j1 - j) - 1
+            first = load_between(x, place, low, high, shape)
+            v = deinterleave(first, load_between(x, place + width, low - width, high - width, shape), 0)
+        store_n(buffer, d + j, v, count - j)
+        j += width
 
 
 @inlined
@@ -55,14 +50,21 @@ def put_or_zero(x, base, source, buffer, d):
 
 
 @inlined
-def fill_row(shape, x, end, row, inner, j0, j1, table, start, step, buffer, d, count):
+def fill_row(shape, x, zeros, row, inner, j0, j1, table, start, step, buffer, d, count):
     """One row of one phase: buffer[d + j] = x[row + table[start + j·step]], 0 where the table says −1.
 
     [j0, j1), the inside, is x[row + inner + (j − j0)·step] and goes in vectors.
     """
+    if zeros and step <= 2:
+        copy_row(shape, x, row + inner, step, buffer, d, j0, j1, count)
+        return
     for j in range(j0):
         put_or_zero(x, row, get(table, start + j * step), buffer, d + j)
-    copy_strided(shape, x, row + inner, step, buffer, d + j0, j1 - j0, end)
+    if step <= 2:
+        copy_row(shape, x, row + inner, step, buffer, d + j0, 0, j1 - j0, j1 - j0)
+    else:
+        for j in range(j0, j1):
+            put(buffer, d + j, get(x, row + inner + (j - j0) * step))
     for j in range(j1, count):
         put_or_zero(x, row, get(table, start + j * step), buffer, d + j)
 

@@ -170,6 +170,25 @@ def load_n(typingctx, array, index, count, lanes):  # type: ignore[no-untyped-de
     return ty(array, types.intp, types.intp, lanes), codegen
 
 
+@intrinsic(prefer_literal=True)
+def load_between(typingctx, array, index, low, high, lanes):  # type: ignore[no-untyped-def]
+    """Elements index + lane for low ≤ lane < high, zeros in the other lanes; only those elements are touched."""
+    ty = Vector(array.dtype, lanes_of(lanes))
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        vector = context.get_value_type(sig.return_type)
+        pointer = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), vector.as_pointer())
+        iota = ir.Constant(ir.VectorType(I32, vector.count), list(range(vector.count)))
+        low, high = (splat(builder, builder.trunc(a, I32), vector.count) for a in args[2:4])
+        mask = builder.and_(builder.icmp_signed(">=", iota, low), builder.icmp_signed("<", iota, high))
+        align = vector.element.get_abi_size(context.target_data)
+        fnty = ir.FunctionType(vector, [pointer.type, I32, mask.type, vector])
+        function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.load.{suffix(vector)}.p0")
+        return builder.call(function, [pointer, ir.Constant(I32, align), mask, ir.Constant(vector, None)])
+
+    return ty(array, types.intp, types.intp, types.intp, lanes), codegen
+
+
 @intrinsic
 def store_n(typingctx, array, index, vector, count):  # type: ignore[no-untyped-def]
     """Write the first `count` lanes at `index`; nothing beyond is touched."""
