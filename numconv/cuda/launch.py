@@ -135,8 +135,27 @@ if SIMULATED:
         return array
 
 else:
-    from numba.cuda.cudadrv import driver
+    from numba.cuda import types
+    from numba.cuda.cudadrv import driver, dummyarray
     from numba.cuda.cudadrv.devicearray import DeviceNDArray
+    from numba.cuda.np import numpy_support
+
+    @lru_cache(maxsize=4096)
+    def _description(count: int, itemsize: int) -> Any:
+        return dummyarray.Array.from_desc(0, (count,), (itemsize,), itemsize)
+
+    @lru_cache(maxsize=32)
+    def _flat_type(dtype: np.dtype[Any]) -> Any:
+        return types.Array(numpy_support.from_dtype(dtype), 1, "C")
+
+    class Flat(DeviceNDArray):
+        """A one-dimensional view made without DeviceNDArray's own constructor, which costs more than a launch's argument."""
+
+        def __init__(self, count: int, dtype: np.dtype[Any], memory: Any, source: Any) -> None:
+            self.ndim, self.shape, self.strides, self.dtype = 1, (count,), (dtype.itemsize,), dtype
+            self.size, self.alloc_size, self.gpu_data, self.stream = count, count * dtype.itemsize, memory, source.stream
+            self._dummy = _description(count, dtype.itemsize)
+            self.__dict__["_numba_type_"] = _flat_type(dtype)  # a cached property: looked up for every launch
 
     def _contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
         strides = [itemsize]
@@ -151,13 +170,11 @@ else:
 
     def flat(array: Any) -> Any:
         """A C-contiguous native array as the one-dimensional view that kernels take."""
-        dtype = storage(array.dtype)
-        return _wrap((array.size,), (dtype.itemsize,), dtype, array.gpu_data, array)
+        return Flat(array.size, storage(array.dtype), array.gpu_data, array)
 
     def words(array: Any) -> Any:
         """A C-contiguous native array as 32-bit words."""
-        count = array.size * array.dtype.itemsize // 4
-        return _wrap((count,), (4,), np.dtype(np.uint32), array.gpu_data, array)
+        return Flat(array.size * array.dtype.itemsize // 4, np.dtype(np.uint32), array.gpu_data, array)
 
     def extent(array: Any) -> Any:
         """A native array of any strides as a flat view from its lowest element to its highest."""
@@ -169,7 +186,7 @@ else:
         if first:
             pointer = driver.binding.CUdeviceptr(int(array.device_ctypes_pointer.value) - first * dtype.itemsize)
             memory = driver.MemoryPointer(cuda.current_context(), pointer, size=span * dtype.itemsize, owner=array)
-        return _wrap((span,), (dtype.itemsize,), dtype, memory, array)
+        return Flat(span, dtype, memory, array)
 
     def view(array: Any, shape: tuple[int, ...], strides: tuple[int, ...] | None = None) -> Any:
         """The same memory under another shape (C-contiguous) or other byte strides."""

@@ -1,0 +1,64 @@
+"""The views that kernels take, on device arrays over invented addresses: shapes, types and pointers, with no GPU to read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from numba.cuda import types
+from numba.cuda.cudadrv import driver
+from numba.cuda.cudadrv.devicearray import DeviceNDArray
+from numba.cuda.typing.typeof import Purpose, typeof
+
+from numconv.cuda import launch, layout
+
+BASE = 0x10000
+
+
+def device_array(shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, first: int = 0) -> Any:
+    pointer = driver.binding.CUdeviceptr(BASE + first)
+    memory = driver.MemoryPointer(None, pointer, size=1 << 20)
+    return DeviceNDArray(shape, strides, np.dtype(dtype), stream=0, gpu_data=memory)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "int8", "int64", ml_dtypes.bfloat16])
+def test_flat_views_type_and_point_as_device_arrays_do(dtype: Any) -> None:
+    size = np.dtype(dtype).itemsize
+    array = device_array((2, 3), (3 * size, size), dtype)
+    view = launch.flat(array)
+    stored = launch.storage(array.dtype)
+    plain = DeviceNDArray((6,), (size,), stored, gpu_data=array.gpu_data)
+    assert typeof(view, Purpose.argument) == typeof(plain, Purpose.argument)
+    ours, theirs = view._strided_memory_view_shim, plain._strided_memory_view_shim
+    assert (ours.ptr, ours.shape, ours.dtype, ours.size) == (theirs.ptr, theirs.shape, theirs.dtype, theirs.size)
+    assert ours._layout.strides_in_bytes == theirs._layout.strides_in_bytes
+    assert ours._layout.is_contiguous_c
+
+
+def test_words_are_uint32() -> None:
+    view = launch.words(device_array((3, 8), (16, 2), "float16"))
+    assert view.shape == (12,)
+    assert typeof(view, Purpose.argument) == types.Array(types.uint32, 1, "C")
+
+
+def test_negative_strides_start_at_the_lowest_element(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch.cuda, "current_context", lambda: None)
+    array = device_array((4, 5), (-40, 8), "float32", first=3 * 40)
+    view = launch.extent(array)
+    assert view.device_ctypes_pointer.value == BASE
+    assert view.shape == (3 * 10 + 4 * 2 + 1,)
+    assert launch.memory_range(array) == (BASE, BASE + 4 * view.shape[0])
+    assert not layout.is_contiguous(array)
+
+
+def test_alignment_of_a_view_into_a_larger_array() -> None:
+    assert launch.is_aligned(device_array((4,), (4,), "float32"))
+    assert not launch.is_aligned(device_array((4,), (4,), "float32", first=4))
+
+
+def test_views_of_other_shapes_share_memory() -> None:
+    array = device_array((2, 6), (24, 4), "float32")
+    assert launch.view(array, (3, 4)).strides == (16, 4)
+    assert launch.view(array, (2, 2, 6), (0, 24, 4)).device_ctypes_pointer.value == BASE
