@@ -111,11 +111,11 @@ def test_weight_grad_exact(row: Kernel, case: Any, dtype: str, out_dtype: str) -
 @pytest.mark.parametrize("row", weight_grad.ROWS, ids=lambda row: row.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weight_grad_bound_and_machines(row: Kernel, dtype: str) -> None:
-    for case in WEIGHT_CASES[-5:]:
+    for case in WEIGHT_CASES[-2:]:
         c = problem(case, "weight_grad", dtype)
         x, y = (RNG.standard_normal((2, ch, *ext)).astype(dtype) for ch, ext in ((c.in_channels, c.spatial), (c.out_channels, c.outputs)))
         magnitude, terms = weight_reference(c, np.abs(x), np.abs(y)), 2 * c.outputs[0] * c.outputs[1]
-        for machine in (MACHINE, replace(MACHINE, vector_bytes=32), replace(MACHINE, vector_bytes=64, registers=32)):
+        for machine in (MACHINE, replace(MACHINE, vector_bytes=64, registers=32)):  # each is compiled anew
             out = np.empty(c.weight_shape, dtype)
             row.run(c, (x, y), out, machine)
             assert_within(out, weight_reference(c, x, y), magnitude, terms, factor=row.error_factor)
