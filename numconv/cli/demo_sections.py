@@ -75,7 +75,8 @@ def transposed(stage: Any, x: Array) -> None:
     resized = stage.call(nc.resize_conv2d, small, box(3) / 4, scale=2)
     scores = [nc.checkerboard.score(a[1], 2) for a in (uneven, even, resized)]
     stage.say("share of the variance with period 2: kernel 3 {:.4f}, kernel 4 {:.6f}, resize + convolution {:.6f}".format(*scores))
-    crop = (slice(None), slice(80, 144), slice(200, 264))
+    top, left = (max(0, n // 2 - 32) for n in x.shape[1:])
+    crop = (slice(None), slice(top, top + 64), slice(left, left + 64))
     stage.save("06-transposed", small=small, kernel_3_stride_2=uneven[crop], kernel_4_stride_2=even[crop], resize_then_convolve=resized[crop])
     stage.figure("06-overlap", stage.plot.overlap_map((6, 6), 3, 2))
     stage.figure("06-grid", stage.plot.operation(3, 3, 2, transposed=True, step=4))
