@@ -5,6 +5,7 @@ What a row does not honour but its table marks as adapted (`layout`, `padding_mo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -20,15 +21,25 @@ release = launch.release
 cast = layout.cast
 
 
+#: an H100 SXM by its data sheet: what costs are computed for where there is no card to ask
+H100 = Machine(name="cuda", cores=132, flops=6.7e13, bandwidth=3.35e12, launch=5e-6, l1=228 << 10, l2=50 << 20)
+
+
+@lru_cache(maxsize=1)
 def machine() -> Machine:
-    """An H100 SXM: what costs are computed for until a measurement of the card at hand replaces it."""
-    return Machine(name="cuda", cores=132, flops=6.7e13, bandwidth=3.35e12, launch=5e-6, l1=228 << 10, l2=50 << 20)
+    """The card at hand, its rates in proportion to its multiprocessors; an H100 where there is none (the simulator, `explain`)."""
+    count = launch.multiprocessors()
+    if count is None or count == H100.cores:
+        return H100
+    return replace(H100, cores=count, flops=H100.flops * count / H100.cores, bandwidth=H100.bandwidth * count / H100.cores)
 
 
 @lru_cache(maxsize=1)
 def table() -> tuple[Kernel, ...]:
     from .table import ROWS
 
+    if launch.capability() < (8, 0):  # mma.sync on these types and cp.async begin there
+        return tuple(row for row in ROWS if not row.name.startswith("tensor_core"))
     return ROWS
 
 

@@ -124,6 +124,12 @@ if SIMULATED:
     def is_aligned(array: Any) -> bool:
         return True
 
+    def multiprocessors() -> int | None:
+        return None
+
+    def capability() -> tuple[int, int]:
+        return 9, 0
+
     def memory_range(array: Any) -> tuple[int, int]:
         low, high = np.lib.array_utils.byte_bounds(array._ary) if array.size else (0, 0)
         return int(low), int(high)
@@ -209,6 +215,14 @@ else:
 
     def upload(table: np.ndarray[Any, Any]) -> Any:
         return cuda.to_device(np.ascontiguousarray(table))
+
+    def multiprocessors() -> int | None:
+        """Of the current card; None where there is none."""
+        return cuda.get_current_device().MULTIPROCESSOR_COUNT if cuda.is_available() else None
+
+    def capability() -> tuple[int, int]:
+        """Compute capability of the current card; the newest where there is none."""
+        return tuple(cuda.get_current_device().compute_capability) if cuda.is_available() else (9, 0)  # type: ignore[return-value]
 
     def is_aligned(array: Any) -> bool:
         """Whether 16-byte reads may start at its first element: a view of a larger array may begin anywhere."""
