@@ -13,6 +13,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem
+from .split_k import parts_for
 
 _ITEM = {"bfloat16": 2, "float16": 2}
 int32 = np.int32
@@ -47,20 +48,38 @@ def roof(problem: ConvProblem, machine: Machine, share: float, launches: int = 1
 
 
 def direct(problem: ConvProblem, machine: Machine) -> float:
-    """Every product loads both operands through L1: 4 % of the peak."""
-    return roof(problem, machine, 0.04)
+    """Every product loads both operands through L1: 4 % of the peak where the card is full of threads, in proportion below that."""
+    outputs = problem.target[0] * prod(problem.target[1])
+    chain = problem.source[0] // problem.groups * problem.taps
+    return max(roof(problem, machine, 0.04 * min(1.0, outputs / (512 * machine.cores))), machine.launch + 20e-9 * chain)
 
 
-def tile_share(problem: ConvProblem, rows: int, columns: int, machine: Machine) -> float:
-    """Part of the launched tiles' work that is wanted, times how full the last wave of blocks is."""
+def tile_share(problem: ConvProblem, rows: int, columns: int, depth: int, machine: Machine) -> tuple[float, int]:
+    """(part of the launched tiles' work that is wanted times how full the waves of blocks are, parts of split-K)."""
     channels, spatial = problem.target
     targets = channels // problem.groups
     phases = prod(min(s, e) for s, e in zip(problem.stride, spatial, strict=True)) if problem.direction == "input_grad" else 1
-    positions = max(1, prod(spatial) // max(1, phases))
-    down, across = -(-positions // rows), -(-targets // columns)
+    positions = -(-prod(spatial) // max(1, phases))
+    down, across = -(-max(1, positions) // rows), -(-targets // columns)
     blocks = down * across * problem.groups * max(1, phases)
-    waves = -(-blocks // machine.cores)
-    return (positions / (down * rows)) * (targets / (across * columns)) * (blocks / (waves * machine.cores))
+    terms = problem.source[0] // problem.groups * problem.taps // max(1, phases)
+    parts = parts_for(blocks, -(-terms // depth))
+    waves = -(-blocks * parts // machine.cores)
+    filled = positions / (down * rows) * targets / (across * columns)
+    return filled * (blocks * parts / (waves * machine.cores)), parts
+
+
+def tiled(problem: ConvProblem, machine: Machine, tiles: Any, rate: float = 1.0, waste: float = 1.0, extra: float = 0.0) -> float:
+    """Seconds of the best of `tiles` (rows, columns, depth, share of `rate` times the float32 peak); `extra` bytes beside the traffic."""
+    best = float("inf")
+    arithmetic = operations(problem) * waste / (machine.flops * peak_share(problem.dtype) * rate)
+    result = 4.0 * problem.target[0] * prod(problem.target[1])
+    for rows, columns, depth, share in tiles:
+        filled, parts = tile_share(problem, rows, columns, depth, machine)
+        moved = traffic(problem) + extra + (2 * parts * result if parts > 1 else 0)
+        seconds = max(arithmetic / max(share * filled, 1e-6), moved / (0.8 * machine.bandwidth))
+        best = min(best, seconds + machine.launch * (2 if parts > 1 else 1))
+    return best
 
 
 def simple(share: float, launches: int = 1) -> Any:

@@ -13,7 +13,8 @@ from typing import Any
 from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, image_shape
-from . import launch, layout
+from . import launch, layout, split_k
+from .layout import INDEX_LIMIT
 
 name = "cuda"
 adopt = launch.adopt
@@ -113,6 +114,19 @@ def _padded(problem: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
     return plain, layout.pad(x, pads, problem.padding_mode)
 
 
+def _by_samples(kernel: Kernel, problem: ConvProblem, operands: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    """Run, in as many launches as keep every array within the kernels' 32-bit indices.  Rows give the same bits for any split."""
+    x, *rest = operands
+    largest = max(x.size, out.size * split_k.MOST)
+    if largest < INDEX_LIMIT:
+        kernel.run(problem, operands, out, machine)
+        return
+    count = max(1, (INDEX_LIMIT - 1) * problem.batch // largest)
+    for first in range(0, problem.batch, count):
+        last = min(first + count, problem.batch)
+        kernel.run(problem.with_(batch=last - first), (x[first:last], *rest), out[first:last], machine)
+
+
 def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out: Any, packed: bool) -> None:
     kernel, native = plan.kernel, plan.kernel.honours
     image, rest = arrays[0], arrays[1:]
@@ -136,11 +150,11 @@ def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out
     bias = None if bias is None else layout.contiguous(bias)
     operands = (images[0], w, bias)
     if adapted.layout == given:
-        _into(out, problem.out_dtype, lambda target: kernel.run(adapted, operands, target, plan.machine))
+        _into(out, problem.out_dtype, lambda target: _by_samples(kernel, adapted, operands, target, plan.machine))
         return
     channels, spatial = adapted.target
     fresh = launch.allocate(image_shape(problem.batch, channels, spatial, adapted.layout), problem.out_dtype, out)
-    kernel.run(adapted, operands, fresh, plan.machine)
+    _by_samples(kernel, adapted, operands, fresh, plan.machine)
     layout.copy_into(fresh, out, layout.layout_order(fresh.ndim, given))
 
 

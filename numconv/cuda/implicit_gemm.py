@@ -10,6 +10,8 @@ depends on the problem alone.  Writes are disjoint: each output belongs to one t
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,13 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
 from .geometry import (
-    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, SH, SHUFFLE, ST, SW, TARGETS, WG, WO, XG, XH, XN,
+    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, PHASES, SH, SHUFFLE, ST, SW, TARGETS, WG, WO, XG, XH, XN,
     XT, XW, YC, YH, YN, YT, YW, Lowered, lower,
 )  # fmt: skip
-from .launch import SIMULATED, ceil_div, flat, jit, kernel_factory, launch, stream_of
+from .launch import SIMULATED, allocate, ceil_div, flat, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imod, imul, load4
 from .scalars import ALL, activation, bias_loader, scalars
+from .split_k import finish, parts_for
 
 #: (BM, BN, BK, TM, TN); threads = BM/TM · BN/TN
 Tile = tuple[int, int, int, int, int]
@@ -36,8 +39,10 @@ SIMULATED_TILES: tuple[Tile, ...] = ((16, 8, 4, 4, 4),)
 
 
 @kernel_factory
-def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile) -> Any:
-    """The kernel for these types and tile; `outer`: the third axis takes part."""
+def make_implicit_gemm(
+    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, split: bool = False
+) -> Any:
+    """The kernel for these types and tile; `outer`: the third axis takes part; `split`: y is the workspace of split-K's parts."""
     BM, BN, BK, TM, TN = tile
     number = scalars(dtype, out_dtype)
     kind, load, store = number.kind, number.load, number.store
@@ -75,10 +80,20 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
         o_first = int32(int32(block - imul(rest, tiles_n)) * int32(BN))
         z = idiv(rest, tiles_m)
         m_first = int32(int32(rest - imul(z, tiles_m)) * int32(BM))
+        part = int32(0)
+        if split:
+            part = idiv(z, int32(tab[GROUPS] * tab[PHASES]))
+            z = int32(z - imul(part, int32(tab[GROUPS] * tab[PHASES])))
         phase = idiv(z, tab[GROUPS])
         g = int32(z - imul(phase, tab[GROUPS]))
         f = int32(tab[FIRST_PHASE] + phase * int32(PHASE))
         kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
+        if split:
+            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[GROUPS] * tab[PHASES])))
+            length = int32(idiv(int32(idiv(int32(kcount + int32(BK - 1)), int32(BK)) + parts - int32(1)), parts) * int32(BK))
+            first = min(imul(part, length), kcount)
+            kstart = int32(kstart + first)
+            kcount = min(length, int32(kcount - first))
         nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
         M = int32(positions * tab[BATCH])
         targets = tab[TARGETS]
@@ -164,9 +179,10 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
             channel[j] = int32(-1)
             fb[j] = kind(0)
             if o < targets:
-                fb[j] = load_bias(bias, c)
-                part = idiv(c, size)
-                channel[j] = imul(int32(imul(int32(c - imul(part, size)), sg) + part), tab[YC])
+                if not split:
+                    fb[j] = load_bias(bias, c)
+                q = idiv(c, size)
+                channel[j] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[YC])
         for i in range(TM):
             m = int32(m_first + m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))
             n = idiv(m, positions)
@@ -176,6 +192,8 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
             jt = idiv(q, nh)
             jh = int32(q - imul(jt, nh))
             where = int32(tab[uint32(f + int32(5))] + n * tab[YN] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW])
+            if split:
+                where = int32(where + imul(part, imul(tab[BATCH], tab[YN])))
             if m < M:
                 for j in range(TN):
                     if channel[j] >= int32(0):
@@ -188,47 +206,73 @@ def threads(tile: Tile) -> int:
     return (tile[0] // tile[3]) * (tile[1] // tile[4])
 
 
-def tiles_for(dtype: str, out_dtype: str) -> tuple[Tile, ...]:
+def tiles_for(dtype: str, out_dtype: str, act: str | None) -> tuple[Tile, ...]:
     if SIMULATED:
         return SIMULATED_TILES
-    return TILES if scalars(dtype, out_dtype).itemsize <= 4 else WIDE_TILES
+    if scalars(dtype, out_dtype).itemsize > 4:
+        return WIDE_TILES
+    # the body of these in 64 copies stays a loop, which puts the sums into local memory: tests/gpu/test_compile.py
+    return TILES[1:] if act in ("silu", "sigmoid", "tanh", "hardswish") else TILES
 
 
 def choose_tile(low: Lowered, tiles: tuple[Tile, ...], blocks_of: int, cores: int) -> Tile:
-    """The tile with the least waste and idle time; `blocks_of`: batch · groups · phases that multiply the positions."""
+    """The tile with the least waste and idle time; `blocks_of`: groups · phases that multiply the positions of one sample."""
 
     def badness(tile: Tile) -> float:
-        rows, columns = ceil_div(low.positions, tile[0]), ceil_div(low.targets, tile[1])
-        waves = ceil_div(rows * columns * blocks_of, cores)
+        blocks = ceil_div(low.positions, tile[0]) * ceil_div(low.targets, tile[1]) * blocks_of
+        parts = parts_for(blocks, ceil_div(low.depth, tile[2]))
+        waves = ceil_div(blocks * parts, cores) / parts
         # loads per product fall with the tile: 1/BM + 1/BN beside the products themselves
         return waves * tile[0] * tile[1] * (1 + 8 * (1 / tile[0] + 1 / tile[1]))
 
     return min(tiles, key=badness)
 
 
+@lru_cache(maxsize=512)
+def schedule(problem: ConvProblem, low: Lowered, cores: int) -> tuple[Tile, int]:
+    """(tile, parts of split-K), for one sample: neither depends on the batch."""
+    blocks_of = problem.groups * low.phases
+    tile = choose_tile(low, tiles_for(problem.dtype, problem.out_dtype, problem.activation), blocks_of, cores)
+    blocks = ceil_div(low.positions, tile[0]) * ceil_div(low.targets, tile[1]) * blocks_of
+    return tile, parts_for(blocks, ceil_div(low.depth, tile[2]))
+
+
 def compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine, low: Lowered) -> None:
     """Launch on lowered tables (also those of zero insertion)."""
     x, w, bias = arrays
-    tile = choose_tile(low, tiles_for(problem.dtype, problem.out_dtype), problem.groups * low.phases, machine.cores)
+    tile, parts = schedule(problem, low, machine.cores)
+    acc = scalars(problem.dtype, problem.out_dtype).name
     bias_dtype = None if bias is None else bias.dtype.name
-    kernel = make_implicit_gemm(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, problem.rank == 3, tile)
     tiles_m, tiles_n = ceil_div(low.positions * problem.batch, tile[0]), ceil_div(low.targets, tile[1])
-    grid = tiles_m * tiles_n * problem.groups * low.phases
+    grid = tiles_m * tiles_n * problem.groups * low.phases * parts
+    outer, stream = problem.rank == 3, stream_of(out)
     w_flat = flat(w)
-    bias_flat = w_flat if bias is None else flat(bias)
-    scalars_ = np.int32(tiles_m), np.int32(tiles_n)
-    launch(kernel, grid, threads(tile), stream_of(out), flat(x), w_flat, bias_flat, flat(out), low.device, *scalars_)
+    sizes = np.int32(tiles_m), np.int32(tiles_n)
+    if parts == 1:
+        kernel = make_implicit_gemm(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, outer, tile)
+        bias_flat = w_flat if bias is None else flat(bias)
+        launch(kernel, grid, threads(tile), stream, flat(x), w_flat, bias_flat, flat(out), low.device, *sizes)
+        return
+    space = allocate((parts, out.size), acc, out)
+    kernel = make_implicit_gemm(problem.dtype, acc, None, None, outer, tile, True)
+    launch(kernel, grid, threads(tile), stream, flat(x), w_flat, w_flat, flat(space), low.device, *sizes)
+    finish(problem, space, bias, out, parts, acc)
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     compute(problem, arrays, out, machine, lower(problem))
 
 
+def workspace(problem: ConvProblem, machine: Machine) -> int:
+    """The parts of split-K."""
+    parts = schedule(problem, lower(problem), machine.cores)[1]
+    return parts * prod(problem.result_shape) * scalars(problem.dtype, problem.out_dtype).itemsize if parts > 1 else 0
+
+
 def cost(problem: ConvProblem, machine: Machine) -> float:
     """60 % of the peak for full tiles and waves."""
     tiles = TILES if costs.peak_share(problem.dtype) == 1.0 else WIDE_TILES
-    share = max(costs.tile_share(problem, t[0], t[1], machine) * (0.6 if t[0] * t[1] >= 8192 else 0.4) for t in tiles)
-    return costs.roof(problem, machine, max(share, 1e-4))
+    return costs.tiled(problem, machine, [(t[0], t[1], t[2], 0.6 if t[0] * t[1] >= 8192 else 0.4) for t in tiles])
 
 
 COMMON: dict[str, Any] = {
@@ -241,6 +285,7 @@ ROWS = (
         name="implicit_gemm",
         run=run,
         cost=cost,
+        workspace=workspace,
         directions=frozenset({"forward"}),
         summary="Register-tiled implicit GEMM on CUDA cores; input gradients by stride phases.",
         **COMMON,

@@ -27,6 +27,7 @@ from .scalars import ALL, activation, bias_loader, scalars
 # 29-31 axes, 32-34 tiles along the axes, 35 shuffle, 36 channel blocks
 #: channels, then outputs along t, h, w of a block's tile; threads
 TILE = (4, 1, 4, 8) if SIMULATED else (4, 1, 8, 64)
+WIDE_TILE = (2, *TILE[1:])  # for types of 8 bytes and more, which spill with four channels
 THREADS = 4 if SIMULATED else 256
 
 
@@ -139,13 +140,18 @@ def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | 
     return jit(scatter, launch_bounds=threads)
 
 
+def tile_for(dtype: str, out_dtype: str) -> tuple[int, int, int, int]:
+    return TILE if scalars(dtype, out_dtype).itemsize <= 4 else WIDE_TILE
+
+
 @lru_cache(maxsize=256)
 def _table(problem: ConvProblem) -> tuple[Any, int]:
+    tile = tile_for(problem.dtype, problem.out_dtype)
     target, source = three(problem.spatial, 1), three(problem.outputs, 1)
     sn, sc, sa = image_strides(problem.out_channels, source, problem.layout)
     xn, xc, xa = image_strides(problem.in_channels, target, problem.layout)
-    tiles = [ceil_div(e, t) for e, t in zip(target, TILE[1:], strict=True)]
-    blocks = ceil_div(problem.group_in, TILE[0])
+    tiles = [ceil_div(e, t) for e, t in zip(target, tile[1:], strict=True)]
+    blocks = ceil_div(problem.group_in, tile[0])
     values = (
         problem.batch, problem.groups, problem.group_out, problem.group_in, *target, *source, *three(problem.kernel, 1),
         *three(problem.stride, 1), *three(problem.dilation, 1), *three(problem.pad_low, 0), sn, sc, *sa, xn, xc, *xa, *tiles,
@@ -158,7 +164,8 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     y, w, bias = arrays
     table, grid = _table(problem)
     bias_dtype = None if bias is None else bias.dtype.name
-    kernel = make_scatter(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, TILE, THREADS)
+    tile = tile_for(problem.dtype, problem.out_dtype)
+    kernel = make_scatter(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, tile, THREADS)
     w_flat = flat(w)
     launch(kernel, grid, THREADS, stream_of(out), flat(y), w_flat, w_flat if bias is None else flat(bias), flat(out), table)
 

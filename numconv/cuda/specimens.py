@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import deformable, depthwise, direct, dynamic, implicit_gemm, layout, matrix, patches, resize, scatter, tensor_core, transpose, weight_grad
+from . import deformable, depthwise, direct, dynamic, implicit_gemm, layout, matrix, patches, resize, scatter, split_k, tensor_core, transpose, weight_grad
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,16 @@ def _implicit_gemm() -> Iterator[Specimen]:
     for tile in implicit_gemm.TILES:
         yield one("float32", "float32", None, False, tile)
     yield one("float32", "float32", "silu", True, implicit_gemm.TILES[1])
+    for tile in implicit_gemm.TILES[:3]:
+        yield Specimen(
+            f"float32 {tile[0]}×{tile[1]}×{tile[2]} split-K", "implicit_gemm",
+            lambda tile=tile: implicit_gemm.make_implicit_gemm("float32", "float32", None, None, False, tile, True),
+            (*_conv("float32"), "int32", "int32"), implicit_gemm.threads(tile), registers=168,
+        )  # fmt: skip
+    yield Specimen(
+        "finish of split-K", "implicit_gemm", lambda: split_k.make_finish("float32", "float16", "float16", "silu"),
+        (*_arrays("float32", "float16", "float16"), *["int32"] * 5),
+    )  # fmt: skip
     yield one("float16", "float16", None, False, implicit_gemm.TILES[0])
     yield one("bfloat16", "bfloat16", None, False, implicit_gemm.TILES[0])
     yield one("int8", "int32", None, False, implicit_gemm.TILES[0])
@@ -88,6 +98,13 @@ def _tensor_core() -> Iterator[Specimen]:
                 f"cp.async.wait_group {tile[5] - 2}",
             ),
         )
+    for dtype in ("float16", "float32"):
+        tile = tensor_core.TILES[2]
+        yield Specimen(
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]} split-K", "tensor_core",
+            lambda dtype=dtype, tile=tile: tensor_core.make_tensor_core(dtype, "float32", None, None, False, tile, True),
+            ("uint32[]", "uint32[]", "uint32[]", "float32[]", "int32[]", "int32", "int32"), tensor_core.threads(tile), least=(8, 0),
+        )  # fmt: skip
     for dtype in ("float32", "float16", "int8"):
         yield Specimen(
             dtype, "transpose", lambda dtype=dtype: transpose.make_transpose(dtype, transpose.TILE, transpose.ROWS),
@@ -146,9 +163,9 @@ def _direct() -> Iterator[Specimen]:
 
 
 def _transposed() -> Iterator[Specimen]:
-    for dtype in ("float32", "bfloat16", "float64"):
+    for dtype in ("float32", "bfloat16", "float64", "complex128"):
         yield Specimen(
-            dtype, "scatter", lambda dtype=dtype: scatter.make_scatter(dtype, dtype, dtype, None, scatter.TILE, scatter.THREADS),
+            dtype, "scatter", lambda dtype=dtype: scatter.make_scatter(dtype, dtype, dtype, None, scatter.tile_for(dtype, dtype), scatter.THREADS),
             _conv(dtype), scatter.THREADS, doubles=_has_doubles(dtype),
         )  # fmt: skip
     yield Specimen(

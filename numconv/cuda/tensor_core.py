@@ -14,6 +14,7 @@ simulator (with fragment layouts as we read the PTX ISA) and by compiling; not y
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -25,7 +26,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
 from .geometry import (
-    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, SH, SHUFFLE, ST, SW, TARGETS, XG, XH, XN, XT, XW, YC,
+    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, PHASES, SH, SHUFFLE, ST, SW, TARGETS, XG, XH, XN, XT, XW, YC,
     YH, YN, YT, YW, lower,
 )  # fmt: skip
 from .launch import SIMULATED, allocate, ceil_div, flat, is_aligned, jit, kernel_factory, launch, stream_of, words
@@ -35,6 +36,7 @@ from .ptx import (
     mma_m16n8k16_bf16, mma_m16n8k16_f16,
 )  # fmt: skip
 from .scalars import activation, bias_loader, storer
+from .split_k import finish, parts_for
 from .transpose import transpose
 
 #: (BM, BN, words of k, WM, WN, stages); a warp computes WM × WN
@@ -45,8 +47,10 @@ CHUNK = {"float16": 8, "bfloat16": 8, "float32": 4}
 
 
 @kernel_factory
-def make_tensor_core(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile) -> Any:
-    """The kernel for these types and tile; `outer`: the third axis takes part."""
+def make_tensor_core(
+    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, split: bool = False
+) -> Any:
+    """The kernel for these types and tile; `outer`: the third axis takes part; `split`: y is the workspace of split-K's parts."""
     BM, BN, BK, WM, WN, STAGES = tile
     WARPS_N = BN // WN
     NT = (BM // WM) * WARPS_N * 32
@@ -81,10 +85,20 @@ def make_tensor_core(dtype: str, out_dtype: str, bias_dtype: str | None, act: st
         o_first = int32(int32(rest - imul(q, tiles_n)) * int32(BN))
         z = idiv(q, tiles_m)
         m_first = int32(int32(q - imul(z, tiles_m)) * int32(BM))
+        part = int32(0)
+        if split:
+            part = idiv(z, int32(tab[GROUPS] * tab[PHASES]))
+            z = int32(z - imul(part, int32(tab[GROUPS] * tab[PHASES])))
         phase = idiv(z, tab[GROUPS])
         g = int32(z - imul(phase, tab[GROUPS]))
         f = int32(tab[FIRST_PHASE] + phase * int32(PHASE))
         kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
+        if split:
+            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[GROUPS] * tab[PHASES])))
+            length = int32(idiv(int32(idiv(int32(kcount + int32(CH - 1)), int32(CH)) + parts - int32(1)), parts) * int32(CH))
+            first = min(imul(part, length), kcount)
+            kstart = int32(kstart + first)
+            kcount = min(length, int32(kcount - first))
         nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
         M = int32(positions * tab[BATCH])
         targets = tab[TARGETS]
@@ -144,17 +158,17 @@ def make_tensor_core(dtype: str, out_dtype: str, bias_dtype: str | None, act: st
                         if outer:
                             ok = ok and uint32(int32(t0[j] + dt)) < it
                         source = int32(base[j] + e[0]) if ok else int32(0)
-                        size = uint32(16) if ok else uint32(0)
+                        count = uint32(16) if ok else uint32(0)
                         target = int32(stage * int32(A_STAGE) + place + int32(j * STEP * BK))
-                        cp_async16(As, target, x, int32(source * int32(4)), size)
+                        cp_async16(As, target, x, int32(source * int32(4)), count)
                 for j in range(B_ROWS):
                     r = int32(row + int32(j * STEP))
                     if r < int32(BN):
                         ok = inside and int32(o_first + r) < targets
                         source = int32(w_row + imul(int32(j * STEP), all_k) + k) if ok else int32(0)
-                        size = uint32(16) if ok else uint32(0)
+                        count = uint32(16) if ok else uint32(0)
                         target = int32(stage * int32(B_STAGE) + place + int32(j * STEP * BK))
-                        cp_async16(Bs, target, w, int32(source * int32(4)), size)
+                        cp_async16(Bs, target, w, int32(source * int32(4)), count)
             cp_async_commit()
             if t >= int32(0):
                 stage = imod(t, int32(STAGES))
@@ -188,7 +202,7 @@ def make_tensor_core(dtype: str, out_dtype: str, bias_dtype: str | None, act: st
             t = int32(t + int32(1))
 
         sg = tab[SHUFFLE]
-        part = idiv(tab[CHANNELS], sg)
+        size = idiv(tab[CHANNELS], sg)
         for j in range(NJ):
             for e in range(2):
                 o = int32(o_first + o_warp + int32(j * 8 + e) + lt * int32(2))
@@ -196,9 +210,10 @@ def make_tensor_core(dtype: str, out_dtype: str, bias_dtype: str | None, act: st
                 channel[j, e] = int32(-1)
                 beta[j, e] = float32(0)
                 if o < targets:
-                    beta[j, e] = load_bias(bias, c)
-                    q = idiv(c, part)
-                    channel[j, e] = imul(int32(imul(int32(c - imul(q, part)), sg) + q), tab[YC])
+                    if not split:
+                        beta[j, e] = load_bias(bias, c)
+                    q = idiv(c, size)
+                    channel[j, e] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[YC])
         for i in range(MT):
             for half in range(2):
                 m = int32(m_first + m_warp + int32(i * 16 + half * 8) + lg)
@@ -209,6 +224,8 @@ def make_tensor_core(dtype: str, out_dtype: str, bias_dtype: str | None, act: st
                 jt = idiv(q, nh)
                 jh = int32(q - imul(jt, nh))
                 where = int32(tab[uint32(f + int32(5))] + n * tab[YN] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW])
+                if split:
+                    where = int32(where + imul(part, imul(tab[BATCH], tab[YN])))
                 if m < M:
                     for j in range(NJ):
                         for e in range(2):
@@ -272,25 +289,44 @@ def image(problem: ConvProblem, x: Any) -> Any:
     return out
 
 
+@lru_cache(maxsize=512)
+def schedule(problem: ConvProblem, cores: int) -> tuple[Tile, int]:
+    """(tile, parts of split-K), for one sample: neither depends on the batch."""
+    low = lower(problem, chunk=CHUNK[problem.dtype])
+    blocks_of = problem.groups * low.phases
+
+    def blocks(tile: Tile) -> int:
+        return ceil_div(low.positions, tile[0]) * ceil_div(low.targets, tile[1]) * blocks_of
+
+    def parts(tile: Tile) -> int:
+        return parts_for(blocks(tile), ceil_div(low.depth, tile[2] // 4))
+
+    def badness(tile: Tile) -> float:
+        return ceil_div(blocks(tile) * parts(tile), cores) / parts(tile) * tile[0] * tile[1] * (1 + 24 * (1 / tile[0] + 1 / tile[1]))
+
+    tile = min(SIMULATED_TILES if SIMULATED else TILES, key=badness)
+    return tile, parts(tile)
+
+
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     x, w, bias = arrays
     low = lower(problem, chunk=CHUNK[problem.dtype])
-    tiles = SIMULATED_TILES if SIMULATED else TILES
-    blocks = problem.groups * low.phases
-
-    def badness(tile: Tile) -> float:
-        rows, columns = ceil_div(low.positions, tile[0]), ceil_div(low.targets, tile[1])
-        return ceil_div(rows * columns * blocks, machine.cores) * tile[0] * tile[1] * (1 + 24 * (1 / tile[0] + 1 / tile[1]))
-
-    tile = min(tiles, key=badness)
+    tile, parts = schedule(problem, machine.cores)
     bias_dtype = None if bias is None else bias.dtype.name
-    kernel = make_tensor_core(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, problem.rank == 3, tile)
     tiles_m, tiles_n = ceil_div(low.positions * problem.batch, tile[0]), ceil_div(low.targets, tile[1])
-    grid = tiles_m * tiles_n * blocks
-    w_words = words(w)
+    grid = tiles_m * tiles_n * problem.groups * low.phases * parts
+    outer, stream = problem.rank == 3, stream_of(out)
+    x_words, w_words = words(image(problem, x)), words(w)
     sizes = np.int32(tiles_m), np.int32(tiles_n)
-    bias_flat = w_words if bias is None else flat(bias)
-    launch(kernel, grid, threads(tile), stream_of(out), words(image(problem, x)), w_words, bias_flat, flat(out), low.device, *sizes)
+    if parts == 1:
+        kernel = make_tensor_core(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, outer, tile)
+        bias_flat = w_words if bias is None else flat(bias)
+        launch(kernel, grid, threads(tile), stream, x_words, w_words, bias_flat, flat(out), low.device, *sizes)
+        return
+    space = allocate((parts, out.size), "float32", out)
+    kernel = make_tensor_core(problem.dtype, "float32", None, None, outer, tile, True)
+    launch(kernel, grid, threads(tile), stream, x_words, w_words, w_words, flat(space), low.device, *sizes)
+    finish(problem, space, bias, out, parts, "float32")
 
 
 def refuse(problem: ConvProblem) -> str | None:
@@ -306,19 +342,20 @@ def workspace(problem: ConvProblem, machine: Machine) -> int:
     channels, spatial = problem.source
     width, size = padded(channels // problem.groups, problem.dtype), costs.itemsize(problem.dtype)
     weights = problem.target[0] * problem.taps * width * size
+    parts = schedule(problem, machine.cores)[1]
+    weights += 4 * parts * prod(problem.result_shape) if parts > 1 else 0
     return weights + (0 if in_place(problem) else problem.batch * problem.groups * width * prod(spatial) * size)
 
 
 def cost(problem: ConvProblem, machine: Machine) -> float:
     """Half of the tensor cores' rate at full tiles and waves; the pass over the image and the packing of weights on top."""
     rate = 16.0 if problem.dtype != "float32" else 8.0  # dense rate over the float32 rate of the CUDA cores, H100 through mma.sync
-    share = max(costs.tile_share(problem, t[0], t[1], machine) * (0.45 if t[0] * t[1] >= 8192 else 0.3) for t in TILES)
     sources = problem.source[0] // problem.groups
     waste = padded(sources, problem.dtype) / sources
     extra = 0.0 if in_place(problem) else 2.0 * problem.source[0] * waste * prod(problem.source[1]) * costs.itemsize(problem.dtype)
-    arithmetic = costs.operations(problem) * waste / (machine.flops * rate * max(share, 1e-4))
-    moved = (costs.traffic(problem) + extra) / (0.8 * machine.bandwidth)
-    return max(arithmetic, moved) + machine.launch * (2 if in_place(problem) else 3)
+    depth = 4 * CHUNK[problem.dtype]
+    tiles = [(t[0], t[1], depth, 0.45 if t[0] * t[1] >= 8192 else 0.3) for t in TILES]
+    return costs.tiled(problem, machine, tiles, rate, waste, extra) + machine.launch * (1 if in_place(problem) else 2)
 
 
 _COMMON: dict[str, Any] = {

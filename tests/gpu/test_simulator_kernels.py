@@ -174,6 +174,21 @@ def test_padding_modes(mode: str, layout: str) -> None:
     check("implicit_gemm", "weight_grad", (4, 3), (3, 3), channels=2, filters=2, pad=pads, mode=mode, stride=2, layout=layout, batch=1)
 
 
+@pytest.mark.parametrize(
+    ("row", "direction", "options"),
+    [
+        ("implicit_gemm", "forward", {"channels": 16, "filters": 3, "act": "relu"}),
+        ("implicit_gemm", "forward", {"channels": 32, "filters": 4, "groups": 2, "shuffle": 2, "layout": "channels_last", "dtype": "float16"}),
+        ("gather", "input_grad", {"channels": 3, "filters": 32, "stride": 2}),
+        ("tensor_core", "forward", {"channels": 40, "filters": 4, "dtype": "float16"}),
+    ],
+)
+def test_split_k_adds_its_parts(row: str, direction: str, options: dict[str, Any]) -> None:
+    """Few outputs and a long sum: the plan cuts it, which `workspace` shows."""
+    spatial = (2, 2) if direction == "input_grad" else (4, 3)
+    check(row, direction, spatial, (3, 3), pad=1, batch=1, **options)
+
+
 @pytest.mark.parametrize("row", TRANSPOSED)
 def test_stride_beyond_the_kernel_leaves_holes_at_the_bias(row: str) -> None:
     check(row, "input_grad", (2, 2), (2, 1), stride=3, output_padding=2, channels=2, filters=2, batch=1)
