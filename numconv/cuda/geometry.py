@@ -88,8 +88,8 @@ def inserted(problem: ConvProblem) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=512)
-def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0) -> Lowered:
-    """The tables of a forward or input_grad problem.
+def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap_major: bool = False) -> Lowered:
+    """The tables of a forward or input_grad problem; k runs over (channel, tap), or `tap_major` over (tap, channel).
 
     With `chunk`, of a source that is channels last and whose groups are padded to whole chunks of that many channels: offsets count
     chunks, k runs over (tap, chunk), the offsets into w are left out, and `taps` lists the taps in that order.
@@ -127,7 +127,7 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0) -> 
         block[..., 2:] = found[:, 2:]
         start = sum(len(r) for r in rows)
         order.extend(found[:, 0].tolist())
-        rows.append((block.transpose(1, 0, 2) if chunk else block).reshape(-1, 5))
+        rows.append((block.transpose(1, 0, 2) if chunk or tap_major else block).reshape(-1, 5))
         count = prod(extents)
         phases.append((start, len(rows[-1]), *extents, sum(f * a for f, a in zip(firsts, ya, strict=True)), count, 0))
         depth, positions = max(depth, len(rows[-1])), max(positions, count)

@@ -10,6 +10,7 @@ depends on the problem alone.  Writes are disjoint: each output belongs to one t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -25,9 +26,9 @@ from .geometry import (
     BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, PHASES, SH, SHUFFLE, ST, SW, TARGETS, WG, WO, XG, XH, XN,
     XT, XW, YC, YH, YN, YT, YW, Lowered, lower,
 )  # fmt: skip
-from .launch import SIMULATED, allocate, ceil_div, flat, jit, kernel_factory, launch, stream_of
+from .launch import SIMULATED, allocate, ceil_div, flat, is_aligned, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imod, imul, load4
-from .scalars import ALL, activation, bias_loader, scalars
+from .scalars import ALL, accumulator, activation, bias_loader, quad_loader, quad_storer, scalars
 from .split_k import finish, parts_for
 
 #: (BM, BN, BK, TM, TN); threads = BM/TM · BN/TN
@@ -38,33 +39,53 @@ WIDE_TILES: tuple[Tile, ...] = ((64, 64, 8, 4, 4), (128, 32, 8, 4, 4), (256, 16,
 SIMULATED_TILES: tuple[Tile, ...] = ((16, 8, 4, 4, 4),)
 
 
+@dataclass(frozen=True)
+class Form:
+    """What of the problem's form is compiled into a kernel.
+
+    reads: how a block's threads divide a tile of X.  "positions": neighbours read neighbouring positions (channels first); "channels":
+    neighbouring terms of k, which the table has as neighbouring channels (channels last); "quads": four positions by one 128-bit load (a
+    pointwise convolution whose positions are a multiple of four).
+    """
+
+    outer: bool = False  # the third axis takes part
+    reads: str = "positions"
+    quad_stores: bool = False  # four positions of a result by one 128-bit store
+    split: bool = False  # y is the workspace of split-K's parts
+
+
 @kernel_factory
-def make_implicit_gemm(
-    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, split: bool = False
-) -> Any:
-    """The kernel for these types and tile; `outer`: the third axis takes part; `split`: y is the workspace of split-K's parts."""
+def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, form: Form, tile: Tile) -> Any:
+    """The kernel for these types, form and tile."""
     BM, BN, BK, TM, TN = tile
     number = scalars(dtype, out_dtype)
     kind, load, store = number.kind, number.load, number.store
     load_bias, apply = bias_loader(bias_dtype, number.name), activation(act, number.name)
     COLUMNS = BM // TM  # threads along m
     NT = COLUMNS * (BN // TN)
-    PER = max(1, BM // NT)  # positions of X that a thread loads
-    ROWS = max(1, NT // BM)  # rows of X loaded at once
-    A_STEPS, B_STEPS = BK // ROWS, BN * BK // NT
-    O_STEP = NT // BK
+    outer, split, quads, channels_last, quad_stores = (
+        form.outer, form.split, form.reads == "quads", form.reads == "channels", form.quad_stores
+    )  # fmt: skip
+    B_STEPS, O_STEP = BN * BK // NT, NT // BK
+    ACROSS = BM // 4 if quads else min(BM, NT)  # threads along a row of X, unless they run along k
+    PER = BM // O_STEP if channels_last else 1 if quads else max(1, BM // NT)  # positions (or quads of them) of a thread
+    ROWS = BK if channels_last else NT // ACROSS  # rows of X loaded at once
+    A_STEPS = max(1, BK // ROWS)
+    M_STEP = O_STEP if channels_last else NT
+    WIDTH = 4 if quads else PER
+    ACROSS_N = BN // TN
     LDA, LDB = BM + 4, BN + 4
-    assert BK % ROWS == 0 and NT % BK == 0 and BN * BK % NT == 0 and TM % 4 == 0 and TN % 4 == 0
+    assert (BK % ROWS == 0 or ROWS % BK == 0) and NT % BK == 0 and BN * BK % NT == 0 and TM % 4 == 0 and TN % 4 == 0
     A_STAGE, B_STAGE = BK * LDA, BK * LDB
     A_ALL, B_ALL = 2 * A_STAGE, 2 * B_STAGE
-    four = number.four
+    four, quad, put_four = number.four, quad_loader(dtype, number.name, quads), quad_storer(number.name, quads or quad_stores)
     OUTSIDE = -(1 << 30)
 
     def implicit_gemm(x, w, bias, y, tab, tiles_m, tiles_n):
         As = cuda.shared.array(A_ALL, kind, alignment=16)
         Bs = cuda.shared.array(B_ALL, kind, alignment=16)
         acc = cuda.local.array((TM, TN), kind)
-        a_next = cuda.local.array((A_STEPS, PER), kind)
+        a_next = cuda.local.array((A_STEPS, WIDTH), kind)
         b_next = cuda.local.array(B_STEPS, kind)
         fa = cuda.local.array(TM, kind)
         fb = cuda.local.array(TN, kind)
@@ -100,9 +121,13 @@ def make_implicit_gemm(
         it, ih, iw = uint32(tab[IT]), uint32(tab[IH]), uint32(tab[IW])
         first_tap, first_outer = int32(tab[FIRST_TAP] + kstart * int32(4)), int32(tab[FIRST_OUTER] + kstart)
 
-        a_row = idiv(tid, int32(BM))
+        a_row, a_column = idiv(tid, int32(ACROSS)), imod(tid, int32(ACROSS))
+        if quads:
+            a_column = int32(a_column * int32(4))
+        if channels_last:
+            a_row, a_column = imod(tid, int32(BK)), idiv(tid, int32(BK))
         for j in range(PER):
-            m = int32(m_first + imod(tid, int32(BM)) + int32(j * NT))
+            m = int32(m_first + a_column + int32(j * M_STEP))
             n = idiv(m, positions)
             p = int32(m - imul(n, positions))
             q = idiv(p, nw)
@@ -116,7 +141,10 @@ def make_implicit_gemm(
         b_row, b_column = imod(tid, int32(BK)), idiv(tid, int32(BK))
         wo = tab[WO]
         wbase = int32(g * tab[WG] + int32(o_first + b_column) * wo)
+        # neighbouring threads store neighbouring elements: positions, or channels
         m_thread, o_thread = int32(imod(tid, int32(COLUMNS)) * int32(4)), int32(idiv(tid, int32(COLUMNS)) * int32(4))
+        if channels_last:
+            m_thread, o_thread = int32(idiv(tid, int32(ACROSS_N)) * int32(4)), int32(imod(tid, int32(ACROSS_N)) * int32(4))
 
         for i in range(TM):
             for j in range(TN):
@@ -128,9 +156,16 @@ def make_implicit_gemm(
                 k0 = int32(t * int32(BK))
                 for i in range(A_STEPS):
                     k = int32(k0 + a_row + int32(i * ROWS))
-                    for j in range(PER):
+                    for j in range(WIDTH):
                         a_next[i, j] = kind(0)
-                    if k < kcount:
+                    if quads:
+                        if k < kcount and a_row < int32(BK) and w0[0] >= int32(0):
+                            v = quad(x, int32(base[0] + tab[uint32(int32(first_tap + k * int32(4)))]))
+                            a_next[i, 0] = v[0]
+                            a_next[i, 1] = v[1]
+                            a_next[i, 2] = v[2]
+                            a_next[i, 3] = v[3]
+                    elif k < kcount:
                         e = load4(tab, int32(first_tap + k * int32(4)))
                         dt = int32(0)
                         if outer:
@@ -162,9 +197,13 @@ def make_implicit_gemm(
             if t < steps:  # tile t: registers to shared memory; its stage was last read two steps ago
                 s = int32(t & int32(1))
                 for i in range(A_STEPS):
-                    at = int32(s * int32(A_STAGE) + int32(a_row + int32(i * ROWS)) * int32(LDA) + imod(tid, int32(BM)))
-                    for j in range(PER):
-                        As[uint32(at + int32(j * NT))] = a_next[i, j]
+                    at = int32(s * int32(A_STAGE) + int32(a_row + int32(i * ROWS)) * int32(LDA) + a_column)
+                    if quads:
+                        if a_row < int32(BK):
+                            put_four(As, at, a_next[i, 0], a_next[i, 1], a_next[i, 2], a_next[i, 3])
+                    else:
+                        for j in range(PER):
+                            As[uint32(at + int32(j * M_STEP))] = a_next[i, j]
                 at = int32(s * int32(B_STAGE) + b_row * int32(LDB) + b_column)
                 for i in range(B_STEPS):
                     Bs[uint32(at + int32(i * O_STEP))] = b_next[i]
@@ -184,20 +223,27 @@ def make_implicit_gemm(
                 q = idiv(c, size)
                 channel[j] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[YC])
         for i in range(TM):
-            m = int32(m_first + m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))
-            n = idiv(m, positions)
-            p = int32(m - imul(n, positions))
-            q = idiv(p, nw)
-            jw = int32(p - imul(q, nw))
-            jt = idiv(q, nh)
-            jh = int32(q - imul(jt, nh))
-            where = int32(tab[uint32(f + int32(5))] + n * tab[YN] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW])
-            if split:
-                where = int32(where + imul(part, imul(tab[BATCH], tab[YN])))
-            if m < M:
-                for j in range(TN):
-                    if channel[j] >= int32(0):
-                        store(y, int32(where + channel[j]), apply(kind(acc[i, j] + fb[j])))
+            if i % 4 == 0 or not quad_stores:
+                m = int32(m_first + m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))
+                n = idiv(m, positions)
+                p = int32(m - imul(n, positions))
+                q = idiv(p, nw)
+                jw = int32(p - imul(q, nw))
+                jt = idiv(q, nh)
+                jh = int32(q - imul(jt, nh))
+                where = int32(tab[uint32(f + int32(5))] + n * tab[YN] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW])
+                if split:
+                    where = int32(where + imul(part, imul(tab[BATCH], tab[YN])))
+                if m < M:
+                    for j in range(TN):
+                        if channel[j] >= int32(0):
+                            if quad_stores:
+                                put_four(
+                                    y, int32(where + channel[j]), apply(kind(acc[i, j] + fb[j])), apply(kind(acc[i + 1, j] + fb[j])),
+                                    apply(kind(acc[i + 2, j] + fb[j])), apply(kind(acc[i + 3, j] + fb[j])),
+                                )  # fmt: skip
+                            else:
+                                store(y, int32(where + channel[j]), apply(kind(acc[i, j] + fb[j])))
 
     return jit(implicit_gemm, launch_bounds=NT)
 
@@ -237,35 +283,53 @@ def schedule(problem: ConvProblem, low: Lowered, cores: int) -> tuple[Tile, int]
     return tile, parts_for(blocks, ceil_div(low.depth, tile[2]))
 
 
+def form_of(problem: ConvProblem, x: Any, out: Any, parts: int) -> Form:
+    """How the kernel may read and store; addresses matter for the 128-bit accesses."""
+    whole = prod(problem.target[1]) % 4 == 0
+    first = problem.layout == "channels_first"
+    acc = accumulator(problem.dtype, problem.out_dtype)
+    plain = problem.taps == 1 and max(problem.stride) == 1 and problem.source[1] == problem.target[1] and not any(problem.pad_low)
+    quads = plain and first and whole and acc == problem.dtype in ("float32", "int32") and is_aligned(x)
+    forward = problem.direction == "forward" or max(problem.stride) == 1
+    stored = acc if parts > 1 else problem.out_dtype
+    quad_stores = forward and first and whole and acc == stored in ("float32", "int32") and (parts > 1 or is_aligned(out))
+    channels = not first and problem.source[0] // problem.groups >= 4
+    return Form(problem.rank == 3, "quads" if quads else "channels" if channels else "positions", quad_stores, parts > 1)
+
+
 def compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine, low: Lowered) -> None:
     """Launch on lowered tables (also those of zero insertion)."""
     x, w, bias = arrays
     tile, parts = schedule(problem, low, machine.cores)
     acc = scalars(problem.dtype, problem.out_dtype).name
-    bias_dtype = None if bias is None else bias.dtype.name
     tiles_m, tiles_n = ceil_div(low.positions * problem.batch, tile[0]), ceil_div(low.targets, tile[1])
     grid = tiles_m * tiles_n * problem.groups * low.phases * parts
-    outer, stream = problem.rank == 3, stream_of(out)
+    form, stream = form_of(problem, x, out, parts), stream_of(out)
     w_flat = flat(w)
     sizes = np.int32(tiles_m), np.int32(tiles_n)
     if parts == 1:
-        kernel = make_implicit_gemm(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, outer, tile)
-        bias_flat = w_flat if bias is None else flat(bias)
+        bias_dtype, bias_flat = (None, w_flat) if bias is None else (bias.dtype.name, flat(bias))
+        kernel = make_implicit_gemm(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, form, tile)
         launch(kernel, grid, threads(tile), stream, flat(x), w_flat, bias_flat, flat(out), low.device, *sizes)
         return
     space = allocate((parts, out.size), acc, out)
-    kernel = make_implicit_gemm(problem.dtype, acc, None, None, outer, tile, True)
+    kernel = make_implicit_gemm(problem.dtype, acc, None, None, form, tile)
     launch(kernel, grid, threads(tile), stream, flat(x), w_flat, w_flat, flat(space), low.device, *sizes)
     finish(problem, space, bias, out, parts, acc)
 
 
+def table_of(problem: ConvProblem) -> Lowered:
+    """Neighbouring k are neighbouring channels where the image has them so."""
+    return lower(problem, tap_major=problem.layout == "channels_last")
+
+
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    compute(problem, arrays, out, machine, lower(problem))
+    compute(problem, arrays, out, machine, table_of(problem))
 
 
 def workspace(problem: ConvProblem, machine: Machine) -> int:
     """The parts of split-K."""
-    parts = schedule(problem, lower(problem), machine.cores)[1]
+    parts = schedule(problem, table_of(problem), machine.cores)[1]
     return parts * prod(problem.result_shape) * scalars(problem.dtype, problem.out_dtype).itemsize if parts > 1 else 0
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numba.cuda.types import complex64, complex128, float16, float32, float64, int32, int64, uint16, uint32
 
 from .launch import inlined
-from .ptx import f32_bits, f32_from_bits, load4
+from .ptx import f32_bits, f32_from_bits, load4, store4
 
 _NUMBA = {"float32": float32, "float64": float64, "complex64": complex64, "complex128": complex128, "int32": int32, "int64": int64}
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
@@ -122,6 +122,43 @@ def four(acc: str) -> Callable[..., Any]:
         target[at + 3] = values[3]
 
     return vector
+
+
+@lru_cache(maxsize=32)
+def quad_loader(dtype: str, acc: str, used: bool) -> Callable[..., Any]:
+    """quad(array, index): four neighbours by one 128-bit load; where it is not used, something of the same type to compile."""
+    kind = _NUMBA[acc]
+    if used and dtype == acc:
+
+        @inlined
+        def quad(array, index):
+            return load4(array, index)
+
+        return quad
+
+    @inlined
+    def nothing(array, index):
+        return kind(0), kind(0), kind(0), kind(0)
+
+    return nothing
+
+
+@lru_cache(maxsize=32)
+def quad_storer(acc: str, used: bool) -> Callable[..., Any]:
+    """put(array, index, a, b, c, d): four neighbours by one 128-bit store; where it is not used, nothing."""
+    if used:
+
+        @inlined
+        def put(array, index, a, b, c, d):
+            store4(array, index, (a, b, c, d))
+
+        return put
+
+    @inlined
+    def nothing(array, index, a, b, c, d):
+        pass
+
+    return nothing
 
 
 @lru_cache(maxsize=128)

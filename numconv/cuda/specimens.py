@@ -50,7 +50,7 @@ def _implicit_gemm() -> Iterator[Specimen]:
         return Specimen(
             f"{dtype} {tile[0]}×{tile[1]}×{tile[2]}" + (f" {act}" if act else "") + (" 3-D" if outer else ""),
             "implicit_gemm",
-            lambda: implicit_gemm.make_implicit_gemm(dtype, out, out, act, outer, tile),
+            lambda: implicit_gemm.make_implicit_gemm(dtype, out, out, act, implicit_gemm.Form(outer), tile),
             (*_conv(dtype, out), "int32", "int32"),
             implicit_gemm.threads(tile),
             wanted=("fma.rn.f32", "ld.shared.v4.f32") if dtype == "float32" and tile[3] == 8 and act is None else (),
@@ -61,12 +61,22 @@ def _implicit_gemm() -> Iterator[Specimen]:
     for tile in implicit_gemm.TILES:
         yield one("float32", "float32", None, False, tile)
     yield one("float32", "float32", "silu", True, implicit_gemm.TILES[1])
-    for tile in implicit_gemm.TILES[:3]:
-        yield Specimen(
-            f"float32 {tile[0]}×{tile[1]}×{tile[2]} split-K", "implicit_gemm",
-            lambda tile=tile: implicit_gemm.make_implicit_gemm("float32", "float32", None, None, False, tile, True),
-            (*_conv("float32"), "int32", "int32"), implicit_gemm.threads(tile), registers=168,
-        )  # fmt: skip
+    for words, form in (
+        ("quad stores", implicit_gemm.Form(quad_stores=True)),
+        ("pointwise quads", implicit_gemm.Form(reads="quads", quad_stores=True)),
+        ("channels last", implicit_gemm.Form(reads="channels")),
+        ("channels last, split-K", implicit_gemm.Form(reads="channels", split=True)),
+        ("split-K", implicit_gemm.Form(quad_stores=True, split=True)),
+    ):
+        for tile in implicit_gemm.TILES[:5] if words == "pointwise quads" else implicit_gemm.TILES[:3:2]:
+            yield Specimen(
+                f"float32 {tile[0]}×{tile[1]}×{tile[2]} {words}", "implicit_gemm",
+                lambda tile=tile, form=form: implicit_gemm.make_implicit_gemm(
+                    "float32", "float32", None if form.split else "float32", None, form, tile
+                ),
+                (*_conv("float32"), "int32", "int32"), implicit_gemm.threads(tile), registers=168,
+                wanted=("st.global.v4.f32",) if form.quad_stores else (),
+            )  # fmt: skip
     yield Specimen(
         "finish of split-K", "implicit_gemm", lambda: split_k.make_finish("float32", "float16", "float16", "silu"),
         (*_arrays("float32", "float16", "float16"), *["int32"] * 5),
