@@ -100,7 +100,8 @@ def _cycles(g: Geometry, box: _Box, tile: tuple[int, int], lanes: int, splits: i
     source_rows = g.group_in * prod(box.phases) * box.extents[0] * box.extents[1]
     copy = source_rows * (4 + COPY * -(-box.extents[2] // lanes) * max(1, g.axes[2].step if g.axes[2].step < 3 else lanes / 2))
     target_rows = min(g.group_out, blocks * rows) * box.box[0] * box.box[1] * len(g.jobs)
-    scatter = lanes * 1.5 if g.axes[2].target_step > 1 else 1.0
+    step = g.axes[2].target_step
+    scatter = 1.0 if step == 1 else 2.5 if step == 2 else lanes * 1.5
     store = target_rows * (6 + STORE * scatter * -(-box.box[2] // lanes))
     return multiply + copy + store + 200.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .launch import inlined
 from .simd.tiles import exp, expm1, lanes, quotient
-from .simd.vector import at_least, at_most, filled, get, load, load_n, put, store, store_n
+from .simd.vector import at_least, at_most, filled, get, load, load_n, put, store, store_alternate, store_n
 
 ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "relu6": 2, "hardswish": 3, "silu": 4, "sigmoid": 5, "tanh": 6}
 
@@ -39,6 +39,12 @@ def store_row(shape, source, s, target, t, count, step, bias, activation):
             i += width
         if i < count:
             store_n(target, t + i, activate(load_n(source, s + i, count - i, shape) + bias, activation), count - i)
+        return
+    if step == 2:  # every other element, under a mask: the other stride phase's are not touched
+        while i < count:
+            n = min(width, count - i)
+            store_alternate(target, t + 2 * i, activate(load_n(source, s + i, n, shape) + bias, activation), n)
+            i += width
         return
     while i < count:
         n = min(width, count - i)

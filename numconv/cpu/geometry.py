@@ -54,14 +54,20 @@ class Axis:
         return padded[self.origin + low : self.origin + low + length].astype(np.int32)
 
 
-def forward_axis(kernel: int, stride: int, dilation: int, low: int, outputs: int, spread: bool) -> Axis:
-    """`spread`: outer axes, whose rows may come in any order, are split by the residue of the output modulo the dilation."""
-    if spread and kernel > 1 and dilation > 1:
-        inner = forward_axis(kernel, stride, 1, low, -(-outputs // dilation), False)
+def forward_axis(live: Ints, stride: int, dilation: int, low: int, outputs: int, spread: bool) -> Axis:
+    """`live`: the taps.  `spread`: outer axes, whose rows may come in any order, are split by the output's residue modulo the dilation."""
+    if spread and len(live) > 1 and dilation > 1:
+        inner = forward_axis(live, stride, 1, low, -(-outputs // dilation), False)
         return replace(inner, jobs=((0, outputs, inner.jobs[0][2]),), spread=dilation)
-    phases = tuple(sorted({(a * dilation) % stride for a in range(kernel)}))
-    taps = tuple((a, phases.index((a * dilation) % stride), (a * dilation) // stride) for a in range(kernel))
+    phases = tuple(sorted({(a * dilation) % stride for a in live}))
+    taps = tuple((a, phases.index((a * dilation) % stride), (a * dilation) // stride) for a in live)
     return Axis(stride, phases, -low, ((0, outputs, taps),), 1, outputs, max(t[2] for t in taps))
+
+
+def live_taps(kernel: int, stride: int, dilation: int, low: int, outputs: int, extent: int) -> Ints:
+    """Those that reach the input for some output; a widely dilated filter may have others, which see nothing but padding."""
+    live = [a for a in range(kernel) if any(0 <= p * stride - low + a * dilation < extent for p in range(outputs))]
+    return tuple(live) or (0,)
 
 
 def gradient_axis(kernel: int, stride: int, dilation: int, low: int, spatial: int) -> Axis:
@@ -128,7 +134,10 @@ def geometry(problem: ConvProblem) -> Geometry:
     taps = prod(kernel)
     forward = p.direction == "forward"
     if forward:
-        axes = tuple(forward_axis(*v) for v in zip(kernel, stride, dilation, low, outputs, (True, True, False), strict=True))
+        taps_of = [tuple(range(k)) for k in kernel]
+        if p.padding_mode == "zeros":
+            taps_of = [live_taps(*v) for v in zip(kernel, stride, dilation, low, outputs, spatial, strict=True)]
+        axes = tuple(forward_axis(*v) for v in zip(taps_of, stride, dilation, low, outputs, (True, True, False), strict=True))
         strides = (p.group_in * taps, taps)
     else:
         axes = tuple(gradient_axis(*v) for v in zip(kernel, stride, dilation, low, spatial, strict=True))

@@ -274,7 +274,7 @@ def _row(name: str, run: Any, cost: Any, workspace: Any, summary: str, **more: A
 
 
 ROWS: tuple[Kernel, ...] = (
-    _row("scatter", _run_scatter, _scatter_cost, _scatter_workspace, "adds each input's stamp into private tiles of the output"),
+    _row("scatter", _run_scatter, _scatter_cost, _scatter_workspace, "adds each input's stamp into private tiles of the output", automatic=False),  # gather wins on every named layer
     _row(
         "zero_insertion", _run_zero_insertion, _zero_insertion_cost, _zero_insertion_workspace,
         "zeros between the inputs, then a forward convolution with the flipped filters", automatic=False,

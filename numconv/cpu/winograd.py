@@ -338,6 +338,8 @@ def _refuse(problem: ConvProblem) -> str | None:
         return "serves stride 1"
     if problem.dilation[0] != problem.dilation[1]:
         return "serves one dilation for both axes"
+    if problem.group_in < 4:
+        return "serves four input channels per group or more"
     return None
 
 

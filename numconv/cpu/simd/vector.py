@@ -322,3 +322,27 @@ def zero_of(typingctx, array):  # type: ignore[no-untyped-def]
         return context.get_constant_null(sig.return_type)
 
     return array.dtype(array), codegen
+
+
+@intrinsic
+def store_alternate(typingctx, array, index, vector, count):  # type: ignore[no-untyped-def]
+    """array[index + 2·i] = vector[i], i < count; the elements between are not touched."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        value, n = args[2], args[2].type.count
+        align = value.type.element.get_abi_size(context.target_data)
+        base = array_pointer(context, builder, sig.args[0], args[0], args[1])
+        mask_type = ir.VectorType(ir.IntType(1), n)
+        fnty = ir.FunctionType(ir.VoidType(), [value.type, value.type.as_pointer(), I32, mask_type])
+        function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(value.type)}.p0")
+        even = ir.Constant(mask_type, [1 - lane % 2 for lane in range(n)])
+        for half in range(2):
+            order = ir.Constant(ir.VectorType(I32, n), [half * n // 2 + lane // 2 for lane in range(n)])
+            spread = builder.shuffle_vector(value, value, order)
+            iota = ir.Constant(ir.VectorType(I64, n), [half * n // 2 + lane // 2 for lane in range(n)])
+            mask = builder.and_(even, builder.icmp_signed("<", iota, splat(builder, args[3], n)))
+            place = builder.bitcast(builder.gep(base, [I64(half * n)]), value.type.as_pointer())
+            builder.call(function, [spread, place, ir.Constant(I32, align), mask])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector, types.intp), codegen
