@@ -14,7 +14,7 @@ from .arguments import Builder, Request
 from .devices import Device
 from .plan import Plan
 from .problem import Problem
-from .session import ALL_ROWS, LIMIT, Session, Step, Steps, adopt, forget_plans, launch, plan_for, run, trace, tracing
+from .session import ALL_ROWS, LIMIT, Session, Step, Steps, adopt, forget_plans, launch, open_session, plan_for, run, trace, tracing
 
 __all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "forget", "launch", "only_step", "plan_for", "run", "trace", "tracing"]
 
@@ -56,7 +56,7 @@ def call(
     if type(algorithm) is not str:
         raise subject.type(f"algorithm must be a string; got {algorithm!r}")
     request = known.request if known is not None else build(subject, tuple(spec for _, spec in subject.arrays), options)
-    session = Session(subject, device, algorithm, accuracy)
+    session = open_session(subject, device, algorithm, accuracy)
     result = run(session, request, natives, arrays[0], out, steps)
     if key is not None and known is None:
         _remember(key, session, request, steps)

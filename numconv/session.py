@@ -50,6 +50,7 @@ class Recorder:
 
 class _State(threading.local):
     recorder: Recorder | None = None
+    session: Callable[..., Session] | None = None  # in place of `Session`
 
 
 _state = _State()
@@ -67,7 +68,22 @@ def trace() -> Iterator[list[Step]]:
 
 
 def tracing() -> bool:
-    return _state.recorder is not None
+    """Whether every call must go through a session of its own."""
+    return _state.recorder is not None or _state.session is not None
+
+
+@contextmanager
+def sessions(make: Callable[..., Session]) -> Iterator[None]:
+    """Within it calls in this thread run in sessions of that kind (a gradient's tape)."""
+    before, _state.session = _state.session, make
+    try:
+        yield
+    finally:
+        _state.session = before
+
+
+def open_session(subject: Subject, device: Device, algorithm: str, accuracy: float) -> Session:
+    return (_state.session or Session)(subject, device, algorithm, accuracy)
 
 
 def plan_for(
@@ -131,6 +147,10 @@ class Session:
             return launch(self.subject.name, self.device, plan, arrays, out)
         return launch(self.subject.name, self.device, plan, (arrays[0], self.packed(plan), *arrays[2:]), out, True)
 
+    def start(self, natives: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The user's arrays as the session is to work on them."""
+        return natives
+
     def reshape(self, array: Any, shape: Ints) -> Any:
         return array.reshape(shape) if self.recorder is not None else self.device.reshape(array, shape)
 
@@ -171,6 +191,7 @@ def run(session: Session, request: Request, natives: tuple[Any, ...], like: Any,
         return device.release(device.empty(request.result_shape, last.out_dtype, natives[0]), like)
     if target is not None and last.result_shape != request.result_shape:
         target = session.reshape(target, last.result_shape)
+    natives = session.start(natives)
     try:
         viewed = tuple(_viewed(session, a, v.shape, v.dtype) for a, v in zip(natives, request.views, strict=True))
     except MemoryError as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import arguments
 from ..arguments_values import LAYOUTS, Spec, Subject, choice, integer
-from ..dispatch import LIMIT, Session, adopt, launch, only_step, plan_for, run, tracing
+from ..dispatch import LIMIT, Session, adopt, call, launch, only_step, plan_for, run, tracing
 from ..kernel import Kernel
 from ..plan import Plan
 from ..problem import ConvProblem
@@ -75,6 +75,11 @@ class _Layer:
         if out is None and type(x) is np.ndarray and not tracing():
             self._remember(session, request, x)
         return result
+
+    def unpacked(self, x: Any) -> Any:
+        """The same result by way of `dispatch.call`, where a gradient's tape sees the weights as they were given."""
+        options = (self._rank, *self._options)
+        return call(self._name, self._build, LABELS, (x, self._weight, self._bias), options, None, self._algorithm)
 
     def _remember(self, session: Session, request: arguments.Request, x: Any) -> None:
         """Shape and type of an image on which one kernel runs as it is: the next call with such an image needs no checks."""

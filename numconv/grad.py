@@ -1,0 +1,362 @@
+"""Gradients: `vjp` of every operator, and the functions of `torch.nn.grad`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import devices
+from .api.layers import _Layer
+from .arguments_values import COMPLEX, FLOATS, Subject
+from .catalog import find
+from .dispatch import call
+from .gradients import elementwise
+from .gradients.arguments import input_gradient, steps, weight_gradient
+from .gradients.tape import Tape
+from .session import sessions
+
+__all__ = ["conv1d_input", "conv1d_weight", "conv2d_input", "conv2d_weight", "conv3d_input", "conv3d_weight", "vjp"]
+
+SUBJECT = Subject("vjp")
+#: names of parameters that are arrays, in any operator
+ARRAYS = frozenset(
+    {"x", "w", "bias", "depthwise", "pointwise", "mid_bias", "column", "row", "lateral", "vertical", "horizontal", "fc1", "fc2", "bias1"}
+    | {"bias2", "kernels", "attention", "offset", "mask", "cols"}
+)  # fmt: skip
+
+
+def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The result of an operator, and the function that takes a gradient of the result to gradients of its arrays.
+
+    Parameters
+    ----------
+    function : an operator of numconv, or a layer
+        Any function that maps arrays to an array: `conv2d`, `channel_shuffle`, `dynamic_attention`, `deform_conv2d`, …
+    *arrays, **options
+        Its arguments, but for `out`.  The arrays must hold floating or complex numbers, and must not be changed before `pullback` is done.
+
+    Returns
+    -------
+    y : array
+        What `function(*arrays, **options)` returns.
+    pullback : callable
+        ``pullback(dy)``, dy of the shape of y, gives a tuple with one gradient for each array argument of `function`, in the order of its
+        parameters, up to the last one given; None for one that was left out or None.  Each has the shape and type of its array.  It may
+        be called again.
+
+    Raises
+    ------
+    TypeError
+        For a function that is not an operator of numconv, arrays of integers, or a step whose gradient exists on the CPU only for arrays
+        on a GPU (activations, padding modes, resizing, attention, deformable and complex convolutions).
+    ValueError
+        For a dy of another shape; and whatever `function` raises.
+
+    Notes
+    -----
+    With J the derivative of y by an array, its gradient is Jᵀ·dy.  For complex arrays it is Jᴴ·dy (torch's convention): that of the real
+    loss L with dy = ∂L/∂Re y + i·∂L/∂Im y, so that ``x -= rate * dx`` descends; ⟨dy, J·v⟩ = ⟨Jᴴ·dy, v⟩.
+
+    Sums run in a fixed order: the same bits for any number of threads.
+
+    Examples
+    --------
+    >>> y, pullback = nc.vjp(nc.conv1d, np.array([[1.0, 2.0, 3.0]]), np.array([[[1.0, -1.0]]]))
+    >>> y
+    array([[-1., -1.]])
+    >>> dx, dw = pullback(np.array([[1.0, 10.0]]))
+    >>> dx, dw
+    (array([[  1.,   9., -10.]]), array([[[21., 32.]]]))
+    """
+    if isinstance(function, _Layer):
+        return _vjp_of_layer(function, arrays, options)
+    variant = find(function) if callable(function) else None
+    if variant is None:
+        raise SUBJECT.type(f"function must be an operator of numconv that maps arrays to an array; got {function!r}")
+    if options.get("out") is not None:
+        raise SUBJECT.type("the result is kept for the way back: out is not supported")
+    parameters = list(inspect.signature(function).parameters)
+    given = {**dict(zip(parameters, arrays, strict=False)), **options}
+    labels = [name for name in parameters if name in ARRAYS]
+    passed = [i for i, name in enumerate(labels) if name in given]
+    kept = labels[: max(passed, default=-1) + 1]
+    _check(function.__name__, [(name, given.get(name)) for name in kept])
+    tape = Tape()
+    with sessions(tape.session):
+        y = function(*arrays, **options)
+    return y, _pullback(tape, y, [given.get(name) for name in kept])
+
+
+def _vjp_of_layer(layer: _Layer, arrays: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    if len(arrays) != 1 or options:
+        raise SUBJECT.type(f"a layer takes x alone; got {len(arrays)} arrays and the keywords {sorted(options)}")
+    _check(repr(layer), [("x", arrays[0])])
+    tape = Tape()
+    with sessions(tape.session):
+        y = layer.unpacked(arrays[0])
+    return y, _pullback(tape, y, [arrays[0]])
+
+
+def _check(name: str, arrays: list[tuple[str, Any]]) -> None:
+    for label, array in arrays:
+        if array is None:
+            continue
+        dtype = str(getattr(array, "dtype", None) or np.asarray(array).dtype).removeprefix("torch.")
+        if dtype not in FLOATS | COMPLEX:
+            raise SUBJECT.type(f"gradients are of floating or complex numbers; {label} of {name} has dtype {dtype}")
+
+
+def _pullback(tape: Tape, y: Any, wanted: list[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    device = devices.device(devices.kind(y))
+    native = device.adopt(y)
+    shape, dtype = tuple(native.shape), native.dtype
+
+    def pullback(dy: Any) -> tuple[Any, ...]:
+        if devices.kind(dy) != device.name:
+            raise SUBJECT.type(f"dy must be on {device.name}, as y is; got {type(dy).__module__}.{type(dy).__qualname__}")
+        g = device.adopt(dy)
+        if tuple(g.shape) != shape:
+            raise SUBJECT.value(f"dy must have the shape of y, {shape}; got {tuple(g.shape)}")
+        if g.dtype != dtype:
+            if g.dtype.kind == "c" and dtype.kind != "c":
+                raise SUBJECT.type(f"dy must be real, as y is; got dtype {g.dtype}")
+            g = device.cast(g, dtype.name)
+        found = tape.pull(g) if tape.notes else [None] * len(wanted)  # an empty result has no steps
+        return tuple(None if array is None else _finished(device, array, part, g) for array, part in zip(wanted, found, strict=False))
+
+    return pullback
+
+
+def _finished(device: Any, array: Any, gradient: Any, g: Any) -> Any:
+    """As the user's kind of array; zeros where nothing leads from the array to the result (an empty batch)."""
+    if gradient is None:
+        like = device.adopt(array)
+        gradient = elementwise.zeros(tuple(like.shape), like.dtype, like)
+    elif device.name == "cpu":
+        gradient = np.require(gradient, requirements=["C", "W"])
+        if np.may_share_memory(gradient, g):
+            gradient = gradient.copy()
+    return device.release(gradient, array)
+
+
+def _input(rank: int, input_size: Any, weight: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:
+    arrays = (grad_output, weight)
+    return call(f"grad.conv{rank}d_input", input_gradient, ("grad_output", "weight"), arrays, (rank, input_size, *options), steps=steps(*arrays))
+
+
+def _weight(rank: int, x: Any, weight_size: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:
+    arrays = (x, grad_output)
+    return call(f"grad.conv{rank}d_weight", weight_gradient, ("input", "grad_output"), arrays, (rank, weight_size, *options), steps=steps(*arrays))
+
+
+def conv1d_input(
+    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Gradient of `conv1d` with respect to its input, as `torch.nn.grad.conv1d_input`.
+
+    Parameters
+    ----------
+    input_size : (N, C_in, length), ints
+        Shape of the input; N may be left out if grad_output has no batch axis.
+    weight : (C_out, C_in/groups, *kernel) array
+    grad_output : (N, C_out, *outputs) array
+        Gradient of the convolution's result.
+    stride, padding, dilation, groups : as of `conv1d`
+
+    Returns
+    -------
+    array of the shape input_size
+        Σ grad_output[n, k, p] · conj(weight[k, c, r]) over p·stride − low + r·dilation = q.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not belong to such a convolution.
+
+    Examples
+    --------
+    >>> nc.grad.conv1d_input((1, 1, 6), np.ones((1, 1, 3)), np.ones((1, 1, 4))).shape
+    (1, 1, 6)
+    """
+    return _input(1, input_size, weight, grad_output, (stride, padding, dilation, groups))
+
+
+def conv1d_weight(
+    input: Any,  # noqa: A002 - torch's name
+    weight_size: Any,
+    grad_output: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Gradient of `conv1d` with respect to its weights, as `torch.nn.grad.conv1d_weight`.
+
+    Parameters
+    ----------
+    input : (N, C_in, length) array
+        N optional.
+    weight_size : (C_out, C_in/groups, *kernel), ints
+    grad_output : (N, C_out, *outputs) array
+        Gradient of the convolution's result.
+    stride, padding, dilation, groups : as of `conv1d`
+
+    Returns
+    -------
+    array of the shape weight_size
+        Σ_n Σ_p grad_output[n, k, p] · conj(input[n, c, p·stride − low + r·dilation]), in a fixed order.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not belong to such a convolution.
+
+    Examples
+    --------
+    >>> nc.grad.conv1d_weight(np.ones((1, 1, 6)), (1, 1, 3), np.ones((1, 1, 4))).shape
+    (1, 1, 3)
+    """
+    return _weight(1, input, weight_size, grad_output, (stride, padding, dilation, groups))
+
+
+def conv2d_input(
+    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Gradient of `conv2d` with respect to its input, as `torch.nn.grad.conv2d_input`.
+
+    Parameters
+    ----------
+    input_size : (N, C_in, height, width), ints
+        Shape of the input; N may be left out if grad_output has no batch axis.
+    weight : (C_out, C_in/groups, *kernel) array
+    grad_output : (N, C_out, *outputs) array
+        Gradient of the convolution's result.
+    stride, padding, dilation, groups : as of `conv2d`
+
+    Returns
+    -------
+    array of the shape input_size
+        Σ grad_output[n, k, p] · conj(weight[k, c, r]) over p·stride − low + r·dilation = q.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not belong to such a convolution.
+
+    Examples
+    --------
+    >>> nc.grad.conv2d_input((1, 1, 6, 6), np.ones((1, 1, 3, 3)), np.ones((1, 1, 4, 4))).shape
+    (1, 1, 6, 6)
+    """
+    return _input(2, input_size, weight, grad_output, (stride, padding, dilation, groups))
+
+
+def conv2d_weight(
+    input: Any,  # noqa: A002 - torch's name
+    weight_size: Any,
+    grad_output: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Gradient of `conv2d` with respect to its weights, as `torch.nn.grad.conv2d_weight`.
+
+    Parameters
+    ----------
+    input : (N, C_in, height, width) array
+        N optional.
+    weight_size : (C_out, C_in/groups, *kernel), ints
+    grad_output : (N, C_out, *outputs) array
+        Gradient of the convolution's result.
+    stride, padding, dilation, groups : as of `conv2d`
+
+    Returns
+    -------
+    array of the shape weight_size
+        Σ_n Σ_p grad_output[n, k, p] · conj(input[n, c, p·stride − low + r·dilation]), in a fixed order.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not belong to such a convolution.
+
+    Examples
+    --------
+    >>> nc.grad.conv2d_weight(np.ones((1, 1, 6, 6)), (1, 1, 3, 3), np.ones((1, 1, 4, 4))).shape
+    (1, 1, 3, 3)
+    """
+    return _weight(2, input, weight_size, grad_output, (stride, padding, dilation, groups))
+
+
+def conv3d_input(
+    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Gradient of `conv3d` with respect to its input, as `torch.nn.grad.conv3d_input`.
+
+    Parameters
+    ----------
+    input_size : (N, C_in, depth, height, width), ints
+        Shape of the input; N may be left out if grad_output has no batch axis.
+    weight : (C_out, C_in/groups, *kernel) array
+    grad_output : (N, C_out, *outputs) array
+        Gradient of the convolution's result.
+    stride, padding, dilation, groups : as of `conv3d`
+
+    Returns
+    -------
+    array of the shape input_size
+        Σ grad_output[n, k, p] · conj(weight[k, c, r]) over p·stride − low + r·dilation = q.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not belong to such a convolution.
+
+    Examples
+    --------
+    >>> nc.grad.conv3d_input((1, 1, 6, 6, 6), np.ones((1, 1, 3, 3, 3)), np.ones((1, 1, 4, 4, 4))).shape
+    (1, 1, 6, 6, 6)
+    """
+    return _input(3, input_size, weight, grad_output, (stride, padding, dilation, groups))
+
+
+def conv3d_weight(
+    input: Any,  # noqa: A002 - torch's name
+    weight_size: Any,
+    grad_output: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Gradient of `conv3d` with respect to its weights, as `torch.nn.grad.conv3d_weight`.
+
+    Parameters
+    ----------
+    input : (N, C_in, depth, height, width) array
+        N optional.
+    weight_size : (C_out, C_in/groups, *kernel), ints
+    grad_output : (N, C_out, *outputs) array
+        Gradient of the convolution's result.
+    stride, padding, dilation, groups : as of `conv3d`
+
+    Returns
+    -------
+    array of the shape weight_size
+        Σ_n Σ_p grad_output[n, k, p] · conj(input[n, c, p·stride − low + r·dilation]), in a fixed order.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not belong to such a convolution.
+
+    Examples
+    --------
+    >>> nc.grad.conv3d_weight(np.ones((1, 1, 6, 6, 6)), (1, 1, 3, 3, 3), np.ones((1, 1, 4, 4, 4))).shape
+    (1, 1, 3, 3, 3)
+    """
+    return _weight(3, input, weight_size, grad_output, (stride, padding, dilation, groups))

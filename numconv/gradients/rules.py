@@ -1,0 +1,174 @@
+"""One rule for each kind of problem: from the gradient of its result to those of its arrays.
+
+Complex arrays: gradients are those of a real function of the result, g = ∂L/∂Re y + i·∂L/∂Im y, so a product's gradient takes the conjugate
+of the other factor (torch's convention).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .. import hosts
+from ..problem import (
+    AttentionProblem,
+    ConvProblem,
+    DeformProblem,
+    MixProblem,
+    PatchProblem,
+    Problem,
+    ResizeProblem,
+    ShuffleProblem,
+)
+from ..session import Session
+from . import elementwise
+from .elementwise import conjugate, on_host
+
+Pull = Callable[[Any], tuple[Any, ...]]
+Arrays = tuple[Any, ...]
+
+
+def rule(session: Session, problem: Problem, arrays: Arrays, result: Any, plan_as: Problem | None) -> Pull:
+    """The way back through one problem that was run on `arrays` and gave `result`."""
+    if isinstance(problem, ConvProblem):
+        return lambda g: _convolution(session, problem, arrays, result, plan_as, g)
+    return lambda g: _RULES[type(problem)](session, problem, arrays, result, g)
+
+
+def promoted(dtype: str, g: Any) -> str:
+    return np.promote_types(hosts.dtype_of(dtype), g.dtype).name
+
+
+def _plain(problem: Any, direction: str, g: Any, like: Any) -> Any:
+    """The same geometry in another direction, without what surrounds the sum."""
+    return problem.with_(
+        direction=direction, dtype=promoted(problem.dtype, g), out_dtype=like.dtype.name, bias=False, activation=None, shuffle=1
+    )
+
+
+def _convolution(session: Session, p: ConvProblem, arrays: Arrays, result: Any, plan_as: Any, g: Any) -> Arrays:
+    x, w, bias = arrays
+    channels, extents = p.target
+    if p.activation is not None:
+        v = result
+        if p.activation not in elementwise.FROM_RESULT:
+            v = session(p.with_(activation=None), arrays, None, plan_as and plan_as.with_(activation=None))
+        g = elementwise.through_activation(g, v, p.activation)
+    if p.shuffle > 1:
+        g = session(ShuffleProblem(p.batch, channels, extents, g.dtype.name, p.layout, channels // p.shuffle), (g,))
+
+    def run(direction: str, like: Any, a: Any, b: Any, **changes: Any) -> Any:
+        problem = _plain(p, direction, g, like).with_(**changes)
+        one = plan_as and _plain(plan_as, direction, g, like).with_(**changes)
+        return session(problem, (a, b) if direction == "weight_grad" else (a, b, None), None, one, "auto")
+
+    db = None if bias is None else elementwise.channel_sum(session, g, p.layout == "channels_last", bias.dtype)
+    if p.direction == "input_grad":
+        dw = run("weight_grad", w, g, conjugate(x))
+        return run("forward", x, g, conjugate(w)), dw, db
+    dw = run("weight_grad", w, conjugate(x), g)
+    if p.padding_mode == "zeros":
+        return run("input_grad", x, g, conjugate(w)), dw, db
+    highs = tuple(max(high, 0) for high in p.pad_high)
+    padded = tuple(n + low + high for n, low, high in zip(p.spatial, p.pad_low, highs, strict=True))
+    dx = run("input_grad", x, g, conjugate(w), padding_mode="zeros", spatial=padded, pad_low=(0,) * p.rank)
+    return _unpad(dx, p, highs), dw, db
+
+
+def _unpad(g: Any, p: ConvProblem, highs: tuple[int, ...]) -> Any:
+    """Adjoint of padding by a mode: every copy is added to what it copies."""
+    from ..cpu.axis_gather import adjoint_along
+    from ..cpu.geometry import PAD_MODES
+
+    on_host(f"padding_mode {p.padding_mode!r}", g)
+    for axis, (size, low, high) in enumerate(zip(p.spatial, p.pad_low, highs, strict=True), start=1 if p.layout == "channels_last" else 2):
+        if low or high:
+            index = np.pad(np.arange(size), (low, high), PAD_MODES[p.padding_mode])  # type: ignore[call-overload]
+            g = adjoint_along(g, axis, index[None], None, size)
+    return g
+
+
+def _shuffle(session: Session, p: ShuffleProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
+    return (session(replace(p, groups=p.channels // p.groups, dtype=g.dtype.name), (g,)),)
+
+
+def _resize(session: Session, p: ResizeProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
+    from ..cpu.axis_gather import adjoint_along
+    from ..cpu.resize import linear_table, nearest_table
+
+    on_host("a resize", g)
+    scales: tuple[float | None, ...] = p.scale or (None,) * len(p.size)
+    start = 1 if p.layout == "channels_last" else 2
+    for axis, (count, size, scale) in enumerate(zip(p.spatial, p.size, scales, strict=True), start=start):
+        if p.mode == "nearest":
+            g = adjoint_along(g, axis, nearest_table(count, size, scale)[None], None, count)
+        else:
+            real = "float64" if g.dtype in (np.float64, np.complex128) else "float32"  # as the kernel rounds them
+            index, weight = linear_table(count, size, scale, p.align_corners, real)
+            g = adjoint_along(g, axis, index, weight, count)
+    return (g,)
+
+
+def _attention(session: Session, p: AttentionProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
+    """Back through the softmax, the two dense layers and the mean; in float32 for half types."""
+    on_host("dynamic_attention", g)
+    wide = np.dtype(np.float32) if g.dtype.itemsize == 2 else g.dtype
+    x, fc1, fc2, bias1, bias2 = (None if a is None else a.astype(wide, copy=False) for a in arrays)
+    axes = tuple(range(1, len(p.spatial) + 1)) if p.layout == "channels_last" else tuple(range(2, x.ndim))
+    pooled = x.mean(axis=axes)
+    before = pooled @ fc1.T + (0 if bias1 is None else bias1)
+    hidden = np.maximum(before, 0)
+    a, g = result.astype(wide, copy=False), g.astype(wide, copy=False)
+    dz = a * (g - (g * a).sum(axis=1, keepdims=True)) / wide.type(p.temperature)
+    dh = (dz @ fc2) * (before > 0)
+    dpooled = (dh @ fc1) / (x.size / max(pooled.size, 1))
+    dx = np.broadcast_to(np.expand_dims(dpooled, axes), x.shape)
+    found = (dx, dh.T @ pooled, dz.T @ hidden, None if bias1 is None else dh.sum(axis=0), None if bias2 is None else dz.sum(axis=0))
+    return tuple(None if d is None else d.astype(array.dtype) for d, array in zip(found, arrays, strict=True))
+
+
+def _mix(session: Session, p: MixProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
+    """Both factors of the product of matrices attention (N, K) · values (K, L), as problems of the device."""
+    attention, values = (conjugate(a) for a in arrays)
+    product = ConvProblem(
+        direction="forward", batch=p.batch, in_channels=p.length, out_channels=p.kernels, groups=1, spatial=(1,), kernel=(1,), stride=(1,),
+        pad_low=(0,), dilation=(1,), outputs=(1,), dtype=p.dtype, out_dtype=p.dtype,
+    )  # fmt: skip
+    back = session.reshape
+    da = session(product, (back(g, (p.batch, p.length, 1)), back(values, (p.kernels, p.length, 1)), None))
+    dv = session(replace(p, batch=p.kernels, kernels=p.batch), (session.transpose(attention, (1, 0)), g))
+    return back(da, (p.batch, p.kernels)), dv
+
+
+def _patches(session: Session, p: PatchProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
+    direction = "fold" if p.direction == "unfold" else "unfold"
+    return (session(replace(p, direction=direction), (g,)),)
+
+
+def _deformable(session: Session, p: DeformProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
+    from ..cpu.deformable_grad import gradients
+
+    on_host("deform_conv2d", g)
+    c = p.conv
+    if c.activation is not None:
+        v = result
+        if c.activation not in elementwise.FROM_RESULT:
+            v = session(replace(p, conv=c.with_(activation=None)), arrays)
+        g = elementwise.through_activation(g, v, c.activation)
+    bias = arrays[3]
+    db = None if bias is None else elementwise.channel_sum(session, g, False, bias.dtype)
+    dx, doffset, dw, dmask = gradients(p, *arrays[:3], arrays[4], g)
+    return dx, doffset, dw, db, dmask
+
+
+_RULES: dict[type, Callable[[Session, Any, Arrays, Any, Any], Arrays]] = {
+    ShuffleProblem: _shuffle,
+    ResizeProblem: _resize,
+    AttentionProblem: _attention,
+    MixProblem: _mix,
+    PatchProblem: _patches,
+    DeformProblem: _deformable,
+}
