@@ -29,6 +29,5 @@ def _adapted(row: Kernel) -> Kernel:
     return replace(
         row, adapted=frozenset({"layout", "padding_mode", "shuffle", "precision"}), adapted_dtypes=dtypes - row.dtypes,
         refuse=lambda problem: row.refuse(lower(problem)),  # a complex depthwise problem has two real channels to a group
-        refuse=lambda problem: row.refuse(lower(problem)),
         cost=lambda problem, machine: row.cost(lower(problem), machine), workspace=lambda problem, machine: row.workspace(lower(problem), machine),
     )  # fmt: skip
