@@ -9,7 +9,6 @@ its own, the same for every image size.  Any rank: the first axis is a loop, a m
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,8 @@ from .scalars import ALL, activation, bias_loader, scalars
 STRIP = 4
 WINDOW = 20  # input rows in registers at most; beyond, strips of one row with the taps loaded one by one
 # table: 0 N, 1 C out, 2 multiplier, 3-5 outputs, 6-8 extents, 9-10 kernel t, w, 11-13 strides, 14-16 dilation, 17-19 pads,
-# 20-24 x strides (n, c, t, h, w), 25-29 y strides, 30 shuffle, 31 strips, 32 channels innermost
-SIZE = 33
+# 20-24 x strides (n, c, t, h, w), 25-29 y strides, 30 shuffle, 31 strips, 32 channels innermost, 33 last tap if reversed, 34 ±1
+SIZE = 35
 
 
 @kernel_factory
@@ -82,9 +81,10 @@ def make_depthwise(dtype: str, out_dtype: str, bias_dtype: str | None, act: str 
                                 window[r] = kind(0)
                                 if uint32(row) < ih:
                                     window[r] = load(x, int32(at + row * tab[23]))
-                            tap = int32(int32(int32(c * kt_count + int32(kt)) * int32(KH)) * kw_count + int32(kw))
+                            tap = int32(int32(int32(int32(kt) * int32(KH)) * kw_count + int32(kw)) * tab[34] + tab[33])
+                            tap = int32(tap + imul(c, int32(kt_count * int32(KH) * kw_count)))
                             for kh in range(KH):
-                                v = load(w, int32(tap + int32(kh) * kw_count))
+                                v = load(w, int32(tap + int32(kh) * kw_count * tab[34]))
                                 for j in range(TH):
                                     acc[j] = kind(acc[j] + window[j * STRIDE + kh * TAP_STEP] * v)
             beta = load_bias(bias, c)
@@ -112,20 +112,25 @@ def strip_shape(problem: ConvProblem) -> tuple[int, int, int, int]:
 
 
 @lru_cache(maxsize=256)
-def _table(problem: ConvProblem, strip: int) -> Any:
+def _table(problem: ConvProblem, strip: int, flip: bool) -> Any:
     outputs, spatial, kernel = three(problem.outputs, 1), three(problem.spatial, 1), three(problem.kernel, 1)
     xn, xc, xa = image_strides(problem.in_channels, spatial, problem.layout)
     yn, yc, ya = image_strides(problem.out_channels, outputs, problem.layout)
     values = (
         problem.batch, problem.out_channels, problem.group_out, *outputs, *spatial, kernel[0], kernel[2], *three(problem.stride, 1),
         *three(problem.dilation, 1), *three(problem.pad_low, 0), xn, xc, *xa, yn, yc, *ya, problem.shuffle,
-        ceil_div(outputs[1], strip), int(problem.layout == "channels_last"),
+        ceil_div(outputs[1], strip), int(problem.layout == "channels_last"), problem.taps - 1 if flip else 0, -1 if flip else 1,
     )  # fmt: skip
     assert len(values) == SIZE
     return upload(np.array(values, np.int32))
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    compute(problem, arrays, out)
+
+
+def compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, flip: bool = False) -> None:
+    """`flip`: the taps of w in reverse, for the input gradient."""
     x, w, bias = arrays
     shape = strip_shape(problem)
     outputs = three(problem.outputs, 1)
@@ -133,7 +138,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     kernel = make_depthwise(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation, shape)
     w_flat = flat(w)
     bias_flat = w_flat if bias is None else flat(bias)
-    table = _table(problem, shape[3])
+    table = _table(problem, shape[3], flip)
     launch(kernel, *flat_grid(total), stream_of(out), flat(x), w_flat, bias_flat, flat(out), table, np.int32(total))
 
 
@@ -147,10 +152,6 @@ def refuse(problem: ConvProblem) -> str | None:
 def cost(problem: ConvProblem, machine: Machine) -> float:
     """Traffic, with every input row read (window / strip) times through L2 at worst once more: bandwidth-bound in practice."""
     return costs.roof(problem, machine, 0.15, extra_bytes=0.25 * costs.traffic(problem))
-
-
-def least_time(problem: ConvProblem, machine: Machine) -> float:
-    return costs.itemsize(problem.dtype) * prod(problem.spatial) / machine.bandwidth
 
 
 ROWS = (

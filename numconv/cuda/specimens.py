@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import deformable, depthwise, direct, dynamic, implicit_gemm, layout, matrix, patches, resize, scatter, split_k, tensor_core, transpose, weight_grad
+from . import deformable, depthwise, depthwise_grad, direct, dynamic, implicit_gemm, layout, matrix, patches, resize, scatter, split_k, tensor_core, transpose, weight_grad
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,15 @@ def _channelwise() -> Iterator[Specimen]:
             (*_conv(dtype, out), "int32"),
             doubles=_has_doubles(dtype),
         )
+
+
+    for dtype in ("float32", "bfloat16", "float64"):
+        acc = "float64" if dtype == "float64" else "float32"
+        yield Specimen(
+            f"{dtype} weight gradient", "depthwise",
+            lambda dtype=dtype: depthwise_grad.make_depthwise_grad(dtype, dtype, depthwise_grad.TAPS, depthwise_grad.THREADS),
+            (*_arrays(dtype, dtype, acc), "int32[]"), depthwise_grad.THREADS, doubles=_has_doubles(dtype),
+        )  # fmt: skip
 
 
 def _direct() -> Iterator[Specimen]:

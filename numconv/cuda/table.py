@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..kernel import Kernel
 from ..problem import ConvProblem
-from . import deformable, depthwise, direct, dynamic, implicit_gemm, matrix, patches, resize, scatter, shuffle, tensor_core, transposed, weight_grad
+from . import deformable, depthwise, depthwise_grad, direct, dynamic, implicit_gemm, matrix, patches, resize, scatter, shuffle, tensor_core, transposed, weight_grad
 
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
 ADAPTED = frozenset({"layout", "padding_mode"})
@@ -15,6 +15,7 @@ _KERNELS: tuple[Kernel, ...] = (
     *implicit_gemm.ROWS,
     *tensor_core.ROWS,
     *depthwise.ROWS,
+    *depthwise_grad.ROWS,
     *direct.ROWS,
     *transposed.ROWS,
     *scatter.ROWS,

@@ -99,6 +99,22 @@ def check(
     np.testing.assert_array_equal(got.astype(expected.dtype), expected)
 
 
+#: what the forms of the implicit GEMM are for: 128-bit reads and stores, reads along channels
+FORMS: dict[str, dict[str, Any]] = {
+    "pointwise quads": {"spatial": (4, 5), "kernel": (1, 1), "channels": 5, "act": "relu"},
+    "pointwise quads, groups": {"spatial": (4, 5), "kernel": (1, 1), "channels": 6, "groups": 2, "shuffle": 2, "bias": False},
+    "quad stores": {"spatial": (4, 4), "kernel": (3, 3), "channels": 2, "pad": 1},
+    "channels last": {"spatial": (4, 5), "kernel": (3, 3), "channels": 12, "groups": 2, "pad": 1, "stride": 2, "layout": "channels_last"},
+}
+
+
+@pytest.mark.parametrize("label", FORMS)
+@pytest.mark.parametrize(("row", "direction"), [("implicit_gemm", "forward"), ("gather", "input_grad")])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_forms(row: str, direction: str, label: str, dtype: str) -> None:
+    check(row, direction, **FORMS[label], dtype=dtype, batch=1)
+
+
 TENSOR_SHAPES: dict[str, dict[str, Any]] = {
     "two chunks, two tiles across": {"spatial": (3, 4), "kernel": (3, 3), "pad": 1, "channels": 10, "filters": 10, "batch": 1},
     "groups, stride, dilation": {
@@ -142,6 +158,20 @@ def test_weight_grad(label: str) -> None:
 @pytest.mark.parametrize("label", DEPTHWISE)
 def test_depthwise(label: str) -> None:
     check("depthwise", "forward", **{"channels": 3, "filters": 3, "groups": 3, "batch": 1, **DEPTHWISE[label]})
+
+
+@pytest.mark.parametrize("label", DEPTHWISE)
+def test_depthwise_weight_grad(label: str) -> None:
+    options = {"channels": 3, "filters": 3, "groups": 3, "batch": 2, **DEPTHWISE[label], "act": None, "shuffle": 1}
+    check("depthwise", "weight_grad", **options)
+
+
+@pytest.mark.parametrize("label", [label for label in DEPTHWISE if "stride" not in DEPTHWISE[label]])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_depthwise_transposed(label: str, dtype: str) -> None:
+    spatial = DEPTHWISE[label]["spatial"]
+    small = {"pad": 1, "dilation": 1} if "dilation" in label else {}
+    check("depthwise", "input_grad", **{"channels": 3, "filters": 3, "groups": 3, **DEPTHWISE[label], **small, "spatial": spatial}, dtype=dtype)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
