@@ -69,6 +69,7 @@ def _conv_cases(rank: int) -> tuple[Case, ...]:
         Case("relu", ((1, 3, *size), (4, 3, *three), (4,)), {"activation": "relu"}),
         Case("relu6", ((1, 3, *size), (4, 3, *three), (4,)), {"activation": "relu6"}),
         Case("kernel as large as the input", ((1, 2, *size), (3, 2, *size))),
+        Case("taps that see only padding", ((1, 2, *(3, 4, 2)[:rank]), (3, 2, *[5] * rank)), {"padding": 4, "dilation": 2}),
         Case("stride beyond the kernel", ((1, 2, *size), (3, 2, *two)), {"stride": 4}),
         Case("empty batch", ((0, 2, *size), (3, 2, *two))),
     )
@@ -137,6 +138,7 @@ VARIANTS: tuple[Variant, ...] = (
         Case("plain", ((2, 3, 7, 8), (3, 1, 3, 3), (3,)), {"padding": 1}),
         Case("multiplier", ((2, 3, 7, 8), (6, 1, 3, 2), (6,)), {"stride": 2, "padding": 1, "dilation": (1, 2)}),
         Case("one channel", ((1, 1, 7, 8), (2, 1, 3, 3))),
+        Case("taps that see only padding", ((1, 2, 3, 4), (2, 1, 7, 9)), {"padding": (4, 5)}),
         Case("channels last", ((2, 7, 8, 3), (3, 1, 5, 5), (3,)), {"padding": "same", "padding_mode": "reflect", **LAST}),
     )),
     Variant(separable.flattened_conv2d, 9, "flattened convolution", ConvProblem, (

@@ -63,8 +63,8 @@ def _run(name: str, x: Array, w: Array, mode: str, method: str) -> Array:
     dtype = np.result_type(x, w)
     pads = _pads(mode, w.shape)
     boolean = dtype == np.bool_
-    if boolean:
-        x, w = x.astype(np.int8), w.astype(np.int8)
+    whole = np.dtype(np.int8) if boolean else dtype
+    x, w = (a.astype(whole) if a.dtype == np.bool_ else a for a in (x, w))
     kernels = dtype.name in INTEGERS | FLOATS | COMPLEX or boolean
     if not kernels or not 1 <= x.ndim <= 3:
         return _taps(x, w, pads, dtype)

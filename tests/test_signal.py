@@ -17,11 +17,13 @@ SHAPES = [
 ]  # fmt: skip
 TYPES = [
     ("f8", "f8"), ("f4", "f4"), ("i1", "i1"), ("i4", "u1"), ("i8", "f4"), ("c8", "c16"), ("c8", "f4"), ("f4", "c8"),
-    ("g", "f8"), ("u2", "u2"),
+    ("g", "f8"), ("u2", "u2"), ("?", "u1"), ("f4", "?"),
 ]  # fmt: skip
 
 
 def signal(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
+    if dtype == "?":
+        return rng.integers(0, 2, shape).astype(bool)
     values = rng.integers(0 if dtype[0] == "u" else -3, 4, shape)
     return (values + 1j * rng.integers(-3, 4, shape)).astype(dtype) if dtype[0] == "c" else values.astype(dtype)
 

@@ -21,7 +21,9 @@ from ..problem import ConvProblem
 from .blocking import Blocking, blocking
 from .direct import HEAD, fill_box, locate, prepared
 from .epilogue import store_row
+from .geometry import collapsed, geometry, weight_terms
 from .launch import device_function, kernel, threads
+from .scalars import three
 from .simd.tiles import columns, row_tile, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
@@ -107,6 +109,12 @@ def _scratch(b: Blocking, shape: tuple[int, int], lump: int) -> int:
     return b.buffer_size + (lump - 1) * b.channel_pitch + shape[0] * b.extents[2] + (shape[1] + 2) * b.tile[2] + 64
 
 
+def _live(problem: ConvProblem) -> np.ndarray:
+    """Which of the taps the offsets are of."""
+    g = geometry(problem)
+    return weight_terms(g, g.jobs[0], three(collapsed(problem).kernel, 1))
+
+
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, w, bias = arrays
     workers = threads()
@@ -114,13 +122,15 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     lump = _together(problem, b, machine, workers)
     tasks = problem.batch * -(-problem.groups // lump) * b.boxes[0] * b.boxes[1] * b.boxes[2]
     workers = min(workers, tasks) if b.work > 2e5 else 1
+    if offsets.size != problem.taps:  # the offsets leave out taps that see nothing but padding
+        w = np.ascontiguousarray(w.reshape(problem.out_channels, problem.taps)[:, _live(problem)])
     shape = _shape(problem, b)
     pitch = _scratch(b, shape, lump)
     loop = driver(*shape, b.tile[2])
     with borrow(workers * pitch, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
             x.reshape(-1), w.reshape(-1), out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, pitch, workers, tasks,
-            offsets, *tables, problem.taps, lump, integers,
+            offsets, *tables, offsets.size, lump, integers,
         )  # fmt: skip
 
 
