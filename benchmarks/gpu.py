@@ -114,8 +114,9 @@ def fma_peak(multiprocessors: int) -> float:
 
 def small_checks() -> list[dict[str, Any]]:
     """Every row of the table on small problems against numconv's CPU kernels, exactly on small integers."""
-    import numconv as nc
     from numba import cuda
+
+    import numconv as nc
 
     found = []
     rng = np.random.default_rng(0)
@@ -134,14 +135,28 @@ def small_checks() -> list[dict[str, Any]]:
             expected = nc.conv2d(x.astype(wide), w.astype(wide), **options)
             for row in ROWS["forward"]:
                 more = {"precision": "tf32"} if row.endswith("tf32") else {}
-                found.append(one_check(row, f"{label} {dtype}", lambda: nc.conv2d(cuda.to_device(x), cuda.to_device(w), algorithm=row, **options, **more), expected))
+                found.append(
+                    one_check(
+                        row,
+                        f"{label} {dtype}",
+                        lambda: nc.conv2d(cuda.to_device(x), cuda.to_device(w), algorithm=row, **options, **more),
+                        expected,
+                    )
+                )
         x, w = rng.integers(-2, 3, (2, 6, 7, 9)).astype(dtype), rng.integers(-2, 3, (6, 2, 3, 3)).astype(dtype)
         wide = "float32" if dtype == "float16" else dtype
         options = {"stride": 2, "padding": 1, "groups": 2, "output_padding": 1}
         expected = nc.conv_transpose2d(x.astype(wide), w.astype(wide), None, **options)
         for row in ROWS["transposed"]:
             more = {"precision": "tf32"} if row.endswith("tf32") else {}
-            found.append(one_check(row, f"transposed {dtype}", lambda: nc.conv_transpose2d(cuda.to_device(x), cuda.to_device(w), None, algorithm=row, **options, **more), expected))
+            found.append(
+                one_check(
+                    row,
+                    f"transposed {dtype}",
+                    lambda: nc.conv_transpose2d(cuda.to_device(x), cuda.to_device(w), None, algorithm=row, **options, **more),
+                    expected,
+                )
+            )
     return found
 
 

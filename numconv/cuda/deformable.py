@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numba import cuda
-from numba.cuda.types import int32, uint32
+from numba.cuda.types import int32
 
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem, DeformProblem

@@ -25,8 +25,8 @@ from .scalars import ALL, scalars
 from .weight_grad import make_sum_parts
 
 THREADS = 4 if SIMULATED else 256
-TAPS = 4 if SIMULATED else 9
-PART = 16 if SIMULATED else 1 << 14  # positions of one block
+TAPS = 9
+PART = 32 if SIMULATED else 1 << 14  # positions of one block
 # table: 0 positions in all, 1 part length, 2 per sample, 3 channels, 4 multiplier, 5 taps, 6 tap groups, 7-8 P axes h, w, 9 dy sample
 # stride, 10 dy channel stride, 11-13 dy axes, 14 x sample stride, 15 x channel stride, 16-18 x axes · step, 19-21 steps, 22-24 extents;
 # from 26 for each tap: offset into x, and its place along t, h, w

@@ -14,10 +14,8 @@ from numba.cuda.types import int32, uint32
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
-from .geometry import (
-    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, HEAD, IH, IT, IW, PHASE, POSITIONS, SH, SHUFFLE, ST, SW, TARGETS, WG,
-    WO, XG, XH, XN, XT, XW, YC, YH, YN, YT, YW, lower,
-)  # fmt: skip
+from . import geometry as at
+from .geometry import lower
 from .launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul, load4
 from .scalars import ALL, activation, bias_loader, scalars
@@ -33,47 +31,49 @@ def make_direct(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
     def direct(x, w, bias, y, tab, total):
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        positions, batch = tab[POSITIONS], tab[BATCH]
+        positions, batch = tab[at.POSITIONS], tab[at.BATCH]
         while i < total:
             rest = idiv(i, positions)
             p = int32(i - imul(rest, positions))
-            nz = idiv(rest, tab[TARGETS])
-            o = int32(rest - imul(nz, tab[TARGETS]))
+            nz = idiv(rest, tab[at.TARGETS])
+            o = int32(rest - imul(nz, tab[at.TARGETS]))
             z = idiv(nz, batch)
             n = int32(nz - imul(z, batch))
-            phase = idiv(z, tab[GROUPS])
-            g = int32(z - imul(phase, tab[GROUPS]))
-            f = int32(tab[FIRST_PHASE] + phase * int32(PHASE))
+            phase = idiv(z, tab[at.GROUPS])
+            g = int32(z - imul(phase, tab[at.GROUPS]))
+            f = int32(tab[at.FIRST_PHASE] + phase * int32(at.PHASE))
             if p < tab[uint32(f + int32(6))]:
                 nh, nw = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))]
                 q = idiv(p, nw)
                 jw = int32(p - imul(q, nw))
                 jt = idiv(q, nh)
                 jh = int32(q - imul(jt, nh))
-                base = int32(n * tab[XN] + g * tab[XG] + jt * tab[XT] + jh * tab[XH] + jw * tab[XW])
-                wbase = int32(g * tab[WG] + o * tab[WO])
-                t0, h0, w0 = int32(jt * tab[ST]), int32(jh * tab[SH]), int32(jw * tab[SW])
+                base = int32(n * tab[at.XN] + g * tab[at.XG] + jt * tab[at.XT] + jh * tab[at.XH] + jw * tab[at.XW])
+                wbase = int32(g * tab[at.WG] + o * tab[at.WO])
+                t0, h0, w0 = int32(jt * tab[at.ST]), int32(jh * tab[at.SH]), int32(jw * tab[at.SW])
                 kstart = tab[uint32(f)]
                 end = int32(kstart + tab[uint32(f + int32(1))])
                 acc = kind(0)
                 k = kstart
                 while k < end:
-                    e = load4(tab, int32(tab[FIRST_TAP] + k * int32(4)))
-                    ok = uint32(int32(h0 + e[2])) < uint32(tab[IH]) and uint32(int32(w0 + e[3])) < uint32(tab[IW])
+                    e = load4(tab, int32(tab[at.FIRST_TAP] + k * int32(4)))
+                    ok = uint32(int32(h0 + e[2])) < uint32(tab[at.IH]) and uint32(int32(w0 + e[3])) < uint32(tab[at.IW])
                     if outer:
-                        ok = ok and uint32(int32(t0 + tab[uint32(int32(tab[FIRST_OUTER] + k))])) < uint32(tab[IT])
+                        ok = ok and uint32(int32(t0 + tab[uint32(int32(tab[at.FIRST_OUTER] + k))])) < uint32(tab[at.IT])
                     if ok:
                         acc = kind(acc + load(x, int32(base + e[0])) * load(w, int32(wbase + e[1])))
                     k = int32(k + int32(1))
-                c = int32(g * tab[TARGETS] + o)
+                c = int32(g * tab[at.TARGETS] + o)
                 acc = apply(kind(acc + load_bias(bias, c)))
-                if tab[SHUFFLE] > int32(1):
-                    size = idiv(tab[CHANNELS], tab[SHUFFLE])
+                if tab[at.SHUFFLE] > int32(1):
+                    size = idiv(tab[at.CHANNELS], tab[at.SHUFFLE])
                     s = idiv(c, size)
-                    c = int32(imul(int32(c - imul(s, size)), tab[SHUFFLE]) + s)
+                    c = int32(imul(int32(c - imul(s, size)), tab[at.SHUFFLE]) + s)
                 store(
                     y,
-                    int32(tab[uint32(f + int32(5))] + n * tab[YN] + c * tab[YC] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW]),
+                    int32(
+                        tab[uint32(f + int32(5))] + n * tab[at.YN] + c * tab[at.YC] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW]
+                    ),
                     acc,
                 )
             i = int32(i + step)
@@ -91,7 +91,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     launch(kernel, *flat_grid(total), stream_of(out), *arguments)
 
 
-assert HEAD % 4 == 0 and PHASE % 4 == 0, "taps are read four words at a time"
+assert at.HEAD % 4 == 0 and at.PHASE % 4 == 0, "taps are read four words at a time"
 
 _COMMON: dict[str, Any] = {
     "problem": ConvProblem,
@@ -100,6 +100,4 @@ _COMMON: dict[str, Any] = {
     "dtypes": ALL,
     "honours": frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
 }
-ROWS = (
-    Kernel(name="direct", cost=costs.direct, summary="One thread for each output; taps from a table.", **_COMMON),
-)
+ROWS = (Kernel(name="direct", cost=costs.direct, summary="One thread for each output; taps from a table.", **_COMMON),)

@@ -141,9 +141,7 @@ def run_attention(problem: AttentionProblem, arrays: tuple[Any, ...], out: Any, 
     w1, w2 = flat(fc1), flat(fc2)
     biases = w1 if b1 is None else flat(b1), w2 if b2 is None else flat(b2)
     counts = [np.int32(v) for v in (channels, problem.hidden, problem.kernels)]
-    launch(
-        kernel, problem.batch, THREADS, stream, flat(means), w1, w2, *biases, flat(space), flat(out), *counts, kind(problem.temperature)
-    )
+    launch(kernel, problem.batch, THREADS, stream, flat(means), w1, w2, *biases, flat(space), flat(out), *counts, kind(problem.temperature))
 
 
 def run_mix(problem: MixProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

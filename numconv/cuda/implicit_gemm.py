@@ -22,10 +22,8 @@ from numba.cuda.types import int32, uint32
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
-from .geometry import (
-    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, PHASES, SH, SHUFFLE, ST, SW, TARGETS, WG, WO, XG, XH, XN,
-    XT, XW, YC, YH, YN, YT, YW, Lowered, lower,
-)  # fmt: skip
+from . import geometry as at
+from .geometry import Lowered, lower
 from .launch import SIMULATED, allocate, ceil_div, flat, is_aligned, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imod, imul, load4
 from .scalars import ALL, accumulator, activation, bias_loader, quad_loader, quad_storer, scalars
@@ -33,7 +31,14 @@ from .split_k import finish, parts_for
 
 #: (BM, BN, BK, TM, TN); threads = BM/TM · BN/TN
 Tile = tuple[int, int, int, int, int]
-TILES: tuple[Tile, ...] = ((128, 128, 8, 8, 8), (128, 64, 8, 8, 4), (64, 64, 8, 4, 4), (128, 32, 8, 4, 4), (256, 16, 16, 4, 4), (256, 8, 16, 4, 4))
+TILES: tuple[Tile, ...] = (
+    (128, 128, 8, 8, 8),
+    (128, 64, 8, 8, 4),
+    (64, 64, 8, 4, 4),
+    (128, 32, 8, 4, 4),
+    (256, 16, 16, 4, 4),
+    (256, 8, 16, 4, 4),
+)
 #: for types of 8 bytes and more: a quarter of the sums, so that they fit the registers
 WIDE_TILES: tuple[Tile, ...] = ((64, 64, 8, 4, 4), (128, 32, 8, 4, 4), (256, 16, 16, 4, 4), (256, 8, 16, 4, 4))
 SIMULATED_TILES: tuple[Tile, ...] = ((16, 8, 4, 4, 4),)
@@ -103,23 +108,23 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
         m_first = int32(int32(rest - imul(z, tiles_m)) * int32(BM))
         part = int32(0)
         if split:
-            part = idiv(z, int32(tab[GROUPS] * tab[PHASES]))
-            z = int32(z - imul(part, int32(tab[GROUPS] * tab[PHASES])))
-        phase = idiv(z, tab[GROUPS])
-        g = int32(z - imul(phase, tab[GROUPS]))
-        f = int32(tab[FIRST_PHASE] + phase * int32(PHASE))
+            part = idiv(z, int32(tab[at.GROUPS] * tab[at.PHASES]))
+            z = int32(z - imul(part, int32(tab[at.GROUPS] * tab[at.PHASES])))
+        phase = idiv(z, tab[at.GROUPS])
+        g = int32(z - imul(phase, tab[at.GROUPS]))
+        f = int32(tab[at.FIRST_PHASE] + phase * int32(at.PHASE))
         kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
         if split:
-            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[GROUPS] * tab[PHASES])))
+            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[at.GROUPS] * tab[at.PHASES])))
             length = int32(idiv(int32(idiv(int32(kcount + int32(BK - 1)), int32(BK)) + parts - int32(1)), parts) * int32(BK))
             first = min(imul(part, length), kcount)
             kstart = int32(kstart + first)
             kcount = min(length, int32(kcount - first))
         nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
-        M = int32(positions * tab[BATCH])
-        targets = tab[TARGETS]
-        it, ih, iw = uint32(tab[IT]), uint32(tab[IH]), uint32(tab[IW])
-        first_tap, first_outer = int32(tab[FIRST_TAP] + kstart * int32(4)), int32(tab[FIRST_OUTER] + kstart)
+        M = int32(positions * tab[at.BATCH])
+        targets = tab[at.TARGETS]
+        it, ih, iw = uint32(tab[at.IT]), uint32(tab[at.IH]), uint32(tab[at.IW])
+        first_tap, first_outer = int32(tab[at.FIRST_TAP] + kstart * int32(4)), int32(tab[at.FIRST_OUTER] + kstart)
 
         a_row, a_column = idiv(tid, int32(ACROSS)), imod(tid, int32(ACROSS))
         if quads:
@@ -134,13 +139,13 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
             jw = int32(p - imul(q, nw))
             jt = idiv(q, nh)
             jh = int32(q - imul(jt, nh))
-            base[j] = int32(n * tab[XN] + g * tab[XG] + jt * tab[XT] + jh * tab[XH] + jw * tab[XW])
-            t0[j] = int32(jt * tab[ST])
-            h0[j] = int32(jh * tab[SH])
-            w0[j] = int32(jw * tab[SW]) if m < M else int32(OUTSIDE)
+            base[j] = int32(n * tab[at.XN] + g * tab[at.XG] + jt * tab[at.XT] + jh * tab[at.XH] + jw * tab[at.XW])
+            t0[j] = int32(jt * tab[at.ST])
+            h0[j] = int32(jh * tab[at.SH])
+            w0[j] = int32(jw * tab[at.SW]) if m < M else int32(OUTSIDE)
         b_row, b_column = imod(tid, int32(BK)), idiv(tid, int32(BK))
-        wo = tab[WO]
-        wbase = int32(g * tab[WG] + int32(o_first + b_column) * wo)
+        wo = tab[at.WO]
+        wbase = int32(g * tab[at.WG] + int32(o_first + b_column) * wo)
         # neighbouring threads store neighbouring elements: positions, or channels
         m_thread, o_thread = int32(imod(tid, int32(COLUMNS)) * int32(4)), int32(idiv(tid, int32(COLUMNS)) * int32(4))
         if channels_last:
@@ -197,21 +202,21 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
             if t < steps:  # tile t: registers to shared memory; its stage was last read two steps ago
                 s = int32(t & int32(1))
                 for i in range(A_STEPS):
-                    at = int32(s * int32(A_STAGE) + int32(a_row + int32(i * ROWS)) * int32(LDA) + a_column)
+                    slot = int32(s * int32(A_STAGE) + int32(a_row + int32(i * ROWS)) * int32(LDA) + a_column)
                     if quads:
                         if a_row < int32(BK):
-                            put_four(As, at, a_next[i, 0], a_next[i, 1], a_next[i, 2], a_next[i, 3])
+                            put_four(As, slot, a_next[i, 0], a_next[i, 1], a_next[i, 2], a_next[i, 3])
                     else:
                         for j in range(PER):
-                            As[uint32(at + int32(j * M_STEP))] = a_next[i, j]
-                at = int32(s * int32(B_STAGE) + b_row * int32(LDB) + b_column)
+                            As[uint32(slot + int32(j * M_STEP))] = a_next[i, j]
+                slot = int32(s * int32(B_STAGE) + b_row * int32(LDB) + b_column)
                 for i in range(B_STEPS):
-                    Bs[uint32(at + int32(i * O_STEP))] = b_next[i]
+                    Bs[uint32(slot + int32(i * O_STEP))] = b_next[i]
             cuda.syncthreads()
             t = int32(t + int32(1))
 
-        sg = tab[SHUFFLE]
-        size = idiv(tab[CHANNELS], sg)
+        sg = tab[at.SHUFFLE]
+        size = idiv(tab[at.CHANNELS], sg)
         for j in range(TN):  # once for each channel, so that the loop over sums stays small enough to unroll into registers
             o = int32(o_first + o_thread + int32((j // 4) * (4 * (BN // TN)) + j % 4))
             c = int32(g * targets + o)
@@ -221,7 +226,7 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                 if not split:
                     fb[j] = load_bias(bias, c)
                 q = idiv(c, size)
-                channel[j] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[YC])
+                channel[j] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[at.YC])
         for i in range(TM):
             if i % 4 == 0 or not quad_stores:
                 m = int32(m_first + m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))
@@ -231,9 +236,9 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                 jw = int32(p - imul(q, nw))
                 jt = idiv(q, nh)
                 jh = int32(q - imul(jt, nh))
-                where = int32(tab[uint32(f + int32(5))] + n * tab[YN] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW])
+                where = int32(tab[uint32(f + int32(5))] + n * tab[at.YN] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW])
                 if split:
-                    where = int32(where + imul(part, imul(tab[BATCH], tab[YN])))
+                    where = int32(where + imul(part, imul(tab[at.BATCH], tab[at.YN])))
                 if m < M:
                     for j in range(TN):
                         if channel[j] >= int32(0):

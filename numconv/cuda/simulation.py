@@ -11,6 +11,7 @@ import threading
 
 import numpy as np
 from numba.cuda.np import numpy_support
+from numba.cuda.simulator.kernel import BlockThread
 from numba.cuda.simulator.kernelapi import FakeCUDALocal, FakeCUDAModule, FakeCUDAShared
 
 _lock = threading.Lock()
@@ -129,8 +130,7 @@ def _mma(depth, unpack, a_layout, b_layout):
         d = left @ right
         g, t = lane >> 2, lane & 3
         return tuple(
-            np.float32(v + d[i, j])
-            for v, (i, j) in zip(c, ((g, 2 * t), (g, 2 * t + 1), (g + 8, 2 * t), (g + 8, 2 * t + 1)), strict=True)
+            np.float32(v + d[i, j]) for v, (i, j) in zip(c, ((g, 2 * t), (g, 2 * t + 1), (g + 8, 2 * t), (g + 8, 2 * t + 1)), strict=True)
         )
 
     return mma
@@ -185,12 +185,19 @@ def _shared_array(self, shape, dtype, alignment=None):
 
 
 def install():
-    """Repair the simulator: warp barrier, `alignment=`, shared arrays by call site.  Idempotent."""
+    """Repair the simulator: warp barrier, `alignment=`, shared arrays by call site, no NumPy warnings.  Idempotent."""
     if getattr(FakeCUDAModule, "_numconv", False):
         return
     FakeCUDAModule._numconv = True
     FakeCUDAModule.syncwarp = lambda self, mask=0xFFFFFFFF: exchange(None) and None
     FakeCUDAShared.array = _shared_array
+    run = BlockThread.run
+
+    def quiet(self):
+        with np.errstate(all="ignore"):  # a GPU's integers wrap and its floats overflow without a word
+            run(self)
+
+    BlockThread.run = quiet
     original = FakeCUDALocal.array
     FakeCUDALocal.array = lambda self, shape, dtype, alignment=None: original(self, shape, dtype)
 

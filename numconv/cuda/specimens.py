@@ -10,7 +10,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import deformable, depthwise, depthwise_grad, direct, dynamic, implicit_gemm, layout, matrix, patches, resize, scatter, split_k, tensor_core, transpose, weight_grad
+from . import (
+    deformable,
+    depthwise,
+    depthwise_grad,
+    direct,
+    dynamic,
+    implicit_gemm,
+    layout,
+    matrix,
+    patches,
+    resize,
+    scatter,
+    split_k,
+    tensor_core,
+    transpose,
+    weight_grad,
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +174,6 @@ def _channelwise() -> Iterator[Specimen]:
             doubles=_has_doubles(dtype),
         )
 
-
     for dtype in ("float32", "bfloat16", "float64"):
         acc = "float64" if dtype == "float64" else "float32"
         yield Specimen(
@@ -187,13 +202,17 @@ def _transposed() -> Iterator[Specimen]:
             dtype, "scatter", lambda dtype=dtype: scatter.make_scatter(dtype, dtype, dtype, None, scatter.tile_for(dtype, dtype), scatter.THREADS),
             _conv(dtype), scatter.THREADS, doubles=_has_doubles(dtype),
         )  # fmt: skip
-    yield Specimen(
-        "float32", "matrix", lambda: matrix.make_matrix("float32", "float32", "float32", "relu"), (*_conv("float32"), "int32")
-    )
+    yield Specimen("float32", "matrix", lambda: matrix.make_matrix("float32", "float32", "float32", "relu"), (*_conv("float32"), "int32"))
 
 
 def _operators() -> Iterator[Specimen]:
-    for source, target in (("float32", "float32"), ("float16", "float32"), ("bfloat16", "bfloat16"), ("int8", "int8"), ("int64", "float32")):
+    for source, target in (
+        ("float32", "float32"),
+        ("float16", "float32"),
+        ("bfloat16", "bfloat16"),
+        ("int8", "int8"),
+        ("int64", "float32"),
+    ):
         for scattered in (False, True) if source == "float32" else (False,):
             yield Specimen(
                 f"{source} to {target}" + (", scattered" if scattered else ""), "gather copy",
@@ -218,8 +237,12 @@ def _operators() -> Iterator[Specimen]:
         yield Specimen(
             dtype, "mix", lambda dtype=dtype: dynamic.make_mix(dtype), (*_arrays(dtype, dtype, dtype), *["int32"] * 3), doubles=doubles
         )
-        yield Specimen(dtype, "unfold", lambda dtype=dtype: patches.make_unfold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles)
-        yield Specimen(dtype, "fold", lambda dtype=dtype: patches.make_fold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles)
+        yield Specimen(
+            dtype, "unfold", lambda dtype=dtype: patches.make_unfold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles
+        )
+        yield Specimen(
+            dtype, "fold", lambda dtype=dtype: patches.make_fold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles
+        )
         yield Specimen(
             dtype, "deformable", lambda dtype=dtype, acc=acc: deformable.make_columns(dtype, acc, True),
             (*_arrays(dtype, dtype, dtype, acc), "int32[]", "int32", "int32"), doubles=doubles,

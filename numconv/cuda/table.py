@@ -6,7 +6,22 @@ from dataclasses import replace
 
 from ..kernel import Kernel
 from ..problem import ConvProblem
-from . import deformable, depthwise, depthwise_grad, direct, dynamic, implicit_gemm, matrix, patches, resize, scatter, shuffle, tensor_core, transposed, weight_grad
+from . import (
+    deformable,
+    depthwise,
+    depthwise_grad,
+    direct,
+    dynamic,
+    implicit_gemm,
+    matrix,
+    patches,
+    resize,
+    scatter,
+    shuffle,
+    tensor_core,
+    transposed,
+    weight_grad,
+)
 
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
 ADAPTED = frozenset({"layout", "padding_mode"})

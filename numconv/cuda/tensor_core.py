@@ -25,15 +25,23 @@ from numba.cuda.types import float32, int32, uint32
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
-from .geometry import (
-    BATCH, CHANNELS, FIRST_OUTER, FIRST_PHASE, FIRST_TAP, GROUPS, IH, IT, IW, PHASE, PHASES, SH, SHUFFLE, ST, SW, TARGETS, XG, XH, XN, XT, XW, YC,
-    YH, YN, YT, YW, lower,
-)  # fmt: skip
+from . import geometry as at
+from .geometry import lower
 from .launch import SIMULATED, allocate, ceil_div, flat, is_aligned, jit, kernel_factory, launch, stream_of, words
 from .layout import gather_axes
 from .ptx import (
-    cp_async16, cp_async_commit, cvt_rna_tf32, f32_from_bits, idiv, imod, imul, load4, make_cp_async_wait, mma_m16n8k8_tf32,
-    mma_m16n8k16_bf16, mma_m16n8k16_f16,
+    cp_async16,
+    cp_async_commit,
+    cvt_rna_tf32,
+    f32_from_bits,
+    idiv,
+    imod,
+    imul,
+    load4,
+    make_cp_async_wait,
+    mma_m16n8k8_tf32,
+    mma_m16n8k16_bf16,
+    mma_m16n8k16_f16,
 )  # fmt: skip
 from .scalars import activation, bias_loader, storer
 from .split_k import finish, parts_for
@@ -41,7 +49,13 @@ from .transpose import transpose
 
 #: (BM, BN, words of k, WM, WN, stages); a warp computes WM × WN
 Tile = tuple[int, int, int, int, int, int]
-TILES: tuple[Tile, ...] = ((128, 128, 16, 64, 32, 3), (128, 64, 16, 32, 32, 4), (64, 64, 16, 32, 32, 4), (128, 32, 16, 32, 32, 4), (128, 16, 16, 32, 16, 4))
+TILES: tuple[Tile, ...] = (
+    (128, 128, 16, 64, 32, 3),
+    (128, 64, 16, 32, 32, 4),
+    (64, 64, 16, 32, 32, 4),
+    (128, 32, 16, 32, 32, 4),
+    (128, 16, 16, 32, 16, 4),
+)
 SIMULATED_TILES: tuple[Tile, ...] = ((16, 8, 16, 16, 8, 3),)
 CHUNK = {"float16": 8, "bfloat16": 8, "float32": 4}
 
@@ -87,24 +101,24 @@ def make_tensor_core(
         m_first = int32(int32(q - imul(z, tiles_m)) * int32(BM))
         part = int32(0)
         if split:
-            part = idiv(z, int32(tab[GROUPS] * tab[PHASES]))
-            z = int32(z - imul(part, int32(tab[GROUPS] * tab[PHASES])))
-        phase = idiv(z, tab[GROUPS])
-        g = int32(z - imul(phase, tab[GROUPS]))
-        f = int32(tab[FIRST_PHASE] + phase * int32(PHASE))
+            part = idiv(z, int32(tab[at.GROUPS] * tab[at.PHASES]))
+            z = int32(z - imul(part, int32(tab[at.GROUPS] * tab[at.PHASES])))
+        phase = idiv(z, tab[at.GROUPS])
+        g = int32(z - imul(phase, tab[at.GROUPS]))
+        f = int32(tab[at.FIRST_PHASE] + phase * int32(at.PHASE))
         kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
         if split:
-            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[GROUPS] * tab[PHASES])))
+            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[at.GROUPS] * tab[at.PHASES])))
             length = int32(idiv(int32(idiv(int32(kcount + int32(CH - 1)), int32(CH)) + parts - int32(1)), parts) * int32(CH))
             first = min(imul(part, length), kcount)
             kstart = int32(kstart + first)
             kcount = min(length, int32(kcount - first))
         nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
-        M = int32(positions * tab[BATCH])
-        targets = tab[TARGETS]
-        it, ih, iw = uint32(tab[IT]), uint32(tab[IH]), uint32(tab[IW])
-        all_k = idiv(int32(tab[FIRST_OUTER] - tab[FIRST_TAP]), int32(4))
-        first_tap, first_outer = int32(tab[FIRST_TAP] + kstart * int32(4)), int32(tab[FIRST_OUTER] + kstart)
+        M = int32(positions * tab[at.BATCH])
+        targets = tab[at.TARGETS]
+        it, ih, iw = uint32(tab[at.IT]), uint32(tab[at.IH]), uint32(tab[at.IW])
+        all_k = idiv(int32(tab[at.FIRST_OUTER] - tab[at.FIRST_TAP]), int32(4))
+        first_tap, first_outer = int32(tab[at.FIRST_TAP] + kstart * int32(4)), int32(tab[at.FIRST_OUTER] + kstart)
 
         chunk, row = imod(tid, int32(CH)), idiv(tid, int32(CH))
         for j in range(A_ROWS):
@@ -116,10 +130,10 @@ def make_tensor_core(
             jw = int32(p - imul(q, nw))
             jt = idiv(q, nh)
             jh = int32(q - imul(jt, nh))
-            base[j] = int32(n * tab[XN] + g * tab[XG] + jt * tab[XT] + jh * tab[XH] + jw * tab[XW])
-            t0[j] = int32(jt * tab[ST])
-            h0[j] = int32(jh * tab[SH])
-            w0[j] = int32(jw * tab[SW]) if m < M else int32(OUTSIDE)
+            base[j] = int32(n * tab[at.XN] + g * tab[at.XG] + jt * tab[at.XT] + jh * tab[at.XH] + jw * tab[at.XW])
+            t0[j] = int32(jt * tab[at.ST])
+            h0[j] = int32(jh * tab[at.SH])
+            w0[j] = int32(jw * tab[at.SW]) if m < M else int32(OUTSIDE)
         # rows of a fragment differ by multiples of 8, so the swizzle of a loaded row is one value for each thread
         place = int32(int32(row * int32(BK)) + int32(int32(chunk ^ (int32(row >> int32(1)) & int32(3))) * int32(4)))
         w_row = int32(imul(int32(imul(g, targets) + o_first + row), all_k) + kstart)
@@ -192,17 +206,15 @@ def make_tensor_core(
                             a0, a1 = cvt_rna_tf32(f32_from_bits(a0)), cvt_rna_tf32(f32_from_bits(a1))
                             a2, a3 = cvt_rna_tf32(f32_from_bits(a2)), cvt_rna_tf32(f32_from_bits(a3))
                         for j in range(NJ):
-                            d = mma(
-                                (a0, a1, a2, a3), (fb[j, 0], fb[j, 1]), (acc[i, j, 0], acc[i, j, 1], acc[i, j, 2], acc[i, j, 3])
-                            )
+                            d = mma((a0, a1, a2, a3), (fb[j, 0], fb[j, 1]), (acc[i, j, 0], acc[i, j, 1], acc[i, j, 2], acc[i, j, 3]))
                             acc[i, j, 0] = d[0]
                             acc[i, j, 1] = d[1]
                             acc[i, j, 2] = d[2]
                             acc[i, j, 3] = d[3]
             t = int32(t + int32(1))
 
-        sg = tab[SHUFFLE]
-        size = idiv(tab[CHANNELS], sg)
+        sg = tab[at.SHUFFLE]
+        size = idiv(tab[at.CHANNELS], sg)
         for j in range(NJ):
             for e in range(2):
                 o = int32(o_first + o_warp + int32(j * 8 + e) + lt * int32(2))
@@ -213,7 +225,7 @@ def make_tensor_core(
                     if not split:
                         beta[j, e] = load_bias(bias, c)
                     q = idiv(c, size)
-                    channel[j, e] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[YC])
+                    channel[j, e] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[at.YC])
         for i in range(MT):
             for half in range(2):
                 m = int32(m_first + m_warp + int32(i * 16 + half * 8) + lg)
@@ -223,9 +235,9 @@ def make_tensor_core(
                 jw = int32(p - imul(q, nw))
                 jt = idiv(q, nh)
                 jh = int32(q - imul(jt, nh))
-                where = int32(tab[uint32(f + int32(5))] + n * tab[YN] + jt * tab[YT] + jh * tab[YH] + jw * tab[YW])
+                where = int32(tab[uint32(f + int32(5))] + n * tab[at.YN] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW])
                 if split:
-                    where = int32(where + imul(part, imul(tab[BATCH], tab[YN])))
+                    where = int32(where + imul(part, imul(tab[at.BATCH], tab[at.YN])))
                 if m < M:
                     for j in range(NJ):
                         for e in range(2):

@@ -34,9 +34,7 @@ def zero_insertion_cost(problem: ConvProblem, machine: Machine) -> float:
 
 _BACKWARD: dict[str, Any] = {**implicit_gemm.COMMON, "directions": frozenset({"input_grad"})}
 ROWS = (
-    Kernel(
-        name="gather", run=implicit_gemm.run, cost=implicit_gemm.cost, summary="One implicit GEMM for each stride phase.", **_BACKWARD
-    ),
+    Kernel(name="gather", run=implicit_gemm.run, cost=implicit_gemm.cost, summary="One implicit GEMM for each stride phase.", **_BACKWARD),
     Kernel(
         name="zero_insertion",
         run=run_zero_insertion,

@@ -1,7 +1,7 @@
 """Two runs, for a process is either the simulator or real:
 
-    NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/gpu -n auto     results, in the simulator
-    python -m pytest tests/gpu -n auto                            every kernel through the compiler and linker (extra `cuda`), no GPU needed
+NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/gpu -n auto     results, in the simulator
+python -m pytest tests/gpu -n auto                            every kernel through the compiler and linker (extra `cuda`), no GPU needed
 """
 
 from __future__ import annotations

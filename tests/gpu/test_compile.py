@@ -7,6 +7,7 @@ built around.  Not that they are fast: nothing has been timed on a GPU.
 from __future__ import annotations
 
 import re
+
 import pytest
 
 from numconv.cuda.resources import ARCHITECTURES, Usage, link, link_ptx, lint, ptx

@@ -171,7 +171,12 @@ def test_depthwise_weight_grad(label: str) -> None:
 def test_depthwise_transposed(label: str, dtype: str) -> None:
     spatial = DEPTHWISE[label]["spatial"]
     small = {"pad": 1, "dilation": 1} if "dilation" in label else {}
-    check("depthwise", "input_grad", **{"channels": 3, "filters": 3, "groups": 3, **DEPTHWISE[label], **small, "spatial": spatial}, dtype=dtype)
+    check(
+        "depthwise",
+        "input_grad",
+        **{"channels": 3, "filters": 3, "groups": 3, **DEPTHWISE[label], **small, "spatial": spatial},
+        dtype=dtype,
+    )
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -208,7 +213,11 @@ def test_padding_modes(mode: str, layout: str) -> None:
     ("row", "direction", "options"),
     [
         ("implicit_gemm", "forward", {"channels": 16, "filters": 3, "act": "relu"}),
-        ("implicit_gemm", "forward", {"channels": 32, "filters": 4, "groups": 2, "shuffle": 2, "layout": "channels_last", "dtype": "float16"}),
+        (
+            "implicit_gemm",
+            "forward",
+            {"channels": 32, "filters": 4, "groups": 2, "shuffle": 2, "layout": "channels_last", "dtype": "float16"},
+        ),
         ("gather", "input_grad", {"channels": 3, "filters": 32, "stride": 2}),
         ("tensor_core", "forward", {"channels": 40, "filters": 4, "dtype": "float16"}),
     ],
