@@ -22,6 +22,7 @@ from .geometry import image_strides, three
 from .launch import SIMULATED, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
 from .ptx import idiv, imod, imul, load4
 from .scalars import ALL, loader, scalars, storer
+from .split_k import FULL
 
 HEAD = 32
 # head: 0 positions in all, 1 part length, 2 positions per sample, 3 columns, 4 Og, 5 groups, 6 dy sample stride, 7 dy channel stride,
@@ -161,12 +162,12 @@ def make_sum_parts(acc: str, out_dtype: str) -> Any:
     return jit(sum_parts)
 
 
-def part_length(problem: ConvProblem, tile: Tile, cores: int) -> int:
-    """Positions of one part: so many parts that two waves of blocks run, of 256 positions at least."""
+def part_length(problem: ConvProblem, tile: Tile) -> int:
+    """Positions of one part: so many parts that two waves of blocks run on an H100, of 256 positions at least."""
     total = problem.batch * prod(problem.outputs)
     columns = problem.group_in * problem.taps
     blocks = ceil_div(problem.group_out, tile[0]) * ceil_div(columns, tile[1]) * problem.groups
-    wanted = max(1, 2 * cores // blocks)
+    wanted = max(1, FULL // blocks)
     least = 8 if SIMULATED else 256
     return max(least, ceil_div(ceil_div(total, wanted), tile[2]) * tile[2])
 
@@ -206,7 +207,7 @@ def choose_tile(problem: ConvProblem) -> Tile:
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     x, dy = arrays
     tile = choose_tile(problem)
-    part = part_length(problem, tile, machine.cores)
+    part = part_length(problem, tile)
     count = max(1, ceil_div(problem.batch * prod(problem.outputs), part))
     acc = scalars(problem.dtype, problem.out_dtype).name
     size = prod(problem.weight_shape)
@@ -226,7 +227,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
 
 def workspace(problem: ConvProblem, machine: Machine) -> int:
     tile = choose_tile(problem)
-    count = max(1, ceil_div(problem.batch * prod(problem.outputs), part_length(problem, tile, machine.cores)))
+    count = max(1, ceil_div(problem.batch * prod(problem.outputs), part_length(problem, tile)))
     size = count * prod(problem.weight_shape) * scalars(problem.dtype, problem.out_dtype).itemsize
     return size if count > 1 else 0
 
