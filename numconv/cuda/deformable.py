@@ -19,7 +19,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem, DeformProblem
 from . import costs, implicit_gemm
 from .geometry import lower
-from .launch import allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, upload, view
+from .launch import Table, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
 from .layout import cast
 from .ptx import idiv, imul
 from .scalars import FLOATS, scalars
@@ -86,7 +86,7 @@ def _table(problem: DeformProblem) -> Any:
         c.in_channels, c.in_channels // problem.offset_groups, problem.offset_groups, *c.spatial, *c.kernel, *c.outputs, *c.stride,
         *c.dilation, *c.pad_low,
     )  # fmt: skip
-    return upload(np.array(values, np.int32))
+    return Table(np.array(values, np.int32))
 
 
 def column_type(dtype: str) -> str:

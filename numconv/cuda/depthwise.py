@@ -19,7 +19,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
 from .geometry import image_strides, three
-from .launch import ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
+from .launch import Table, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, activation, bias_loader, scalars
 
@@ -122,7 +122,7 @@ def _table(problem: ConvProblem, strip: int, flip: bool) -> Any:
         ceil_div(outputs[1], strip), int(problem.layout == "channels_last"), problem.taps - 1 if flip else 0, -1 if flip else 1,
     )  # fmt: skip
     assert len(values) == SIZE
-    return upload(np.array(values, np.int32))
+    return Table(np.array(values, np.int32))
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

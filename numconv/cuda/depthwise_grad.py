@@ -19,7 +19,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs, depthwise
 from .geometry import image_strides, three
-from .launch import SIMULATED, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
+from .launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, scalars
 from .weight_grad import make_sum_parts
@@ -103,7 +103,7 @@ def _table(problem: ConvProblem) -> Any:
         ceil_div(problem.taps, TAPS), outputs[1], outputs[2], yn, yc, *ya, xn, xc, *(a * s for a, s in zip(xa, step, strict=True)), *step,
         *spatial,
     )  # fmt: skip
-    return upload(np.concatenate([head, entries.reshape(-1)]).astype(np.int32))
+    return Table(np.concatenate([head, entries.reshape(-1)]).astype(np.int32))
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..problem import ConvProblem
-from .launch import upload
+from .launch import Table
 
 # positions in the table's head
 BATCH, GROUPS, TARGETS, PHASES, POSITIONS, SHUFFLE = 0, 1, 2, 3, 4, 5
@@ -149,4 +149,4 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap
     if table.size and np.abs(table).max() >= 2**31:
         raise ValueError("an image of 2³¹ elements or more is beyond the GPU kernels' 32-bit indices")
     host = table.astype(np.int32)
-    return Lowered(host, upload(host), max(1, problem.rank), len(phases), positions, depth, sources, targets, tuple(order))
+    return Lowered(host, Table(host), max(1, problem.rank), len(phases), positions, depth, sources, targets, tuple(order))

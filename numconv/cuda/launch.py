@@ -58,8 +58,25 @@ def flat_grid(count: int, threads: int | None = None) -> tuple[int, int]:
     return max(1, min(ceil_div(count, threads), MAX_BLOCKS)), threads
 
 
+class Table:
+    """A host table with its copy on each device that has asked for it; what caches hold, so that they serve several cards."""
+
+    __slots__ = ("_copies", "host")
+
+    def __init__(self, host: np.ndarray[Any, Any]) -> None:
+        self.host = np.ascontiguousarray(host)
+        self._copies: dict[int, Any] = {}
+
+    def here(self) -> Any:
+        number = current_device()
+        copy = self._copies.get(number)
+        if copy is None:
+            copy = self._copies[number] = upload(self.host)
+        return copy
+
+
 def launch(kernel: Any, grid: Any, block: Any, stream: Any, *arguments: Any) -> None:
-    kernel[grid, block, stream](*arguments)
+    kernel[grid, block, stream](*(a.here() if type(a) is Table else a for a in arguments))
 
 
 def storage(dtype: Any) -> np.dtype[Any]:
@@ -118,8 +135,11 @@ if SIMULATED:
     def stream_of(array: Any) -> Any:
         return 0
 
+    def current_device() -> int:
+        return 0
+
     def upload(table: np.ndarray[Any, Any]) -> Any:
-        return FakeCUDAArray(np.ascontiguousarray(table))
+        return FakeCUDAArray(table)
 
     def is_aligned(array: Any) -> bool:
         return True
@@ -213,8 +233,20 @@ else:
         """The stream on which the array's producer works; kernels are queued there."""
         return array.stream
 
+    def current_device() -> int:
+        return cuda.current_context().device.id
+
+    @lru_cache(maxsize=16)
+    def _upload_stream(device: int) -> Any:
+        return cuda.stream()
+
     def upload(table: np.ndarray[Any, Any]) -> Any:
-        return cuda.to_device(np.ascontiguousarray(table))
+        """A copy on the device, complete before any stream can read it: waits for this copy alone, once for each table and device."""
+        stream = _upload_stream(current_device())
+        copy = cuda.to_device(table, stream=stream)
+        stream.synchronize()
+        copy.stream = 0
+        return copy
 
     def multiprocessors() -> int | None:
         """Of the current card; None where there is none."""
@@ -242,6 +274,8 @@ else:
         torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
         if torch is not None and isinstance(array, torch.Tensor):
             tensor = array.detach().resolve_conj().resolve_neg()
+            if len(cuda.gpus) > 1 and current_device() != tensor.device.index:
+                cuda.select_device(tensor.device.index)
             if tensor.dtype == torch.bfloat16:  # no NumPy name in the interface: its bits under ml_dtypes' name
                 bits = cuda.as_cuda_array(tensor.view(torch.int16), sync=False)
                 native = DeviceNDArray(bits.shape, bits.strides, _dtype("bfloat16"), gpu_data=bits.gpu_data)
@@ -261,8 +295,11 @@ else:
         source = getattr(array, "numconv_source", None)
         if torch is not None and isinstance(like, torch.Tensor):
             if isinstance(source, torch.Tensor) and source.data_ptr() == int(array.device_ctypes_pointer.value):
-                return source.view(array.shape) if tuple(source.shape) != tuple(array.shape) else source
+                strides = [s // array.dtype.itemsize for s in array.strides]
+                same = tuple(source.shape) == tuple(array.shape) and list(source.stride()) == strides
+                return source if same else source.as_strided(array.shape, strides)
             return torch.as_tensor(array, device=like.device)
         if cupy is not None and isinstance(like, cupy.ndarray):
-            return cupy.asarray(array)
+            same = isinstance(source, cupy.ndarray) and source.data.ptr == int(array.device_ctypes_pointer.value)
+            return source if same and source.shape == array.shape and source.strides == array.strides else cupy.asarray(array)
         return array

@@ -14,7 +14,7 @@ import numpy as np
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from .launch import allocate, extent, flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
+from .launch import Table, allocate, extent, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import scalars
 
@@ -74,7 +74,7 @@ def _table(maps: tuple[np.ndarray[Any, Any], ...], targets: tuple[np.ndarray[Any
     sizes = [len(m) for m in maps]
     starts = 2 * AXES + 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
     parts = [np.array(sizes), starts, np.array([sum(sizes)]), *maps, *(targets or ())]
-    return upload(np.concatenate(parts).astype(np.int32))
+    return Table(np.concatenate(parts).astype(np.int32))
 
 
 def _pad_axes(shape: tuple[int, ...]) -> tuple[int, ...]:

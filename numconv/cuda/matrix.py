@@ -19,7 +19,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
 from .geometry import image_strides, three
-from .launch import flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
+from .launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, activation, bias_loader, scalars
 
@@ -96,7 +96,7 @@ def _table(problem: ConvProblem) -> Any:
         problem.group_out, problem.group_in, problem.groups, prod(problem.spatial), problem.taps, sn, sc, problem.shuffle,
         HEAD + len(starts), 0,
     )  # fmt: skip
-    return upload(np.concatenate([head, starts, entries.reshape(-1)]).astype(np.int32))
+    return Table(np.concatenate([head, starts, entries.reshape(-1)]).astype(np.int32))
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

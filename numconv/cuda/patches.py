@@ -18,7 +18,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem, PatchProblem
 from . import costs
 from .geometry import three
-from .launch import flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
+from .launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, scalars
 
@@ -100,7 +100,7 @@ def _table(conv: ConvProblem) -> Any:
         *three(conv.outputs, 1), *three(conv.spatial, 1), *three(conv.kernel, 1), *three(conv.stride, 1), *three(conv.dilation, 1),
         *three(conv.pad_low, 0),
     )  # fmt: skip
-    return upload(np.array(values, np.int32))
+    return Table(np.array(values, np.int32))
 
 
 def run(problem: PatchProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

@@ -18,7 +18,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ResizeProblem
 from . import costs
 from .geometry import three
-from .launch import flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
+from .launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .layout import gather_axes
 from .ptx import idiv, imul
 from .scalars import ALL, FLOATS, accumulator, scalars
@@ -114,7 +114,7 @@ def _tables(problem: ResizeProblem) -> tuple[Any, Any]:
     dtype = accumulator(problem.dtype, problem.dtype)
     # complex images are blended by real weights of their own type
     weights = np.concatenate([a[2] for a in axes]).astype(dtype)
-    return upload(np.concatenate(indices).astype(np.int32)), upload(weights)
+    return Table(np.concatenate(indices).astype(np.int32)), Table(weights)
 
 
 def run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

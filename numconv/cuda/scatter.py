@@ -18,7 +18,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
 from .geometry import image_strides, three
-from .launch import SIMULATED, ceil_div, flat, jit, kernel_factory, launch, stream_of, upload
+from .launch import SIMULATED, Table, ceil_div, flat, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, activation, bias_loader, scalars
 
@@ -157,7 +157,7 @@ def _table(problem: ConvProblem) -> tuple[Any, int]:
         *three(problem.stride, 1), *three(problem.dilation, 1), *three(problem.pad_low, 0), sn, sc, *sa, xn, xc, *xa, *tiles,
         problem.shuffle, blocks,
     )  # fmt: skip
-    return upload(np.array(values, np.int32)), int(np.prod(tiles)) * blocks * problem.batch * problem.groups
+    return Table(np.array(values, np.int32)), int(np.prod(tiles)) * blocks * problem.batch * problem.groups
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

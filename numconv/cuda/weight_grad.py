@@ -19,7 +19,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
 from .geometry import image_strides, three
-from .launch import SIMULATED, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of, upload
+from .launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imod, imul, load4
 from .scalars import ALL, loader, scalars, storer
 from .split_k import FULL
@@ -191,7 +191,7 @@ def _table(problem: ConvProblem, part: int) -> Any:
     head[13:16] = [a * s for a, s in zip(xa, step, strict=True)]
     head[16:26] = (*step, *spatial, outputs[1], outputs[2], prod(problem.weight_shape), HEAD + 4 * columns)
     outer = np.tile(offsets[:, 0], problem.group_in)
-    return upload(np.concatenate([head, entries.reshape(-1), outer]).astype(np.int32))
+    return Table(np.concatenate([head, entries.reshape(-1), outer]).astype(np.int32))
 
 
 def choose_tile(problem: ConvProblem) -> Tile:
