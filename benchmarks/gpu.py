@@ -1,8 +1,8 @@
-"""On a machine with a GPU: check every CUDA kernel against the CPU, then time the layers beside cuDNN (torch) and CuPy.
+"""On a machine with a GPU: check every CUDA kernel against the CPU, then time the layers beside cuDNN (through torch).
 
     python benchmarks/gpu.py --out benchmarks/results/gpu.json [--minutes 7] [--kinds depthwise …] [--batch 16]
 
-Needs numba, numba-cuda and NumPy (2.5 too); torch and CuPy where they are, nothing else.  Times are by CUDA events around a batch of
+Needs numba, numba-cuda and NumPy (2.5 too); torch and CuPy (whose arrays are checked to pass through) where they are.  Times are by CUDA events around a batch of
 calls after a warm-up, the stream synchronised, median of several; a result is checked before its time is written.  Beside each figure
 stands its roof: the larger of flops at the measured peak (a register-only FMA kernel) and bytes at the measured copy bandwidth.
 
@@ -172,12 +172,56 @@ def one_check(row: str, label: str, compute: Callable[[], Any], expected: Any) -
     return {"row": row, "case": label, "ok": same, "why": "" if same else f"off by {np.abs(got.astype(expected.dtype) - expected).max()}"}
 
 
+def caller_checks() -> list[dict[str, Any]]:
+    """Arrays of other libraries go in and come out as their own kind, on their stream."""
+    import numconv as nc
+
+    found = []
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(-2, 3, (2, 4, 13, 17)).astype("float32"), rng.integers(-2, 3, (6, 4, 3, 3)).astype("float32")
+    expected = nc.conv2d(x, w, padding=1)
+
+    def torch_way(dtype: str) -> Any:
+        import torch
+
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            y = nc.conv2d(
+                torch.from_numpy(x).cuda().to(getattr(torch, dtype)), torch.from_numpy(w).cuda().to(getattr(torch, dtype)), padding=1
+            )
+            assert isinstance(y, torch.Tensor)
+            assert y.is_cuda
+            return y.float().cpu().numpy()
+
+    def cupy_way() -> Any:
+        import cupy
+
+        with cupy.cuda.Stream(non_blocking=True):
+            y = nc.conv2d(cupy.asarray(x), cupy.asarray(w)[:, :, ::-1][:, :, ::-1], padding=1)
+            assert isinstance(y, cupy.ndarray)
+            return cupy.asnumpy(y)
+
+    for label, compute in (
+        ("torch float32", lambda: torch_way("float32")), ("torch bfloat16", lambda: torch_way("bfloat16")), ("cupy", cupy_way),
+    ):  # fmt: skip
+        try:
+            got = compute()
+        except ImportError as missing:
+            found.append({"row": "caller", "case": label, "ok": None, "why": str(missing)})
+            continue
+        except Exception as failure:
+            found.append({"row": "caller", "case": label, "ok": False, "why": f"{type(failure).__name__}: {failure}"[:400]})
+            continue
+        found.append({"row": "caller", "case": label, "ok": bool(np.array_equal(got, expected)), "why": ""})
+    return found
+
+
 def roof(layer: Layer, itemsize: int, machine: dict[str, Any]) -> float:
     return max(layer.flops / machine["float32_flops"], layer.bytes(itemsize) / machine["copy_bytes_per_second"])
 
 
 def time_layer(layer: Layer, machine: dict[str, Any], dtypes: tuple[str, ...]) -> dict[str, Any]:
-    """numconv, torch (channels first and last, tf32 on and off) and CuPy where they are, on one layer."""
+    """numconv, and torch (channels first and last, tf32 on and off) where it is, on one layer."""
     from numba import cuda
 
     row: dict[str, Any] = {"layer": layer.index, "name": layer.name, "kind": layer.kind, "shape": layer.shape, "batch": layer.batch}
@@ -187,16 +231,32 @@ def time_layer(layer: Layer, machine: dict[str, Any], dtypes: tuple[str, ...]) -
         device = [cuda.to_device(a) for a in host]
         found: dict[str, Any] = {"roof_s": roof(layer, host[0].itemsize, machine)}
         try:
-            run = named.ours(layer, *device, prepacked=True)
+            run = prepacked(layer, device, "highest")
             result = run().copy_to_host()
             found["algorithm"] = named.algorithm(layer, *device)[0]
             found["numconv_s"] = events(run)
+            if dtype == "float32":
+                found["numconv_tf32_s"] = events(prepacked(layer, device, "tf32"))
         except Exception as failure:  # noqa: BLE001
             found["failure"] = f"{type(failure).__name__}: {failure}"[:400]
             result = None
         found.update(with_torch(layer, host, dtype, result))
         row[dtype] = found
     return row
+
+
+def prepacked(layer: Layer, arrays: list[Any], precision: str) -> Callable[[], Any]:
+    """The layer with its weights packed once, as a user of inference would have it."""
+    import numconv as nc
+
+    x, w, bias = arrays
+    options: dict[str, Any] = {
+        "stride": layer.stride, "padding": layer.pads, "dilation": layer.dilation, "groups": layer.groups, "precision": precision,
+    }  # fmt: skip
+    if layer.transposed:
+        options["output_padding"] = layer.output_padding
+    made = getattr(nc, f"Conv{'Transpose' if layer.transposed else ''}{layer.rank}d")(w, bias, **options)
+    return lambda: made(x)
 
 
 def with_torch(layer: Layer, host: list[Any], dtype: str, result: Any) -> dict[str, Any]:
@@ -243,7 +303,7 @@ def main() -> None:
 
     if not cuda.is_available():
         raise SystemExit("no CUDA device: nothing to measure")
-    report: dict[str, Any] = {"card": card(), "checks": small_checks(), "layers": [], "left_out": 0}
+    report: dict[str, Any] = {"card": card(), "checks": [*small_checks(), *caller_checks()], "layers": [], "left_out": 0}
     bad = [c for c in report["checks"] if c["ok"] is False]
     print(f"{len(report['checks'])} checks, {len(bad)} wrong", flush=True)
     for wrong in bad:
