@@ -22,6 +22,7 @@ from . import (
     patches,
     resize,
     scatter,
+    shuffle,
     split_k,
     tensor_core,
     transpose,
@@ -206,6 +207,10 @@ def _transposed() -> Iterator[Specimen]:
 
 
 def _operators() -> Iterator[Specimen]:
+    yield Specimen(
+        "any type", "shuffle", shuffle.make_permute, ("uint32[]", "uint32[]", *["int32"] * 4),
+        wanted=("ld.global.v4", "st.global.v4"),
+    )  # fmt: skip
     for source, target in (
         ("float32", "float32"),
         ("float16", "float32"),

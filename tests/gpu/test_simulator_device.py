@@ -133,6 +133,13 @@ def test_integers_wrap() -> None:
         assert y.reshape(()) == (x * w).sum()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "complex128"])
+@pytest.mark.parametrize("spatial", [(4, 4), (3, 5)])
+def test_shuffle_by_whole_channels_and_by_elements(dtype: str, spatial: tuple[int, int]) -> None:
+    x = integers((2, 6, *spatial), dtype)
+    np.testing.assert_array_equal(nc.channel_shuffle(cuda.to_device(x), 3).copy_to_host(), reference.shuffle(x, 3))
+
+
 def test_gradients() -> None:
     y, pullback = nc.vjp(nc.conv2d, cuda.to_device(X), cuda.to_device(W), stride=2, padding=1)
     dy = integers(tuple(y.shape), seed=5)
