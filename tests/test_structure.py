@@ -41,7 +41,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 #: `explain` reads the catalog, which lists the functions beside it: the one import that goes up
 UPWARD = {("api/explain.py", "catalog")}
 LONGEST_FILE = 450
-LONGEST_FUNCTION = {"cuda": 160}  # a CUDA kernel is one function inside its factory: nothing can be called from it but by inlining
+LONGEST_FUNCTION = {"cuda": 200}  # a CUDA kernel is one function inside its factory: nothing can be called from it but by inlining
 LONGEST_FUNCTION_ELSEWHERE = 90
 
 
