@@ -136,6 +136,8 @@ def tile_for(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
     """For one sample and one worker, whatever the call has."""
     one = problem.with_(batch=1)
     tiles = TILES[32 if machine.registers >= 32 else 16]
+    if problem.dtype != "float32":  # each tile is seconds of compilation per dtype; these two waste little on any shape
+        tiles = (tiles[1], tiles[-1])
     return min(tiles, key=lambda tile: _best(one, machine, 1, tile)[0])
 
 

@@ -95,7 +95,8 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
 def _shape(problem: ConvProblem, b: Blocking) -> tuple[int, int]:
     """The tile that wastes least of a box: the widest that its columns fill."""
     lanes = b.tile[2]
-    return min(SHAPES, key=lambda s: (-(-b.box[2] // (s[1] * lanes)) * s[1] * (-(-b.box[1] // s[0]) * s[0]), -s[1]))
+    shapes = SHAPES if problem.dtype == "float32" else (SHAPES[0], SHAPES[3])
+    return min(shapes, key=lambda s: (-(-b.box[2] // (s[1] * lanes)) * s[1] * (-(-b.box[1] // s[0]) * s[0]), -s[1]))
 
 
 def _together(problem: ConvProblem, b: Blocking, machine: Machine, workers: int) -> int:

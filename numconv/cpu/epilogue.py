@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from .launch import inlined
+from .launch import device_function, inlined
 from .simd.tiles import exp, expm1, lanes, quotient
 from .simd.vector import at_least, at_most, filled, get, load, load_n, put, store, store_alternate, store_n
 
 ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "relu6": 2, "hardswish": 3, "silu": 4, "sigmoid": 5, "tanh": 6}
+
+
+@device_function
+def smooth(v, activation):
+    """The activations that need an exponential; a call, since it is long and stands in several loops of every kernel."""
+    if activation == 4:
+        return quotient(v, exp(v * -1) + 1)
+    if activation == 5:
+        return quotient(filled(v, 1), exp(v * -1) + 1)
+    e = expm1(v + v)
+    return quotient(e, e + 2)
 
 
 @inlined
@@ -20,15 +31,10 @@ def activate(v, activation):
         return at_most(at_least(v, 0), 6)
     if activation == 3:
         return quotient(v * at_most(at_least(v + 3, 0), 6), filled(v, 6))
-    if activation == 4:
-        return quotient(v, exp(v * -1) + 1)
-    if activation == 5:
-        return quotient(filled(v, 1), exp(v * -1) + 1)
-    e = expm1(v + v)
-    return quotient(e, e + 2)
+    return smooth(v, activation)
 
 
-@inlined
+@device_function
 def store_row(shape, source, s, target, t, count, step, bias, activation):
     """target[t + i·step] = activation(source[s + i] + bias), i < count; `shape` gives the lanes.  `source` may be read up to a whole vector."""
     width = lanes(shape)
