@@ -1,7 +1,7 @@
 """Pure-Python stand-ins for `intrinsics` in Numba's CUDA simulator, and repairs to the simulator itself.
 
-What they cannot show: cp.async copies at once, so a missing wait is not noticed; the fragment layouts of `mma` are checked against our
-reading of the PTX ISA, not against hardware.
+What they cannot show: the fragment layouts of `mma` are checked against our reading of the PTX ISA, not against hardware; a barrier that
+is missing between two warps may pass, as the simulator's threads take turns.
 """
 
 from __future__ import annotations
@@ -72,22 +72,41 @@ def load_pair(array, index):
     return pair.view(np.uint32)[0]
 
 
+def _copies():
+    """The asynchronous copies of this CUDA thread: those not yet committed, and the groups that no wait has completed."""
+    thread = threading.current_thread()
+    found = thread.__dict__.get("_numconv_copies")
+    if found is None:
+        found = thread._numconv_copies = ([], [])
+    return found
+
+
 def cp_async16(shared, shared_index, source, source_index, count):
+    """Takes effect at the wait that covers its group and no sooner, so that a missing one shows."""
     target, source = _plain(shared).reshape(-1), _plain(source).reshape(-1)
     width = 16 // target.itemsize
     n, s, g = int(count) // target.itemsize, int(shared_index), int(source_index)
     if s % width or g % width or (n and g + n > source.size):
         raise IndexError(f"cp_async16 to {s} from {g} of {source.size}")
-    target[s : s + width] = 0
-    target[s : s + n] = source[g : g + n]
+    values = np.zeros(width, target.dtype)
+    values[:n] = source[g : g + n]
+    _copies()[0].append((target, s, values))
 
 
 def cp_async_commit():
-    pass
+    opened, groups = _copies()
+    groups.append(list(opened))
+    opened.clear()
 
 
 def make_cp_async_wait(pending):
-    return cp_async_commit
+    def wait():
+        _, groups = _copies()
+        while len(groups) > pending:
+            for target, s, values in groups.pop(0):
+                target[s : s + len(values)] = values
+
+    return wait
 
 
 class _Warp:

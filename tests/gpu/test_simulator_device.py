@@ -140,6 +140,30 @@ def test_shuffle_by_whole_channels_and_by_elements(dtype: str, spatial: tuple[in
     np.testing.assert_array_equal(nc.channel_shuffle(cuda.to_device(x), 3).copy_to_host(), reference.shuffle(x, 3))
 
 
+def test_an_asynchronous_copy_is_not_there_before_its_wait() -> None:
+    """What the tensor-core tests rest on: without the wait the poison would be read."""
+    from numconv.cuda.ptx import cp_async16, cp_async_commit, make_cp_async_wait
+
+    wait = make_cp_async_wait(0)
+
+    @cuda.jit
+    def kernel(x, before, after):
+        tile = cuda.shared.array(4, np.uint32)
+        cp_async16(tile, 0, x, 0, 16)
+        cp_async_commit()
+        for i in range(4):
+            before[i] = tile[i]
+        wait()
+        for i in range(4):
+            after[i] = tile[i]
+
+    x = np.arange(4, dtype=np.uint32)
+    before, after = cuda.device_array(4, np.uint32), cuda.device_array(4, np.uint32)
+    kernel[1, 1](cuda.to_device(x), before, after)
+    assert not np.array_equal(before.copy_to_host(), x)
+    np.testing.assert_array_equal(after.copy_to_host(), x)
+
+
 def test_gradients() -> None:
     y, pullback = nc.vjp(nc.conv2d, cuda.to_device(X), cuda.to_device(W), stride=2, padding=1)
     dy = integers(tuple(y.shape), seed=5)
