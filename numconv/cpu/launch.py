@@ -19,7 +19,7 @@ FAST = {"contract"}
 INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _lock = threading.Lock()
-_state = {"layer": "", "forked": False}
+_state: dict[str, Any] = {"layer": "", "forked": False}
 
 
 def _after_fork_in_child() -> None:
@@ -38,8 +38,9 @@ def _start_layer() -> str:
     from numba.np.ufunc.parallel import _launch_threads
 
     _launch_threads()
-    _state["layer"] = numba.threading_layer()
-    return _state["layer"]
+    layer = str(numba.threading_layer())
+    _state["layer"] = layer
+    return layer
 
 
 def threads() -> int:

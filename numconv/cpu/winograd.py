@@ -290,7 +290,7 @@ def _candidate(p: ConvProblem, machine: Machine, workers: int, block_rows: int, 
 def _blocking(problem: ConvProblem, machine: Machine, workers: int) -> _Blocking:
     tile_rows = -(-(-(-problem.outputs[0] // problem.dilation[0])) // 4)
     limit = 16 << 20
-    found = []
+    found: list[tuple[float, int, _Blocking]] = []
     for rows_ in sorted({-(-tile_rows // k) for k in range(1, tile_rows + 1)}):
         for splits in {1, workers}:
             b = _candidate(problem, machine, workers, rows_, splits)
