@@ -78,9 +78,8 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
         raise SUBJECT.type(f"function must be an operator of numconv that maps arrays to an array; got {function!r}")
     if options.get("out") is not None:
         raise SUBJECT.type("the result is kept for the way back: out is not supported")
-    parameters = list(inspect.signature(function).parameters)
-    given = {**dict(zip(parameters, arrays, strict=False)), **options}
-    labels = [name for name in parameters if name in ARRAYS]
+    given = {**dict(zip(inspect.signature(function).parameters, arrays, strict=False)), **options}
+    labels = array_parameters(function)
     passed = [i for i, name in enumerate(labels) if name in given]
     kept = labels[: max(passed, default=-1) + 1]
     _check(function.__name__, [(name, given.get(name)) for name in kept])
@@ -88,6 +87,11 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
     with sessions(tape.session):
         y = function(*arrays, **options)
     return y, _pullback(tape, y, [given.get(name) for name in kept])
+
+
+def array_parameters(function: Callable[..., Any]) -> list[str]:
+    """The names of an operator's parameters that are arrays, in order."""
+    return [name for name in inspect.signature(function).parameters if name in ARRAYS]
 
 
 def _vjp_of_layer(layer: _Layer, arrays: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -143,13 +147,13 @@ def _finished(device: Any, array: Any, gradient: Any, g: Any) -> Any:
 
 
 def _input(rank: int, input_size: Any, weight: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:
-    arrays = (grad_output, weight)
-    return call(f"grad.conv{rank}d_input", input_gradient, ("grad_output", "weight"), arrays, (rank, input_size, *options), steps=steps(*arrays))
+    name, labels, arrays = f"grad.conv{rank}d_input", ("grad_output", "weight", "bias"), (grad_output, weight, None)
+    return call(name, input_gradient, labels, arrays, (rank, input_size, *options), steps=steps(*arrays[:2]))
 
 
 def _weight(rank: int, x: Any, weight_size: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:
-    arrays = (x, grad_output)
-    return call(f"grad.conv{rank}d_weight", weight_gradient, ("input", "grad_output"), arrays, (rank, weight_size, *options), steps=steps(*arrays))
+    name, labels, arrays = f"grad.conv{rank}d_weight", ("input", "grad_output"), (x, grad_output)
+    return call(name, weight_gradient, labels, arrays, (rank, weight_size, *options), steps=steps(*arrays))
 
 
 def conv1d_input(

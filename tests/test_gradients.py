@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 from typing import Any
 
-import cases
 import numba
 import numpy as np
 import pytest
@@ -63,9 +62,13 @@ def check(function: Any, arrays: list[Array | None], options: dict[str, Any], rn
 
     def compare(directions: list[Array | None]) -> None:
         difference = inner(dy, (along(directions, 1) - along(directions, -1)) / (2 * STEP))
-        parts = [inner(g, v) for g, v in zip(present, [v for a, v in zip(given, directions, strict=True) if a is not None], strict=True) if v is not None]
+        parts = [
+            inner(g, v)
+            for g, v in zip(present, [v for a, v in zip(given, directions, strict=True) if a is not None], strict=True)
+            if v is not None
+        ]
         scale = np.sqrt(dy.size) * (1 + sum(map(abs, parts)))
-        assert abs(difference - sum(parts)) < 1e-6 * scale
+        assert abs(difference - sum(parts)) <= 1e-6 * scale
 
     for index, a in enumerate(given):
         if a is not None:
@@ -152,7 +155,7 @@ def test_activations(function: str, activation: str) -> None:
     arrays = {
         "dynamic_conv2d": [x, random(rng, (3, 4, 4, 3, 3)), random(rng, (2, 3)), random(rng, (3, 4))],
         "deform_conv2d": [x, random(rng, (2, 36, 4, 3)), w, random(rng, 4)],
-    }.get(function, [x, w, random(rng, 8 if function == "conv_transpose2d" else 4)])
+    }.get(function, [x, w, random(rng, 4)])
     options = {"groups": 2} if function not in ("dynamic_conv2d", "deform_conv2d") else {}
     check(getattr(nc, function), arrays, {**options, "activation": activation}, rng, 1)
 
@@ -348,7 +351,10 @@ def test_against_torch(name: str, shapes: Any, options: dict[str, Any], dtype: s
         np.testing.assert_allclose(ours, tensor.grad.numpy(), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("options", [{"mode": "nearest", "scale": 1.7}, {"mode": "bilinear", "size": (9, 5)}, {"mode": "bilinear", "size": (3, 11), "align_corners": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{"mode": "nearest", "scale": 1.7}, {"mode": "bilinear", "size": (9, 5)}, {"mode": "bilinear", "size": (3, 11), "align_corners": True}],
+)
 def test_resize_against_torch(options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(15)
@@ -367,11 +373,3 @@ def test_examples_run(name: str) -> None:
     assert found
     assert found[0].examples
     assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found[0]).failed == 0
-
-
-def test_catalog_names_only_known_arrays() -> None:
-    """Each array that a case gives is one that `vjp` counts."""
-    for variant, case in ALL:
-        arrays, options = cases.arguments(case, np.random.default_rng(0), "float64")
-        _, pullback = nc.vjp(variant.function, *arrays, **options)
-        del pullback

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import ConvOptions, Image, Request, forward, image, required, unbatch, view
+from ..arguments import ConvOptions, Image, Request, View, forward, image, required, unbatch, view
 from ..arguments_values import Spec, Subject, per_axis, types
 from ..dispatch import Session, only_step
 from ..problem import ConvProblem, Ints
@@ -48,7 +48,8 @@ def input_gradient(subject: Subject, specs: tuple[Spec | None, ...], options: tu
         raise subject.value(f"weight must have {rank + 2} axes; got {len(w.shape)}")
     problem = _geometry(subject, source, w.shape, dy, kinds, ConvOptions(*rest)).with_(direction="input_grad")
     full = dy.shape if source.batched else (1, *dy.shape)
-    return Request((problem,), (view(dy, full, kinds.operand), view(w, None, kinds.operand)), unbatch(problem.result_shape, source))
+    views = (view(dy, full, kinds.operand), view(w, None, kinds.operand), View())  # no bias
+    return Request((problem,), views, unbatch(problem.result_shape, source))
 
 
 def weight_gradient(subject: Subject, specs: tuple[Spec | None, ...], options: tuple[Any, ...]) -> Request:

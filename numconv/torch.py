@@ -1,0 +1,231 @@
+"""numconv's operators as functions of torch tensors that autograd goes through: needs the extra `torch`.
+
+`conv1d` … `conv_transpose3d` can be differentiated any number of times: a convolution, its gradient by the input and its gradient by the
+weights are three maps that are each other's derivatives.  Every other operator is reached by its name too (`numconv.torch.resize2d`), once
+differentiable.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd.function import once_differentiable
+
+from . import arguments, devices
+from .arguments_values import Spec, Subject
+from .catalog import find
+from .cpu.geometry import PAD_MODES
+from .grad import array_parameters, vjp
+from .problem import ConvProblem
+from .session import Session
+
+__all__ = ["apply", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+Tensor = Any  # torch.Tensor: torch is no dependency of the type checker's
+
+
+class _Map(torch.autograd.Function):
+    """One of the three maps of a geometry; the derivatives of each are the other two."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, bias: Tensor | None, geometry: ConvProblem, direction: str, algorithm: str) -> Tensor:
+        ctx.save_for_backward(a, b)
+        ctx.geometry, ctx.direction = geometry, direction
+        device = devices.device(devices.kind(a))
+        natives = tuple(None if t is None else device.adopt(t.detach().resolve_conj()) for t in (a, b, bias))
+        problem = geometry.with_(direction=direction, bias=bias is not None)
+        session = Session(Subject("numconv.torch"), device, algorithm)
+        return device.release(session(problem, natives[:2] if direction == "weight_grad" else natives), a)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        a, b = ctx.saved_tensors
+        geometry, direction = ctx.geometry, ctx.direction
+        wants_a, wants_b, wants_bias = ctx.needs_input_grad[:3]
+        da = db = dbias = None
+        if direction == "forward":  # x, w
+            da = _run("input_grad", g, b.conj(), geometry) if wants_a else None
+            db = _run("weight_grad", a.conj(), g, geometry) if wants_b else None
+        elif direction == "input_grad":  # y, w
+            da = _run("forward", g, b.conj(), geometry) if wants_a else None
+            db = _run("weight_grad", g, a.conj(), geometry) if wants_b else None
+        else:  # x, y
+            da = _run("input_grad", b.conj(), g, geometry) if wants_a else None
+            db = _run("forward", a.conj(), g, geometry) if wants_b else None
+        if wants_bias:
+            channel = g.dim() - 1 if geometry.layout == "channels_last" else 1
+            dbias = g.sum(dim=[d for d in range(g.dim()) if d != channel])
+        return da, db, dbias, None, None, None
+
+
+def _run(direction: str, a: Tensor, b: Tensor, geometry: ConvProblem, bias: Tensor | None = None, algorithm: str = "auto") -> Tensor:
+    return _Map.apply(a, b, bias, geometry, direction, algorithm)
+
+
+def _sigmoid_linear(v: Tensor) -> Tensor:
+    return torch.nn.functional.silu(v)
+
+
+ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
+    None: lambda v: v,
+    "relu": torch.relu,
+    "relu6": torch.nn.functional.relu6,
+    "silu": _sigmoid_linear,
+    "hardswish": torch.nn.functional.hardswish,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+
+
+def _same_type(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    dtype = functools.reduce(torch.promote_types, [t.dtype for t in (x, w, bias) if t is not None])
+    return x.to(dtype), w.to(dtype), None if bias is None else bias.to(dtype)
+
+
+def _check(name: str, **tensors: Any) -> None:
+    for label, t in tensors.items():
+        if not isinstance(t, torch.Tensor) and not (label == "bias" and t is None):
+            raise TypeError(f"numconv.torch.{name}: {label} must be a torch.Tensor; got {type(t).__module__}.{type(t).__qualname__}")
+
+
+def _request(name: str, build: Any, tensors: tuple[Any, ...], options: tuple[Any, ...]) -> arguments.Request:
+    def spec(t: Tensor | None) -> Spec | None:
+        if t is None:
+            return None
+        device = devices.device(devices.kind(t))
+        return Spec(tuple(t.shape), np.dtype(device.adopt(t.detach().reshape(-1)[:0]).dtype))
+
+    specs = tuple(map(spec, tensors))
+    subject = Subject(f"numconv.torch.{name}", tuple(zip(("x", "w", "bias"), specs, strict=True)))
+    request: arguments.Request = build(subject, specs, options)
+    return request
+
+
+def _pad(x: Tensor, problem: ConvProblem) -> Tensor:
+    """Padded by the problem's mode: torch selects, so torch knows the way back."""
+    start = x.dim() - problem.rank - (problem.layout == "channels_last")
+    for axis, (size, low, high) in enumerate(zip(problem.spatial, problem.pad_low, problem.pad_high, strict=True), start=start):
+        if low > 0 or high > 0:
+            index = np.pad(np.arange(size), (low, max(high, 0)), PAD_MODES[problem.padding_mode])  # type: ignore[call-overload]
+            x = x.index_select(axis, torch.from_numpy(index).to(x.device))
+    return x
+
+
+def _convolution(
+    rank: int, x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
+    padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, algorithm: str = "auto",
+    precision: str = "highest",
+) -> Tensor:  # fmt: skip
+    name = f"conv{rank}d"
+    _check(name, x=x, w=w, bias=bias)
+    x, w, bias = _same_type(x, w, bias)
+
+    def options(padding: Any, mode: str) -> tuple[Any, ...]:
+        return (rank, False, stride, padding, dilation, groups, mode, layout, activation, None, precision)
+
+    request = _request(name, arguments.conv, (x, w, bias), options(padding, padding_mode))
+    if request.problems[0].padding_mode != "zeros":  # type: ignore[union-attr]
+        x = _pad(x, request.problems[0])  # type: ignore[arg-type]
+        request = _request(name, arguments.conv, (x, w, bias), options(0, "zeros"))
+    return _finish(request, "forward", x, w, bias, activation, algorithm)
+
+
+def _transposed(
+    rank: int, x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
+    groups: int = 1, dilation: Any = 1, *, output_size: Any = None, layout: str = "channels_first", activation: str | None = None,
+    algorithm: str = "auto", precision: str = "highest",
+) -> Tensor:  # fmt: skip
+    name = f"conv_transpose{rank}d"
+    _check(name, x=x, w=w, bias=bias)
+    x, w, bias = _same_type(x, w, bias)
+    options = (rank, stride, padding, output_padding, groups, dilation, output_size, layout, activation, None, precision)
+    request = _request(name, arguments.transpose, (x, w, bias), options)
+    return _finish(request, "input_grad", x, w, bias, activation, algorithm)
+
+
+def _finish(request: arguments.Request, direction: str, x: Tensor, w: Tensor, bias: Any, activation: str | None, algorithm: str) -> Tensor:
+    (problem,) = request.problems
+    assert isinstance(problem, ConvProblem)
+    shape = request.views[0].shape
+    x = x if shape is None else x.reshape(shape)
+    y = _run(direction, x, w, problem.with_(activation=None), bias, algorithm)
+    return ACTIVATIONS[activation](y.reshape(request.result_shape))
+
+
+def _named(name: str, function: Callable[..., Any], rank: int) -> Callable[..., Tensor]:
+    @functools.wraps(function)
+    def convolution(*arguments: Any, **options: Any) -> Tensor:
+        return function(rank, *arguments, **options)
+
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    convolution.__name__ = convolution.__qualname__ = name
+    convolution.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    convolution.__doc__ = f"`numconv.{name}` of tensors: any number of derivatives, on the device of x.  Arguments as of that."
+    return convolution
+
+
+conv1d, conv2d, conv3d = (_named(f"conv{n}d", _convolution, n) for n in (1, 2, 3))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (_named(f"conv_transpose{n}d", _transposed, n) for n in (1, 2, 3))
+
+
+class _Operator(torch.autograd.Function):
+    """Any operator by way of `numconv.vjp`."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable[..., Any], names: tuple[str, ...], options: dict[str, Any], *tensors: Tensor) -> Tensor:
+        y, ctx.pullback = vjp(function, **dict(zip(names, (t.detach() for t in tensors), strict=True)), **options)
+        order = array_parameters(function)
+        ctx.at = [order.index(name) for name in names]
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+        found = ctx.pullback(g)
+        return (None, None, None, *(found[i] for i in ctx.at))
+
+
+def apply(function: Callable[..., Any], *values: Any, **options: Any) -> Tensor:
+    """Any operator of numconv on tensors, once differentiable.
+
+    Parameters
+    ----------
+    function : an operator of numconv
+        `numconv.dynamic_conv2d`, say.
+    *values, **options
+        Its arguments; tensors of floating or complex numbers where it takes arrays.
+
+    Returns
+    -------
+    torch.Tensor
+
+    Examples
+    --------
+    >>> x = torch.ones(1, 4, 2, 2, requires_grad=True)
+    >>> apply(nc.channel_shuffle, x, 2).sum().backward()
+    >>> x.grad.sum()
+    tensor(16.)
+    """
+    given = {**dict(zip(inspect.signature(function).parameters, values, strict=False)), **options}
+    names = tuple(name for name in array_parameters(function) if given.get(name) is not None)
+    _check(function.__name__, **{name: given[name] for name in names})
+    rest = {k: v for k, v in given.items() if k not in names and v is not None}
+    return _Operator.apply(function, names, rest, *(given[name] for name in names))
+
+
+def __getattr__(name: str) -> Any:
+    variant = find(name)
+    if variant is None:
+        raise AttributeError(f"module 'numconv.torch' has no attribute {name!r}")
+    return functools.wraps(variant.function)(functools.partial(apply, variant.function))
+
+
+def __dir__() -> list[str]:
+    from .catalog import VARIANTS
+
+    return sorted({*globals(), *__all__, *(v.name for v in VARIANTS)})
