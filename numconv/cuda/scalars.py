@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba.cuda import types
 from numba.cuda.types import complex64, complex128, float16, float32, float64, int32, int64, uint16, uint32
 
 from .launch import inlined
@@ -39,6 +40,8 @@ class Scalars:
 
 def accumulator(dtype: str, out_dtype: str) -> str:
     """The name of the accumulator's type."""
+    if out_dtype in COMPLEX and dtype not in COMPLEX:
+        return out_dtype
     if dtype in ("float16", "bfloat16"):
         return "float32" if out_dtype not in ("float64", "complex128") else out_dtype
     if dtype in INTEGERS:
@@ -57,6 +60,12 @@ def loader(dtype: str, acc: str) -> Callable[..., Any]:
         @inlined
         def load(array, index):
             return kind(f32_from_bits(uint32(uint32(array[uint32(index)]) << uint32(16))))
+
+    elif dtype == "float16":
+
+        @inlined
+        def load(array, index):
+            return kind(float32(array[uint32(index)]))
 
     elif dtype == acc:
 
@@ -92,11 +101,18 @@ def storer(dtype: str, acc: str) -> Callable[..., Any]:
         def store(array, index, value):
             array[uint32(index)] = float16(value)
 
-    else:
+    elif dtype == acc:
 
         @inlined
         def store(array, index, value):
             array[uint32(index)] = value
+
+    else:
+        stored = getattr(types, "uint8" if dtype == "bool" else dtype)
+
+        @inlined
+        def store(array, index, value):
+            array[uint32(index)] = stored(value)  # integers wrap
 
     return store
 

@@ -94,6 +94,21 @@ def test_casts_are_numpys() -> None:
         np.testing.assert_array_equal(layout.cast(cuda.to_device(values), kind).copy_to_host(), values.astype(kind))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "out_dtype"),
+    [("int8", "int8"), ("int8", "uint8"), ("uint64", "int64"), ("int16", "float64"), ("float32", "float64"), ("float32", "complex64")],
+)
+@pytest.mark.parametrize("algorithm", ["direct", "implicit_gemm"])
+def test_other_result_types_are_the_cpus(algorithm: str, dtype: str, out_dtype: str) -> None:
+    scale = 1 if dtype.startswith("f") else np.iinfo(dtype).max // 3
+    x, w = (integers((1, 2, 3, 4), np.int64, s).astype(dtype) * np.dtype(dtype).type(scale) for s in (6, 7))
+    w = w[:, :, :2, :2] if dtype != "uint64" else w[:, :, :1, :1]
+    got = nc.conv2d(cuda.to_device(x), cuda.to_device(np.ascontiguousarray(w)), out_dtype=out_dtype, algorithm=algorithm)
+    wanted = nc.conv2d(x, w, out_dtype=out_dtype)
+    assert got.dtype == wanted.dtype == np.dtype(out_dtype)
+    np.testing.assert_array_equal(got.copy_to_host(), wanted)
+
+
 def test_prepacked_layer_gives_the_same_bits() -> None:
     w = cuda.to_device(W)
     layer = nc.Conv2d(w, padding=1)
