@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 
 import numconv as nc
@@ -107,6 +108,7 @@ def train(epochs: int = 12, batch: int = 50, tell: Callable[[str], Any] = print)
     """Train on 1400 digits; the share of the other 397 that are read rightly."""
     from sklearn.datasets import load_digits
 
+    numba.set_num_threads(1)  # images this small are not worth waking a second one
     digits = load_digits()
     rng = np.random.default_rng(0)
     order = rng.permutation(len(digits.target))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
         raise SUBJECT.type(f"function must be an operator of numconv that maps arrays to an array; got {function!r}")
     if options.get("out") is not None:
         raise SUBJECT.type("the result is kept for the way back: out is not supported")
-    given = {**dict(zip(inspect.signature(function).parameters, arrays, strict=False)), **options}
+    given = {**dict(zip(parameters(function), arrays, strict=False)), **options}
     labels = array_parameters(function)
     passed = [i for i, name in enumerate(labels) if name in given]
     kept = labels[: max(passed, default=-1) + 1]
@@ -89,9 +90,14 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
     return y, _pullback(tape, y, [given.get(name) for name in kept])
 
 
+@cache
+def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
+
+
 def array_parameters(function: Callable[..., Any]) -> list[str]:
     """The names of an operator's parameters that are arrays, in order."""
-    return [name for name in inspect.signature(function).parameters if name in ARRAYS]
+    return [name for name in parameters(function) if name in ARRAYS]
 
 
 def _vjp_of_layer(layer: _Layer, arrays: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
