@@ -179,8 +179,10 @@ def test_each_case_has_a_kernel(device: str, sampled: list[tuple[str, Any]]) -> 
 @pytest.mark.parametrize("device", DEVICES)
 def test_each_kernel_accepts_a_case(device: str, sampled: list[tuple[str, Any]]) -> None:
     every = [p for _, p in sampled]
-    # weight gradients have no variant of their own: they are the third map over the same geometry
-    every += [replace(p, direction="weight_grad", bias=False, activation=None, shuffle=1, out_dtype=p.dtype) for p in every if type(p) is ConvProblem]
+    # gradients have no variants of their own: they are the other maps over the same geometry; nor has a precision
+    plain = [replace(p, bias=False, activation=None, shuffle=1, out_dtype=p.dtype) for p in every if type(p) is ConvProblem]
+    every += [replace(p, direction=way) for p in plain for way in ("input_grad", "weight_grad")]
+    every += [replace(p, precision="tf32") for p in plain]
     idle = []
     for kernel in devices.device(device).table():
         if not any(type(p) is kernel.problem and kernel.refuses(p.with_(dtype=t, out_dtype=t) if type(p) is ConvProblem else p) is None
