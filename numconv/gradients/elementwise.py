@@ -1,99 +1,144 @@
-"""What gradients need beside problems: sums, conjugates, derivatives of activations.  NumPy arrays; a GPU's where it says so."""
+"""What gradients need beside problems: sums, conjugates, derivatives of activations; on NumPy arrays here, on a GPU's by its own kernels."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..devices import kind
-from ..problem import Ints
+from ..problem import ConvProblem, Ints, MixProblem
 from ..session import Session
 
 Array = np.ndarray[Any, Any]
 
 
-def on_host(what: str, *arrays: Any) -> None:
-    """Refuse a GPU's arrays where the way back exists on the CPU only."""
-    if any(a is not None and kind(a) != "cpu" for a in arrays):
-        raise TypeError(f"vjp: the gradient of {what} is computed on the CPU only; got arrays on cuda")
+def on_gpu(a: Any) -> Any:
+    """The GPU's side of this module if `a` lies there, else None."""
+    if kind(a) == "cpu":
+        return None
+    from ..cuda import gradients
+
+    return gradients
 
 
 def add(a: Any, b: Any) -> Any:
-    on_host("an array that is read twice", a, b)
-    return a + b
+    gpu = on_gpu(a)
+    return gpu.elementwise("add", a, b) if gpu else a + b
 
 
 def conjugate(a: Any) -> Any:
-    if a.dtype.kind != "c":
+    if a is None or a.dtype.kind != "c":
         return a
-    on_host("complex arrays", a)
-    return a.conj()
+    gpu = on_gpu(a)
+    return gpu.elementwise("conjugate", a) if gpu else a.conj()
 
 
 def zeros(shape: Ints, dtype: np.dtype[Any], like: Any) -> Any:
     """On the device of `like`."""
-    fresh = np.zeros(shape, dtype)
-    if kind(like) == "cpu":
-        return fresh
-    from ..cuda import launch
-
-    return launch.upload(fresh)
+    gpu = on_gpu(like)
+    return gpu.zeros(shape, dtype.name, like) if gpu else np.zeros(shape, dtype)
 
 
 def cast_back(session: Session, g: Any, dtype: np.dtype[Any]) -> Any:
     """A gradient in the type of what was cast: of a real array that became complex, the real part."""
     if g.dtype.kind == "c" and dtype.kind != "c":
-        on_host("complex arrays", g)
-        g = g.real
+        gpu = on_gpu(g)
+        g = gpu.elementwise("real", g, None, "float32" if g.dtype.itemsize == 8 else "float64") if gpu else g.real
     return session.cast(g, dtype.name)
 
 
 def unbroadcast(session: Session, g: Any, shape: Ints) -> Any:
-    """The sum over what was repeated."""
+    """The sum over what was repeated, all of it in front of what was not."""
     if tuple(g.shape) == shape:
         return g
-    on_host("an array that serves every channel", g)
-    lead = g.ndim - len(shape)
-    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1)
-    return g.sum(axis=axes, keepdims=True).reshape(shape)
+    length = prod(shape)
+    rows = session.reshape(g, (prod(g.shape) // max(length, 1), length))
+    return session.reshape(column_sum(session, rows, g.dtype), shape)
+
+
+def column_sum(session: Session, rows: Any, dtype: np.dtype[Any]) -> Any:
+    """Σ over the first of two axes."""
+    gpu = on_gpu(rows)
+    if gpu is None:
+        return rows.sum(axis=0, dtype=_wide(rows)).astype(dtype)
+    count, length = rows.shape
+    mix = MixProblem(1, count, length, rows.dtype.name)
+    total = session(mix, (gpu.ones((1, count), rows.dtype.name, rows), rows))
+    return session.reshape(session.cast(total, dtype.name), (length,))
+
+
+def _wide(a: Array) -> Any:
+    return np.complex128 if a.dtype.kind == "c" else np.float64
 
 
 def channel_sum(session: Session, g: Any, last: bool, dtype: np.dtype[Any]) -> Any:
-    """Σ over everything but the channels: the gradient of a bias, in float64 where rows are not neighbours in memory."""
-    on_host("a bias", g)
-    wide = np.complex128 if g.dtype.kind == "c" else np.float64
-    if last:
-        return g.reshape(-1, g.shape[-1]).sum(axis=0, dtype=wide).astype(dtype)
+    """Σ over everything but the channels: the gradient of a bias.  On a GPU it is that of a 1×1 filter over an image of ones."""
+    gpu = on_gpu(g)
+    if gpu is not None:
+        batch, channels = g.shape[0], g.shape[-1 if last else 1]
+        plane = tuple(g.shape[1:-1] if last else g.shape[2:])
+        each = (1,) * len(plane)
+        problem = ConvProblem(
+            direction="weight_grad", batch=batch, in_channels=1, out_channels=channels, groups=1, spatial=plane, kernel=each, stride=each,
+            pad_low=(0,) * len(plane), dilation=each, outputs=plane, dtype=g.dtype.name, out_dtype=g.dtype.name,
+            layout="channels_last" if last else "channels_first",
+        )  # fmt: skip
+        image = (batch, *plane, 1) if last else (batch, 1, *plane)
+        total = session(problem, (gpu.ones(image, g.dtype.name, g), g))
+        return session.cast(session.reshape(total, (channels,)), dtype.name)
+    if last:  # float64 where rows are not neighbours in memory
+        return g.reshape(-1, g.shape[-1]).sum(axis=0, dtype=_wide(g)).astype(dtype)
     rows = g.reshape(*g.shape[:2], prod(g.shape[2:]))
     inner = rows.sum(axis=2, dtype=np.float64 if g.dtype.itemsize == 2 else None)
-    return inner.sum(axis=0, dtype=wide).astype(dtype)
+    return inner.sum(axis=0, dtype=_wide(g)).astype(dtype)
 
 
-def _sigmoid(v: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * v))  # type: ignore[no-any-return]
+def adjoint_along(g: Any, axis: int, index: Array, weight: Array | None, count: int) -> Any:
+    """Where a map reads out[p] = Σ_i weight[i, p]·in[index[i, p]] along an axis of `count` elements: its adjoint, applied to g."""
+    gpu = on_gpu(g)
+    if gpu is not None:
+        return gpu.adjoint_along(g, axis, index, weight, count)
+    from ..cpu import axis_gather
+
+    return axis_gather.adjoint_along(g, axis, index, weight, count)
 
 
 #: activations whose derivative follows from the result; of the others it needs what they were applied to
 FROM_RESULT = frozenset({"relu", "relu6", "sigmoid", "tanh"})
 
 
-def through_activation(g: Any, v: Any, activation: str) -> Any:
-    """g times the derivative; `v` is the activation's result where it is one of FROM_RESULT, else its argument."""
-    on_host(f"activation {activation!r}", g, v)
+def _derivative(v: Array, activation: str) -> Array:
+    if activation == "relu":
+        return v > 0
+    if activation == "relu6":
+        return (v > 0) & (v < 6)
+    if activation == "sigmoid":
+        return v * (1 - v)  # type: ignore[no-any-return]
+    if activation == "tanh":
+        return 1 - v * v  # type: ignore[no-any-return]
+    if activation == "silu":
+        s = 0.5 * (1 + np.tanh(0.5 * v))
+        return s * (1 + v * (1 - s))  # type: ignore[no-any-return]
+    return np.where(v <= -3, 0, np.where(v < 3, v / 3 + 0.5, 1)).astype(v.dtype)  # hardswish
+
+
+def through_activation(session: Session, problem: Any, arrays: Any, result: Any, g: Any, plan_as: Any = None) -> Any:
+    """g times the derivative of the problem's activation, which is applied last in it; g itself where there is none."""
+    conv: ConvProblem = getattr(problem, "conv", problem)
+    activation = conv.activation
+    if activation is None:
+        return g
+    v = result
+    if activation not in FROM_RESULT:  # what it was applied to is computed anew
+        bare = replace(problem, conv=conv.with_(activation=None)) if conv is not problem else conv.with_(activation=None)
+        v = session(bare, arrays, None, plan_as and plan_as.with_(activation=None))
+    gpu = on_gpu(g)
+    if gpu is not None:
+        return gpu.elementwise(activation, g, v)
     half = v.dtype.itemsize == 2
     if half:
         g, v = g.astype(np.float32), v.astype(np.float32)
-    if activation == "relu":
-        return g * (v > 0)
-    if activation == "relu6":
-        return g * ((v > 0) & (v < 6))
-    if activation == "sigmoid":
-        return g * (v * (1 - v))
-    if activation == "tanh":
-        return g * (1 - v * v)
-    if activation == "silu":
-        s = _sigmoid(v)
-        return g * (s * (1 + v * (1 - s)))
-    return g * np.where(v <= -3, 0, np.where(v < 3, v / 3 + 0.5, 1)).astype(v.dtype)  # hardswish
+    return g * _derivative(v, activation)

@@ -25,7 +25,7 @@ from ..problem import (
 )
 from ..session import Session
 from . import elementwise
-from .elementwise import conjugate, on_host
+from .elementwise import adjoint_along, conjugate
 
 Pull = Callable[[Any], tuple[Any, ...]]
 Arrays = tuple[Any, ...]
@@ -52,11 +52,7 @@ def _plain(problem: Any, direction: str, g: Any, like: Any) -> Any:
 def _convolution(session: Session, p: ConvProblem, arrays: Arrays, result: Any, plan_as: Any, g: Any) -> Arrays:
     x, w, bias = arrays
     channels, extents = p.target
-    if p.activation is not None:
-        v = result
-        if p.activation not in elementwise.FROM_RESULT:
-            v = session(p.with_(activation=None), arrays, None, plan_as and plan_as.with_(activation=None))
-        g = elementwise.through_activation(g, v, p.activation)
+    g = elementwise.through_activation(session, p, arrays, result, g, plan_as)
     if p.shuffle > 1:
         g = session(ShuffleProblem(p.batch, channels, extents, g.dtype.name, p.layout, channels // p.shuffle), (g,))
 
@@ -80,10 +76,8 @@ def _convolution(session: Session, p: ConvProblem, arrays: Arrays, result: Any, 
 
 def _unpad(g: Any, p: ConvProblem, highs: tuple[int, ...]) -> Any:
     """Adjoint of padding by a mode: every copy is added to what it copies."""
-    from ..cpu.axis_gather import adjoint_along
     from ..cpu.geometry import PAD_MODES
 
-    on_host(f"padding_mode {p.padding_mode!r}", g)
     for axis, (size, low, high) in enumerate(zip(p.spatial, p.pad_low, highs, strict=True), start=1 if p.layout == "channels_last" else 2):
         if low or high:
             index = np.pad(np.arange(size), (low, high), PAD_MODES[p.padding_mode])  # type: ignore[call-overload]
@@ -96,10 +90,8 @@ def _shuffle(session: Session, p: ShuffleProblem, arrays: Arrays, result: Any, g
 
 
 def _resize(session: Session, p: ResizeProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
-    from ..cpu.axis_gather import adjoint_along
     from ..cpu.resize import linear_table, nearest_table
 
-    on_host("a resize", g)
     scales: tuple[float | None, ...] = p.scale or (None,) * len(p.size)
     start = 1 if p.layout == "channels_last" else 2
     for axis, (count, size, scale) in enumerate(zip(p.spatial, p.size, scales, strict=True), start=start):
@@ -114,7 +106,9 @@ def _resize(session: Session, p: ResizeProblem, arrays: Arrays, result: Any, g: 
 
 def _attention(session: Session, p: AttentionProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
     """Back through the softmax, the two dense layers and the mean; in float32 for half types."""
-    on_host("dynamic_attention", g)
+    gpu = elementwise.on_gpu(g)
+    if gpu is not None:
+        return _attention_on_gpu(session, p, arrays, gpu.attention_back(p, arrays, result, g))
     wide = np.dtype(np.float32) if g.dtype.itemsize == 2 else g.dtype
     x, fc1, fc2, bias1, bias2 = (None if a is None else a.astype(wide, copy=False) for a in arrays)
     axes = tuple(range(1, len(p.spatial) + 1)) if p.layout == "channels_last" else tuple(range(2, x.ndim))
@@ -128,6 +122,25 @@ def _attention(session: Session, p: AttentionProblem, arrays: Arrays, result: An
     dx = np.broadcast_to(np.expand_dims(dpooled, axes), x.shape)
     found = (dx, dh.T @ pooled, dz.T @ hidden, None if bias1 is None else dh.sum(axis=0), None if bias2 is None else dz.sum(axis=0))
     return tuple(None if d is None else d.astype(array.dtype) for d, array in zip(found, arrays, strict=True))
+
+
+def _attention_on_gpu(session: Session, p: AttentionProblem, arrays: Arrays, steps: Arrays) -> Arrays:
+    """The products of matrices and the spreading of the means, as the device runs them."""
+    means, hidden, dz, dh, dmeans = steps
+    x, fc1, fc2, bias1, bias2 = arrays
+
+    def product(a: Any, b: Any, like: Any) -> Any:  # aᵀ·b, over the samples
+        mix = MixProblem(a.shape[1], p.batch, b.shape[1], a.dtype.name)
+        return session.cast(session(mix, (session.transpose(a, (1, 0)), b)), like.dtype.name)
+
+    dx = session.device.broadcast(session.reshape(session.cast(dmeans, x.dtype.name), (*dmeans.shape, *(1 for _ in p.spatial))), x.shape)
+    return (
+        session.device.copy(dx),
+        product(dh, means, fc1),
+        product(dz, hidden, fc2),
+        None if bias1 is None else elementwise.column_sum(session, dh, bias1.dtype),
+        None if bias2 is None else elementwise.column_sum(session, dz, bias2.dtype),
+    )
 
 
 def _mix(session: Session, p: MixProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
@@ -151,13 +164,9 @@ def _patches(session: Session, p: PatchProblem, arrays: Arrays, result: Any, g: 
 def _deformable(session: Session, p: DeformProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
     from ..cpu.deformable_grad import gradients
 
-    on_host("deform_conv2d", g)
-    c = p.conv
-    if c.activation is not None:
-        v = result
-        if c.activation not in elementwise.FROM_RESULT:
-            v = session(replace(p, conv=c.with_(activation=None)), arrays)
-        g = elementwise.through_activation(g, v, c.activation)
+    if elementwise.on_gpu(g) is not None:
+        raise TypeError("vjp: the gradient of deform_conv2d is computed on the CPU only; got arrays on cuda")
+    g = elementwise.through_activation(session, p, arrays, result, g)
     bias = arrays[3]
     db = None if bias is None else elementwise.channel_sum(session, g, False, bias.dtype)
     dx, doffset, dw, dmask = gradients(p, *arrays[:3], arrays[4], g)
