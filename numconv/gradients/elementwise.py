@@ -78,7 +78,7 @@ def channel_sum(session: Session, g: Any, last: bool, dtype: np.dtype[Any]) -> A
     """Σ over everything but the channels: the gradient of a bias.  On a GPU it is that of a 1×1 filter over an image of ones."""
     gpu = on_gpu(g)
     if gpu is not None:
-        batch, channels = g.shape[0], g.shape[-1 if last else 1]
+        batch, channels = g.shape[0], g.shape[g.ndim - 1 if last else 1]
         plane = tuple(g.shape[1:-1] if last else g.shape[2:])
         each = (1,) * len(plane)
         problem = ConvProblem(
