@@ -34,7 +34,7 @@ SHAPES = ((8, 1), (4, 2), (3, 3), (2, 4), (2, 5))
 
 
 @device_function
-def _rows(shape, w, channel, taps, bias, scratch, source, offsets, y, top, nh, nw, g, m):
+def _rows(shape, line, w, channel, taps, bias, scratch, source, offsets, y, top, nh, nw, g, m):
     """One plane of one filter: nh × nw outputs from `top` of y."""
     mr, nr = rows(shape), columns(shape)
     pitch, apart = get(g, 5), get(g, 21) * get(g, m + 19)
@@ -47,16 +47,16 @@ def _rows(shape, w, channel, taps, bias, scratch, source, offsets, y, top, nh, n
             )  # fmt: skip
     if activation > 0:
         for h in range(nh):
-            store_row(shape, y, top + h * apart, y, top + h * apart, nw, 1, zero_of(bias), activation)
+            store_row(line, y, top + h * apart, y, top + h * apart, nw, 1, zero_of(bias), activation)
 
 
 @device_function
-def _lump(shape, task, lumps, lump, x, w, bias, y, scratch, s0, offsets, tables, taps, g, m):
+def _lump(shape, line, task, lumps, lump, x, w, bias, y, scratch, s0, offsets, tables, taps, g, m):
     groups, group_out = get(g, m + 6), get(g, m + 8)
     n, first, _, corner, start = locate(task, lumps, g, m)
     count = min(lump, groups - first * lump)
     base = (n * groups + first * lump) * get(g, 0) * get(g, 1) * get(g, 2)
-    fill_box(shape, x, base, count, scratch, s0, tables, start, g)
+    fill_box(line, x, base, count, scratch, s0, tables, start, g)
     spread_t, spread_h = get(g, 20), get(g, 21)
     target_t, target_h, target_w = get(g, m + 17), get(g, m + 18), get(g, m + 19)
     nt = min(get(g, m), (target_t - corner[0] + spread_t - 1) // spread_t)
@@ -69,7 +69,7 @@ def _lump(shape, task, lumps, lump, x, w, bias, y, scratch, s0, offsets, tables,
             for t in range(nt):
                 top = ((plane + t * spread_t) * target_h + corner[1]) * target_w + corner[2]
                 source = s0 + c * get(g, 16) + t * get(g, 4) * get(g, 5)
-                _rows(shape, w, channel, taps, bias, scratch, source, offsets, y, top, nh, nw, g, m)
+                _rows(shape, line, w, channel, taps, bias, scratch, source, offsets, y, top, nh, nw, g, m)
 
 
 @lru_cache(maxsize=64)
@@ -79,13 +79,13 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     def depthwise(x, w, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, taps, lump, geometry):
         lumps = (geometry[HEAD + geometry[6] + geometry[7] + geometry[8] + 6] + lump - 1) // lump
         for worker in prange(workers):
-            shape = tile_shape(tile_rows, tile_vectors, tile_lanes)
+            shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
             tables = (pointer(table_t), pointer(table_h), pointer(table_w))
             g = pointer(geometry)
             m = HEAD + get(g, 6) + get(g, 7) + get(g, 8)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _lump(
-                    shape, task, lumps, lump, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
+                    shape, line, task, lumps, lump, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
                     pointer(offsets), tables, taps, g, m,
                 )  # fmt: skip
 

@@ -39,7 +39,7 @@ def reachable(size, start, step):
 
 
 @device_function
-def fill_box(shape, x, base, channels, buffer, b0, tables, corner, g):
+def fill_box(line, x, base, channels, buffer, b0, tables, corner, g):
     """The box whose first samples are at the padded coordinates `corner`, `channels` channels from element `base` of x, into the buffer."""
     table_t, table_h, table_w = tables
     start_t, start_h, start_w = corner
@@ -72,12 +72,12 @@ def fill_box(shape, x, base, channels, buffer, b0, tables, corner, g):
                 for h in range(count_h):
                     ah = get(table_h, first_h + h * apart_h)
                     if at < 0 or ah < 0:
-                        zero(shape, buffer, d, row_size)
+                        zero(line, buffer, d, row_size)
                     else:
                         row = plane + (at * source_h + ah) * source_w
-                        fill_row(shape, x, zeros, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
+                        fill_row(line, x, zeros, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
                     d += extent_w
-                zero(shape, buffer, d, gap)
+                zero(line, buffer, d, gap)
 
 
 @device_function
@@ -104,7 +104,7 @@ def _multiply(shape, a, a0, buffer, b0, offsets, o0, ws, w0, terms, block_terms,
 
 
 @device_function
-def _store(shape, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_target, g, m):
+def _store(line, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_target, g, m):
     """The rows of a block of channels, out of the workspace into y."""
     group, first, count = channels_box
     u_t, u_h, u_w = corner
@@ -126,7 +126,7 @@ def _store(shape, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_ta
             for h in range(nh):
                 row = (plane + first_target[0] + step_t * (u_t + t * spread_t)) * target_h + first_target[1] + step_h * (u_h + h * spread_h)
                 source = w0 + r * pitch + (t * extent_h + h) * extent_w
-                store_row(shape, ws, source, y, row * target_w + first_target[2] + step_w * u_w, nw, step_w, b, activation)
+                store_row(line, ws, source, y, row * target_w + first_target[2] + step_w * u_w, nw, step_w, b, activation)
 
 
 @device_function
@@ -147,7 +147,7 @@ def locate(task, groups, g, m):
 
 
 @device_function
-def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
+def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
     """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts."""
     mr, nr = rows(shape), columns(shape)
     box_t, box_h, box_w = get(g, m), get(g, m + 1), get(g, m + 2)
@@ -157,7 +157,7 @@ def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
     block_terms, pitch, buffer_size, channels_outer, n_jobs = get(g, m + 12), get(g, m + 13), get(g, m + 14), get(g, m + 15), get(g, m + 16)
     n, group, split, corner, start = locate(task, groups, g, m)
     spread_t, spread_h = get(g, 20), get(g, 21)
-    fill_box(shape, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, start, g)
+    fill_box(line, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, start, g)
     all_blocks = (group_out + mr - 1) // mr
     last = min(all_blocks, (split + 1) * split_blocks)
     for job in range(n_jobs):
@@ -178,7 +178,7 @@ def _task(shape, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
             )  # fmt: skip
             channels_box = (group, b * mr, min(blocks * mr, group_out - b * mr))
             first = (get(jobs, q + 3), get(jobs, q + 4), get(jobs, q + 5))
-            _store(shape, scratch, s0 + buffer_size, pitch, y, bias, n, channels_box, corner, (nt, nh, nw), first, g, m)
+            _store(line, scratch, s0 + buffer_size, pitch, y, bias, n, channels_box, corner, (nt, nh, nw), first, g, m)
 
 
 @lru_cache(maxsize=64)
@@ -187,13 +187,13 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
 
     def direct(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, jobs, geometry):
         for worker in prange(workers):
-            shape = tile_shape(tile_rows, tile_vectors, tile_lanes)
+            shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
             tables = (pointer(table_t), pointer(table_h), pointer(table_w))
             g = pointer(geometry)
             m = HEAD + get(g, 6) + get(g, 7) + get(g, 8)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
-                    shape, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
+                    shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
                     pointer(offsets), tables, pointer(jobs), g, m,
                 )  # fmt: skip
 

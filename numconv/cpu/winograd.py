@@ -141,7 +141,7 @@ def _transform_output(shape, m, q, apart, out, o, length):
 
 
 @device_function
-def _task(shape, task, x, u, bias, y, s, scratch, g):
+def _task(shape, line, task, x, u, bias, y, s, scratch, g):
     channels, produced, groups, height, width, out_h, out_w = get(g, 0), get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5), get(g, 6)
     apart, low_h, low_w, tile_rows, tile_columns, block_rows = get(g, 7), get(g, 8), get(g, 9), get(g, 10), get(g, 11), get(g, 12)
     splits, split_blocks, super_blocks, tiles = get(g, 13), get(g, 14), get(g, 15), get(g, 16)
@@ -162,9 +162,9 @@ def _task(shape, task, x, u, bias, y, s, scratch, g):
     for c in range(channels):
         plane = ((sample * groups + group) * channels + c) * height * width
         top, left = res_h + 4 * first * apart - low_h, res_w - low_w
-        _copy_channel(shape, x, plane, height, width, top, left, apart, 4 * count + 2, pitch, scratch, s)
+        _copy_channel(line, x, plane, height, width, top, left, apart, 4 * count + 2, pitch, scratch, s)
         for v in range(vectors):
-            _transform_input(shape, scratch, s + v * n, depth, pitch, scratch, s + v0 + c * tiles + v * n, v_pitch)
+            _transform_input(line, scratch, s + v * n, depth, pitch, scratch, s + v0 + c * tiles + v * n, v_pitch)
     blocks = (produced + mr - 1) // mr
     last = min(blocks, (split + 1) * split_blocks)
     panels = (vectors * n + nr - 1) // nr
@@ -183,24 +183,24 @@ def _task(shape, task, x, u, bias, y, s, scratch, g):
             b = get(bias, channel) if has_bias else zero_of(bias)
             length = 4 * vectors * n
             for v in range(vectors):
-                _transform_output(shape, scratch, s + m0 + (k - b0 * mr) * tiles + v * n, m_pitch, scratch, s + o0 + 4 * v * n, length)
+                _transform_output(line, scratch, s + m0 + (k - b0 * mr) * tiles + v * n, m_pitch, scratch, s + o0 + 4 * v * n, length)
             for t in range(count):
                 for i in range(4):
                     h = res_h + apart * (4 * (first + t) + i)
                     if h < out_h:
                         row = ((sample * groups * produced + channel) * out_h + h) * out_w + res_w
                         wide = (out_w - res_w + apart - 1) // apart
-                        store_row(shape, scratch, s + o0 + i * length + 4 * t * pitch, y, row, wide, apart, b, activation)
+                        store_row(line, scratch, s + o0 + i * length + 4 * t * pitch, y, row, wide, apart, b, activation)
 
 
 @lru_cache(maxsize=16)
 def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     def winograd(x, u, bias, y, scratch, worker_pitch, workers, tasks, geometry):
         for worker in prange(workers):
-            shape = tile_shape(tile_rows, tile_vectors, tile_lanes)
+            shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
-                    shape, task, pointer(x), pointer(u), pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch), pointer(geometry)
+                    shape, line, task, pointer(x), pointer(u), pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch), pointer(geometry)
                 )  # fmt: skip
 
     return kernel(winograd)
