@@ -51,8 +51,7 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
     Raises
     ------
     TypeError
-        For a function that is not an operator of numconv, arrays of integers, or a step whose gradient exists on the CPU only for arrays
-        on a GPU (activations, padding modes, resizing, attention, deformable and complex convolutions).
+        For a function that is not an operator of numconv, arrays of integers, or a deformable convolution of arrays on a GPU.
     ValueError
         For a dy of another shape; and whatever `function` raises.
 

@@ -348,10 +348,13 @@ def _product_workspace(c: ConvProblem, machine: Machine) -> int:
 
 
 def _dot_cost(c: ConvProblem, machine: Machine) -> float:
-    """Whole and masked vectors, at a quarter of the peak, and some cycles for each row and tap."""
+    """Cycles of two multiply-adds: 1.6 for each vector and tap, some for each filter row, and the sums of the lanes.  AVX-512, 2026-11."""
     width = machine.vector_bytes // np.dtype(c.out_dtype).itemsize
-    pairs = c.out_channels * c.group_in * c.taps * prod(c.outputs[:-1])
-    return machine.launch + pairs * (6e-9 + 8 * width * -(-c.outputs[-1] // width) / machine.flops) / machine.cores
+    (t_out, h_out, w_out), (kt, kh, kw) = three(c.outputs, 1), three(c.kernel, 1)
+    vectors, chunks = -(-w_out // width), -(-kw // 4)
+    cycles = t_out * vectors * (1.6 * c.taps * h_out + 60 * kt * kh * chunks) + 20 * c.taps + 200
+    copied = c.in_channels * prod(c.spatial) if c.stride[-1] > 1 else 0
+    return machine.launch + (c.out_channels * c.group_in * cycles * 4 * width / machine.flops + 1e-9 * copied) / machine.cores
 
 
 def _dot_workspace(c: ConvProblem, machine: Machine) -> int:

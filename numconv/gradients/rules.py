@@ -26,6 +26,7 @@ from ..problem import (
 from ..session import Session
 from . import elementwise
 from .elementwise import adjoint_along, conjugate
+from .flipped import flipped_if_better, flipped_weights
 
 Pull = Callable[[Any], tuple[Any, ...]]
 Arrays = tuple[Any, ...]
@@ -59,6 +60,10 @@ def _convolution(session: Session, p: ConvProblem, arrays: Arrays, result: Any, 
     def run(direction: str, like: Any, a: Any, b: Any, **changes: Any) -> Any:
         problem = _plain(p, direction, g, like).with_(**changes)
         one = plan_as and _plain(plan_as, direction, g, like).with_(**changes)
+        if direction == "input_grad" and one is None:
+            flipped = flipped_if_better(session, problem)
+            if flipped is not None:
+                problem, b = flipped, flipped_weights(problem, b)
         return session(problem, (a, b) if direction == "weight_grad" else (a, b, None), None, one, "auto")
 
     db = None if bias is None else elementwise.channel_sum(session, g, p.layout == "channels_last", bias.dtype)
@@ -110,7 +115,8 @@ def _attention(session: Session, p: AttentionProblem, arrays: Arrays, result: An
     if gpu is not None:
         return _attention_on_gpu(session, p, arrays, gpu.attention_back(p, arrays, result, g))
     wide = np.dtype(np.float32) if g.dtype.itemsize == 2 else g.dtype
-    x, fc1, fc2, bias1, bias2 = (None if a is None else a.astype(wide, copy=False) for a in arrays)
+    widened: list[Any] = [None if a is None else a.astype(wide, copy=False) for a in arrays]
+    x, fc1, fc2, bias1, bias2 = widened
     axes = tuple(range(1, len(p.spatial) + 1)) if p.layout == "channels_last" else tuple(range(2, x.ndim))
     pooled = x.mean(axis=axes)
     before = pooled @ fc1.T + (0 if bias1 is None else bias1)
@@ -169,7 +175,7 @@ def _deformable(session: Session, p: DeformProblem, arrays: Arrays, result: Any,
     g = elementwise.through_activation(session, p, arrays, result, g)
     bias = arrays[3]
     db = None if bias is None else elementwise.channel_sum(session, g, False, bias.dtype)
-    dx, doffset, dw, dmask = gradients(p, *arrays[:3], arrays[4], g)
+    dx, doffset, dw, dmask = gradients(p, arrays[0], arrays[1], arrays[2], arrays[4], g)
     return dx, doffset, dw, db, dmask
 
 
