@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import prange
 
-from .launch import device_function, inlined, kernel
+from .launch import inlined, kernel
 from .simd.tiles import lanes, rows, tile_shape, transpose_block
 from .simd.vector import deinterleave, filled, get, load_between, load_n, pointer, put, store, store_n
 
@@ -49,7 +49,7 @@ def put_or_zero(x, base, source, buffer, d):
         put(buffer, d, 0)
 
 
-@device_function
+@inlined
 def fill_row(shape, x, zeros, row, inner, j0, j1, table, start, step, buffer, d, count):
     """One row of one phase: buffer[d + j] = x[row + table[start + j·step]], 0 where the table says −1.
 

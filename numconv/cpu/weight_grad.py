@@ -80,6 +80,31 @@ def _accumulate(shape, a, x, offsets, ws, w0, batch, groups, g, block, blocks, p
                     gemm_tile(shape, a, a0, x, x0, offsets, p, ws, tile, count, nr, n + p > 0)
 
 
+@device_function
+def _deliver(shape, sums, source, w, target, run, group_in, taps):
+    """One row of a tile's panels, (tap, c), into the weights, (c, tap)."""
+    mr, nr = rows(shape), columns(shape)
+    c = tap = 0
+    for j in range(0, run, nr):
+        end = min(nr, run - j)
+        i = 0
+        while i < end:
+            count = min(end - i, group_in - c)
+            at = target + c * taps + tap
+            if taps == 1:
+                for each in range(count):
+                    put(w, at + each, get(sums, source + i + each))
+            else:
+                for each in range(count):
+                    put(w, at + each * taps, get(sums, source + i + each))
+            i += count
+            c += count
+            if c == group_in:
+                c = 0
+                tap += 1
+        source += mr * nr
+
+
 @lru_cache(maxsize=32)
 def product_driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     """The parallel loop for one tile shape."""
@@ -98,10 +123,7 @@ def product_driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
                 for i in range(min(mr, group_out - block * mr)):
                     target = (g * group_out + block * mr + i) * group_in * taps
                     for o in range(o0, o1):
-                        for j in range(run):
-                            c, tap = j % group_in, o * inner + j // group_in
-                            v = get(scratch, w0 + (((o - o0) * panels + j // nr) * mr + i) * nr + j % nr)
-                            put(w, target + c * taps + tap, v)
+                        _deliver(shape, scratch, w0 + ((o - o0) * panels * mr + i) * nr, w, target + o * inner, run, group_in, taps)
 
     return kernel(outer_product)
 

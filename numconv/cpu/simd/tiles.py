@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .vector import I32, array_pointer, element_type, emit_fma, splat, suffix
+from .vector import I32, array_pointer, element_type, emit_fma, lane_mask, splat, suffix
 
 INTP = ir.IntType(64)
 
@@ -314,8 +314,7 @@ def row_tile(typingctx, shape, w, w_index, x, x_index, offsets, o_index, x_pitch
         fnty = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), I32, ir.VectorType(ir.IntType(1), tile.lanes)])
         store = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(vector)}.p0")
         for j in range(tile.vectors):
-            iota = ir.Constant(ir.VectorType(INTP, tile.lanes), [j * tile.lanes + lane for lane in range(tile.lanes)])
-            mask = builder.icmp_signed("<", iota, splat(builder, columns, tile.lanes))
+            mask = lane_mask(builder, tile.lanes, columns, j * tile.lanes)
             for i in range(tile.rows):
                 with builder.if_then(builder.icmp_signed("<", INTP(i), rows)):
                     place = builder.gep(y_ptr, [builder.add(builder.mul(y_pitch, INTP(i)), INTP(j * tile.lanes))])

@@ -107,8 +107,11 @@ def array_pointer(context: Any, builder: Any, ty: Any, array: Any, index: Any) -
     return builder.gep(data, [index])
 
 
-def _mask(builder: Any, lanes: int, count: Any) -> Any:
-    iota = ir.Constant(ir.VectorType(I64, lanes), list(range(lanes)))
+def lane_mask(builder: Any, lanes: int, count: Any, first: int = 0) -> Any:
+    """first + lane < count.  Compared in 32 bits, half the registers of 64, after a clamp that keeps large counts right."""
+    limit = ir.Constant(I64, first + lanes)
+    count = builder.trunc(builder.select(builder.icmp_signed("<", count, limit), count, limit), I32)
+    iota = ir.Constant(ir.VectorType(I32, lanes), list(range(first, first + lanes)))
     return builder.icmp_signed("<", iota, splat(builder, count, lanes))
 
 
@@ -161,7 +164,7 @@ def load_n(typingctx, array, index, count, lanes):  # type: ignore[no-untyped-de
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         vector = context.get_value_type(sig.return_type)
         pointer = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), vector.as_pointer())
-        mask = _mask(builder, vector.count, args[2])
+        mask = lane_mask(builder, vector.count, args[2])
         align = vector.element.get_abi_size(context.target_data)
         fnty = ir.FunctionType(vector, [pointer.type, I32, mask.type, vector])
         function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.load.{suffix(vector)}.p0")
@@ -196,7 +199,7 @@ def store_n(typingctx, array, index, vector, count):  # type: ignore[no-untyped-
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         value = args[2]
         pointer = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), value.type.as_pointer())
-        mask = _mask(builder, value.type.count, args[3])
+        mask = lane_mask(builder, value.type.count, args[3])
         align = value.type.element.get_abi_size(context.target_data)
         fnty = ir.FunctionType(ir.VoidType(), [value.type, pointer.type, I32, mask.type])
         function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(value.type)}.p0")
