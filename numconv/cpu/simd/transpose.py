@@ -1,0 +1,39 @@
+"""A square of a matrix transposed in registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from .tiles import TileShape
+from .vector import I32, array_pointer, element_type
+
+
+@intrinsic
+def transpose_square(typingctx, shape, source, s, row_pitch, target, t, target_pitch):  # type: ignore[no-untyped-def]
+    """target[t + k·target_pitch + r] = source[s + r·row_pitch + k], k, r < lanes: log2(lanes) rounds of interleaving."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        tile: TileShape = sig.args[0]
+        vector = ir.VectorType(element_type(sig.args[1].dtype), tile.lanes)
+        align, n = sig.args[1].dtype.bitwidth // 8, tile.lanes
+        place = array_pointer(context, builder, sig.args[1], args[1], args[2])
+        values = []
+        for _ in range(n):
+            values.append(builder.load(builder.bitcast(place, vector.as_pointer()), align=align))
+            place = builder.gep(place, [args[3]])
+        low = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2) for lane in (i, n + i)])
+        high = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2, n) for lane in (i, n + i)])
+        for _ in range(n.bit_length() - 1):
+            pairs = zip(values[: n // 2], values[n // 2 :], strict=True)
+            values = [builder.shuffle_vector(a, b, order) for a, b in pairs for order in (low, high)]
+        place = array_pointer(context, builder, sig.args[4], args[4], args[5])
+        for value in values:
+            builder.store(value, builder.bitcast(place, vector.as_pointer()), align=align)
+            place = builder.gep(place, [args[6]])
+        return context.get_dummy_value()
+
+    return types.void(shape, source, types.intp, types.intp, target, types.intp, types.intp), codegen
