@@ -1,0 +1,56 @@
+"""The dense CPU kernels as an AVX2 and a NEON machine would run them: narrower vectors, fewer registers, the same code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import reference
+
+from numconv.cpu.machine import detect
+from numconv.cpu.table import table
+from numconv.problem import ConvProblem
+
+MACHINES = {"avx2": {"vector_bytes": 32, "registers": 16}, "neon": {"vector_bytes": 16, "registers": 32}}
+#: row, in channels, out channels, groups, spatial, stride, dilation
+CASES = (
+    ("direct", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
+    ("direct", 6, 26, 2, (12, 17), (2, 2), (1, 1)),
+    ("direct", 3, 13, 1, (14, 15), (1, 1), (3, 2)),
+    ("gather", 13, 5, 1, (12, 17), (2, 2), (1, 1)),
+    ("depthwise", 6, 6, 6, (9, 31), (1, 1), (1, 1)),
+    ("winograd", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
+    ("winograd", 5, 13, 1, (13, 22), (1, 1), (2, 2)),
+)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, (c[0], *c[5:]))))
+def test_narrow_register_tiles(name: str, case: tuple) -> None:
+    row_name, channels, produced, groups, spatial, stride, dilation = case
+    machine = replace(detect(), **MACHINES[name])
+    row = next(r for r in table() if r.name == row_name)
+    rng = np.random.default_rng(5)
+    outputs = tuple((i + 2 - 2 * d - 1) // s + 1 for i, s, d in zip(spatial, stride, dilation, strict=True))
+    direction = "input_grad" if row_name == "gather" else "forward"
+    p = ConvProblem(
+        direction, 2, channels, produced, groups, spatial, (3, 3), stride, (1, 1), dilation, outputs, "float32", "float32", bias=True,
+        activation="relu",
+    )  # fmt: skip
+    x = rng.integers(-4, 5, (2, *((produced, *outputs) if direction == "input_grad" else (channels, *spatial)))).astype(np.float32)
+    w = rng.integers(-4, 5, p.weight_shape).astype(np.float32)
+    bias = rng.integers(-3, 4, p.target[0]).astype(np.float32)
+    if direction == "input_grad":
+        extra = [i - ((o - 1) * s + 1) for i, o, s in zip(spatial, outputs, stride, strict=True)]
+        expected = reference.conv_transpose(
+            x, w, bias, stride=stride, pads=[(1, 1)] * 2, output_padding=extra, groups=groups, dilation=dilation, activation="relu"
+        )
+    else:
+        expected = reference.conv(x, w, bias, stride=stride, pads=[(1, 1)] * 2, dilation=dilation, groups=groups, activation="relu")
+    out = np.full(p.result_shape, np.nan, np.float32)
+    row.run(p, (x, row.pack(p, w, machine), bias), out, machine)
+    if row_name == "winograd":  # not exact on integers: its points are fractions
+        np.testing.assert_allclose(out, expected, rtol=0, atol=1e-3)
+    else:
+        np.testing.assert_array_equal(out, expected)
