@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..problem import DeformProblem
+from ..plan import make_plan
+from ..problem import ConvProblem, DeformProblem
 from .deformable import sample
 from .launch import device_function, kernel
 from .scalars import scalars
@@ -111,6 +112,16 @@ def shift_gradients(x, g, offset, mask, doffset, dmask, geo, channels, offset_gr
                 dmask[row * plane + p] = by_mask
 
 
+def _pointwise(c: ConvProblem, direction: str, plane: int, dtype: np.dtype[Any], arrays: tuple[Any, ...], out: Array) -> None:
+    """A product of matrices per group as a 1×1 convolution: BLAS gives other bits with other threads and alignments."""
+    from . import device
+
+    problem = ConvProblem(
+        direction, 1, c.groups * c.group_in * c.taps, c.out_channels, c.groups, (plane,), (1,), (1,), (0,), (1,), (plane,), dtype.name, dtype.name
+    )  # fmt: skip
+    device.execute(make_plan(problem, device.machine(), device.table()), arrays, out)
+
+
 def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: Array | None, g: Array) -> tuple[Any, Any, Any, Any]:
     """Of x, offset, w and mask (None without one), each in its own type; half types by way of float32."""
     c, count = problem.conv, problem.offset_groups
@@ -123,7 +134,7 @@ def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: A
     columns, dcolumns = np.empty((c.groups, terms, plane), wide), np.empty((c.groups, terms, plane), wide)
     rows, dw = w.reshape(c.groups, c.group_out, terms), np.zeros((c.groups, c.group_out, terms), wide)
     dx, doffset = np.empty(x.shape, wide), np.empty(offset.shape, wide)
-    nothing = np.zeros(1, wide)
+    nothing, part = np.zeros(1, wide), np.empty((c.out_channels, terms, 1), wide)
     dmask = None if mask is None else np.empty(mask.shape, wide)
     fixed = (scalars(c), c.in_channels, count, mask is not None)
     for n in range(c.batch):
@@ -131,8 +142,10 @@ def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: A
         image, dfactor = x[n].reshape(-1), nothing if dmask is None else dmask[n].reshape(-1)
         upper = g[n].reshape(c.groups, c.group_out, plane)
         columns_of(image, shift, factor, columns.reshape(-1), *fixed)
-        dw += upper @ columns.transpose(0, 2, 1)
-        np.matmul(rows.transpose(0, 2, 1), upper, out=dcolumns)
+        dy = upper.reshape(1, -1, plane)
+        _pointwise(c, "weight_grad", plane, wide, (columns.reshape(1, -1, plane), dy), part)
+        dw += part.reshape(dw.shape)
+        _pointwise(c, "input_grad", plane, wide, (dy, rows.reshape(-1, terms, 1), None), dcolumns.reshape(1, -1, plane))
         flat = dcolumns.reshape(-1)
         spread_columns(flat, shift, factor, dx[n].reshape(-1), *fixed)
         shift_gradients(image, flat, shift, factor, doffset[n].reshape(-1), dfactor, *fixed)

@@ -12,8 +12,8 @@ import numba
 
 from .cache import keep
 
-#: `contract` lets a·b + c become one fused multiply-add, as the explicit SIMD code does; nothing is reordered, NaN and infinities stay.
-FAST = {"contract"}
+#: No flags.  Even `contract` is one too many: LLVM then fuses a·b + c in one variant of a loop and not in another, and a thread count changes bits.
+FAST: set[str] = set()
 
 #: what only kernels call needs no entry points for Python or C: a third of its compile time
 INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
