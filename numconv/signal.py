@@ -95,6 +95,9 @@ def _transform_pays(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...]
 
 
 def _checked(subject: Subject, in1: Any, in2: Any, mode: Any, method: Any, what: str) -> tuple[Array, Array]:
+    for label, array in (("in1", in1), ("in2", in2)):
+        if devices.kind(array) == "cuda":  # np.asarray would copy it to the host and hide that
+            raise subject.type(f"{label} is an array on cuda, which this function does not serve yet; got {type(array).__name__}")
     one, two = np.asarray(in1), np.asarray(in2)
     if one.ndim != two.ndim:
         raise subject.value(f"{what} should have the same dimensionality; got {one.ndim} and {two.ndim}")

@@ -61,3 +61,11 @@ def test_refusals_as_in_scipy() -> None:
     with pytest.raises(ValueError, match=r"^convolve: Acceptable method flags"):
         nc.convolve([1], [1], method="slow")
     assert nc.convolve(3, 4) == 12
+
+
+def test_device_arrays_are_refused_not_copied() -> None:
+    class OnDevice:
+        __cuda_ndarray__ = True
+
+    with pytest.raises(TypeError, match="convolve: in2 is an array on cuda"):
+        nc.convolve([1, 2, 3], OnDevice())
