@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import hosts
+from . import hosts, signal
 from .api import channelwise, deformable, dense, dynamic, patches, resize, separable, shuffle, transposed
 from .problem import AttentionProblem, ConvProblem, DeformProblem, Ints, PatchProblem, ResizeProblem, ShuffleProblem
 
@@ -92,7 +92,18 @@ def _transpose_cases(rank: int) -> tuple[Case, ...]:
     )
 
 
+_SIGNALS = (
+    Case("full", ((9,), (4,))),
+    Case("full, the second larger", ((3, 4), (5, 6))),
+    Case("same", ((7, 8), (4, 3)), {"mode": "same"}),
+    Case("same, the second larger", ((4, 5), (6, 7)), {"mode": "same"}),
+    Case("valid", ((5, 6, 4), (2, 3, 3)), {"mode": "valid"}),
+    Case("valid, the second larger", ((3,), (8,)), {"mode": "valid"}),
+)
+
 VARIANTS: tuple[Variant, ...] = (
+    Variant(signal.convolve, 1, "convolution of signals", ConvProblem, _SIGNALS),
+    Variant(signal.correlate, 1, "cross-correlation of signals", ConvProblem, _SIGNALS),
     Variant(dense.conv2d, 2, "2-D convolution", ConvProblem, _conv_cases(2)),
     Variant(dense.conv1d, 2, "1-D convolution", ConvProblem, _conv_cases(1)),
     Variant(dense.conv3d, 3, "3-D convolution", ConvProblem, _conv_cases(3)),

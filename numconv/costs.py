@@ -29,7 +29,7 @@ from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, P
 __all__ = ["Cost", "cost"]
 
 Array = np.ndarray[Any, Any]
-DATA = frozenset({"x", "dy", "cols", "offset", "mask", "attention"})
+DATA = frozenset({"x", "dy", "cols", "offset", "mask", "attention", "in1"})
 PARAMETERS = frozenset(
     {
         "w",
@@ -47,6 +47,7 @@ PARAMETERS = frozenset(
         "fc2",
         "bias1",
         "bias2",
+        "in2",
     }
 )
 

@@ -41,6 +41,12 @@ class Device(Protocol):
     def broadcast(self, array: Any, shape: tuple[int, ...]) -> Any:
         """A small array (weights) repeated along its unit axes; a view with zero strides, or a copy."""
 
+    def flip(self, array: Any) -> Any:
+        """Reversed along all its axes; a view, or a copy."""
+
+    def conjugate(self, array: Any) -> Any:
+        """The conjugates of a complex array."""
+
     def copy(self, array: Any) -> Any:
         """A C-contiguous copy that shares no memory."""
 

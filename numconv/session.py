@@ -160,6 +160,13 @@ class Session:
     def broadcast(self, array: Any, shape: Ints) -> Any:
         return np.broadcast_to(array, shape) if self.recorder is not None else self.device.broadcast(array, shape)
 
+    def flip(self, array: Any) -> Any:
+        """Reversed along all its axes."""
+        return np.flip(array) if self.recorder is not None else self.device.flip(array)
+
+    def conjugate(self, array: Any) -> Any:
+        return array if self.recorder is not None or array.dtype.kind != "c" else self.device.conjugate(array)
+
     def cast(self, array: Any, dtype: str) -> Any:
         wanted = hosts.dtype_of(dtype)
         if array.dtype == wanted:

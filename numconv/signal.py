@@ -1,91 +1,60 @@
-"""SciPy's names and rules for signals, on the convolution kernels.
+"""SciPy's names and rules for signals, on the convolution kernels of the arrays' device.
 
-A signal is an image of one sample and one channel.  Types that no kernel computes in (extended precision, Python objects)
-and more than three axes go by NumPy, tap by tap.
+On the host, types that no kernel computes in (extended precision, Python objects), scalars and more than three axes go by NumPy, tap by
+tap; on a GPU they are refused.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from . import devices
-from .arguments import conv
-from .arguments_values import COMPLEX, FLOATS, INTEGERS, Subject, choice
-from .dispatch import ALL_ROWS, call, plan_for, trace
-from .problem import ConvProblem
+from . import hosts
+from .arguments_signal import check, correlation, signal, swaps
+from .arguments_values import COMPLEX, FLOATS, INTEGERS, Subject, promote
+from .devices import Device
+from .dispatch import ALL_ROWS, Session, adopt, call, plan_for, tracing
+from .problem import ConvProblem, Problem
 
 __all__ = ["convolve", "correlate"]
 
 Array = np.ndarray[Any, Any]
-MODES = ("full", "valid", "same")
-METHODS = ("auto", "direct", "fft")
+LABELS = ("in1", "in2")
+SERVED = INTEGERS | FLOATS | COMPLEX | {"bool"}
 SUMS = 1.0  # error factor of plain sums: no Winograd here
 
 
-def _swaps(subject: Subject, mode: str, one: tuple[int, ...], two: tuple[int, ...]) -> bool:
-    """Whether the second array is the larger one, of which "valid" takes a part."""
-    if mode != "valid":
-        return False
-    first, second = all(a >= b for a, b in zip(one, two, strict=True)), all(b >= a for a, b in zip(one, two, strict=True))
-    if not (first or second):
-        raise subject.value("For 'valid' mode, one must be at least as large as the other in every dimension")
-    return not first
+def _steps(name: str, mode: str, run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
+    """The kernels correlate: a convolution's kernel is reversed, and where the arrays of a correlation change places, its result."""
+    one, two = arrays
+    swapped, convolving = swaps(mode, one.shape[2:], two.shape[2:]), name == "convolve"
+    if not convolving:
+        two = run.conjugate(two)
+    image, kernel = (two, one) if swapped else (one, two)
+    y = run(problems[0], (image, run.flip(kernel) if convolving else kernel, None))
+    return run.flip(y) if swapped and not convolving else y
 
 
-def _flip(a: Array) -> Array:
-    """Reversed along all axes and conjugated: turns a correlation into a convolution."""
-    turned = a[(slice(None, None, -1),) * a.ndim]
-    return turned.conj() if a.dtype.kind == "c" else turned
+class _ByNumPy:
+    """A session without kernels: any type, any number of axes, tap by tap."""
+
+    flip = staticmethod(np.flip)
+    conjugate = staticmethod(np.conj)
+
+    def __call__(self, problem: ConvProblem, arrays: tuple[Any, ...]) -> Array:
+        x, w = arrays[0][0, 0], arrays[1][0, 0]
+        padded = np.pad(x, [*zip(problem.pad_low, problem.pad_high, strict=True)])
+        total = np.zeros(problem.outputs, np.result_type(x, w))
+        for tap in np.ndindex(*w.shape):
+            total += padded[tuple(slice(t, t + n) for t, n in zip(tap, problem.outputs, strict=True))] * w[tap]
+        return total
 
 
-def _pads(mode: str, kernel: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Zeros around the image; "same" is the middle of "full", the odd element where SciPy has it."""
-    if mode == "valid":
-        return tuple((0, 0) for _ in kernel)
-    if mode == "full":
-        return tuple((k - 1, k - 1) for k in kernel)
-    return tuple((k // 2, (k - 1) // 2) for k in kernel)
-
-
-def _taps(x: Array, w: Array, pads: tuple[tuple[int, int], ...], dtype: Any) -> Array:
-    padded = np.pad(x, pads)
-    sizes = tuple(i - k + 1 for i, k in zip(padded.shape, w.shape, strict=True))
-    total = np.zeros(sizes, dtype)
-    for tap in np.ndindex(*w.shape):
-        total = total + padded[tuple(slice(t, t + n) for t, n in zip(tap, sizes, strict=True))] * w[tap]
-    return total.astype(dtype)
-
-
-def _run(name: str, x: Array, w: Array, mode: str, method: str) -> Array:
-    """Σ_r x[p + r]·w[r] over zeros around x."""
-    dtype = np.result_type(x, w)
-    pads = _pads(mode, w.shape)
-    boolean = dtype == np.bool_
-    whole = np.dtype(np.int8) if boolean else dtype
-    x, w = (a.astype(whole) if a.dtype == np.bool_ else a for a in (x, w))
-    kernels = dtype.name in INTEGERS | FLOATS | COMPLEX or boolean
-    if not kernels or not 1 <= x.ndim <= 3:
-        return _taps(x, w, pads, dtype)
-    out_dtype = "int32" if boolean else dtype.name
-    options = (x.ndim, False, 1, pads, 1, 1, "zeros", "channels_first", None, out_dtype, "highest")
-    arrays = (x[None, None], w[None, None], None)
-    algorithm, accuracy = ("fft", ALL_ROWS) if method == "fft" and dtype.kind in "fc" else ("auto", SUMS)
-    if method == "auto" and dtype.kind in "fc" and _transform_pays(name, arrays, options):
-        algorithm, accuracy = "fft", ALL_ROWS
-    y: Array = call(name, conv, ("in1", "in2", "bias"), arrays, options, None, algorithm, accuracy=accuracy)[0, 0]
-    return y != 0 if boolean else y
-
-
-def _transform_pays(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...]) -> bool:
-    with trace() as steps:
-        call(name, conv, ("in1", "in2", "bias"), arrays, options)
-    problem = steps[0].problem
-    assert isinstance(problem, ConvProblem)
+def _transform_pays(subject: Subject, device: Device, problem: ConvProblem) -> bool:
     if problem.taps < 64:
         return False
-    device, subject = devices.device("cpu"), Subject(name)
     try:
         transform = plan_for(subject, device, problem, None, "fft")
     except ValueError:  # the row does not serve it
@@ -94,22 +63,40 @@ def _transform_pays(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...]
     return transform.kernel.cost(problem, transform.machine) < sums.kernel.cost(problem, sums.machine)
 
 
-def _checked(subject: Subject, in1: Any, in2: Any, mode: Any, method: Any, what: str) -> tuple[Array, Array]:
-    for label, array in (("in1", in1), ("in2", in2)):
-        if devices.kind(array) == "cuda":  # np.asarray would copy it to the host and hide that
-            raise subject.type(f"{label} is an array on cuda, which this function does not serve yet; got {type(array).__name__}")
-    one, two = np.asarray(in1), np.asarray(in2)
-    if one.ndim != two.ndim:
-        raise subject.value(f"{what} should have the same dimensionality; got {one.ndim} and {two.ndim}")
-    try:
-        choice(subject, "mode", mode, MODES)
-    except (TypeError, ValueError):
-        raise subject.value(f"Acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}") from None
-    if method not in METHODS:
-        raise subject.value(f"Acceptable method flags are 'auto', 'direct', or 'fft'; got {method!r}")
-    if one.ndim and (one.size == 0 or two.size == 0):
-        raise subject.value(f"{what} must not be empty; got shapes {one.shape} and {two.shape}")
-    return one, two
+def _call(name: str, in1: Any, in2: Any, mode: Any, method: Any) -> Any:
+    device, natives, subject = adopt(name, LABELS, (in1, in2))
+    steps = partial(_steps, name, mode)
+    if device.name != "cpu":  # plain sums, for want of a transform
+        return call(name, signal, LABELS, (in1, in2), (mode, method), None, "fft" if method == "fft" else "auto", steps, SUMS)
+    one, two = natives
+    check(subject, one.shape, two.shape, mode, method)
+    if not {one.dtype.name, two.dtype.name} <= SERVED or not 1 <= one.ndim <= 3:
+        return _without_kernels(subject, steps, one, two, mode, in1)
+    boolean = one.dtype == two.dtype == np.bool_
+    dtype = "int32" if boolean else promote(subject, one.dtype, two.dtype)
+
+    def given(user: Any, native: Array) -> Any:
+        return native.astype(dtype) if native.dtype == np.bool_ else user if hosts.is_torch(user) else native
+
+    algorithm, accuracy = "auto", SUMS
+    if hosts.dtype_of(dtype).kind in "fc" and method != "direct":  # a transform would round integers
+        problem = correlation(mode, one.shape, two.shape, dtype, dtype)
+        if method == "fft" or _transform_pays(subject, device, problem):
+            algorithm, accuracy = "fft", ALL_ROWS
+    y = call(name, signal, LABELS, (given(in1, one), given(in2, two)), (mode, method), None, algorithm, steps, accuracy)
+    if boolean:
+        y = y != 0
+    return hosts.release(y, in1) if type(y) is np.ndarray and not tracing() else y
+
+
+def _without_kernels(subject: Subject, steps: Any, one: Array, two: Array, mode: str, like: Any) -> Any:
+    if tracing():
+        raise subject.value(f"no kernel, so no plan and no gradient, for {one.ndim} axes of {one.dtype} and {two.dtype}")
+    if one.ndim == 0:
+        y = one * (two if subject.name == "convolve" else two.conj())
+        return hosts.release(np.asarray(y), like) if hosts.is_torch(like) else y
+    problem = correlation(mode, one.shape, two.shape, "", "")
+    return hosts.release(steps(_ByNumPy(), (one[None, None], two[None, None]), (problem,), None), like)
 
 
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
@@ -117,43 +104,61 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
 
     Parameters
     ----------
-    in1, in2 : array_like of the same number of axes
-    mode : "full" (all of it), "valid" (what needs no zeros around), "same" (the middle, of in1's size)
-    method : "direct", "fft", or "auto", the cheaper of the two
+    in1, in2 : array_like of the same number of axes, on one device
+        Of any number of axes and any type on the host; on a GPU of 1 to 3 axes and of integer, real or complex type.
+    mode : {"full", "valid", "same"}
+        All of it; what needs no zeros around; the middle, of in1's size.
+    method : {"auto", "direct", "fft"}
+        A transform, or the cheaper of the two; integers are always summed, and a GPU has no transform.
 
     Returns
     -------
-    ndarray of type `np.result_type(in1, in2)`
+    array of type `np.result_type(in1, in2)`, of the kind that in1 is
+
+    Raises
+    ------
+    TypeError
+        For arrays on different devices, and on a GPU of booleans.
+    ValueError
+        For different numbers of axes, for mode="valid" where neither covers the other, for an empty array, for unknown names; on a GPU for
+        method="fft" and other than 1 to 3 axes.
+
+    Notes
+    -----
+    Full: y[p] = Σ_r in1[p − r] · in2[r].  Real and complex sums of the direct method are bounded as those of `conv1d`.
 
     Examples
     --------
     >>> nc.convolve([1, 2, 3], [0, 1, 0.5])
     array([0. , 1. , 2.5, 4. , 1.5])
     """
-    subject = Subject("convolve")
-    one, two = _checked(subject, in1, in2, mode, method, "volume and kernel")
-    if one.ndim == 0:
-        return one * two
-    if _swaps(subject, mode, one.shape, two.shape) or (mode == "full" and two.size > one.size):
-        one, two = two, one
-    return _run("convolve", one, two[(slice(None, None, -1),) * two.ndim], mode, method)
+    return _call("convolve", in1, in2, mode, method)
 
 
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
     """Cross-correlate two N-dimensional arrays, as `scipy.signal.correlate` does; in2 is conjugated.
 
-    Parameters and result as for `convolve`.
+    Parameters
+    ----------
+    in1, in2, mode, method
+        As for `convolve`.
+
+    Returns
+    -------
+    array of type `np.result_type(in1, in2)`, of the kind that in1 is
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `convolve`.
+
+    Notes
+    -----
+    Full: y[p + n₂ − 1] = Σ_r in1[p + r] · conj(in2[r]), n₂ the size of in2, p from 1 − n₂.
 
     Examples
     --------
     >>> nc.correlate([1, 2, 3], [0, 1, 0.5])
     array([0.5, 2. , 3.5, 3. , 0. ])
     """
-    subject = Subject("correlate")
-    one, two = _checked(subject, in1, in2, mode, method, "in1 and in2")
-    if one.ndim == 0:
-        return one * two.conj()
-    if _swaps(subject, mode, one.shape, two.shape) or (mode == "full" and two.size > one.size):
-        swapped = _run("correlate", two, one.conj() if one.dtype.kind == "c" else one, mode, method)
-        return _flip(swapped)
-    return _run("correlate", one, two.conj() if two.dtype.kind == "c" else two, mode, method)
+    return _call("correlate", in1, in2, mode, method)

@@ -138,9 +138,26 @@ def fold(cols: Array, output_size: Any, kernel: Any, stride: Any = 1) -> Array:
     return reference.fold(cols, output_size, kernel, stride)
 
 
+def correlation(in1: Array, in2: Array, mode: str = "full") -> Array:
+    """Σ_r in1[p + r]·conj(in2[r]), p from 1 − n₂ on; "valid" where the smaller lies within the larger, "same" the middle, of in1's size."""
+    y = reference.conv(in1[None, None], np.conj(in2)[None, None], pads=[(k - 1, k - 1) for k in in2.shape])[0, 0]
+    if mode == "same":
+        start, size = [(n - i) // 2 for n, i in zip(y.shape, in1.shape, strict=True)], in1.shape
+    else:
+        start = [min(a, b) - 1 if mode == "valid" else 0 for a, b in zip(in1.shape, in2.shape, strict=True)]
+        size = tuple(n - 2 * a for n, a in zip(y.shape, start, strict=True))
+    return y[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))]
+
+
+def convolution(in1: Array, in2: Array, mode: str = "full") -> Array:
+    return correlation(in1, np.conj(np.flip(in2)), mode)
+
+
 MEANING: dict[str, Callable[..., Array]] = {
     **{f"conv{n}d": dense for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": transposed for n in (1, 2, 3)},
+    "convolve": convolution,
+    "correlate": correlation,
     "pointwise_conv2d": pointwise,
     "dilated_conv2d": dilated,
     "grouped_conv2d": grouped,

@@ -16,7 +16,7 @@ FUNCTIONS = [v.function for v in VARIANTS]
 LAYERS = [nc.Conv1d, nc.Conv2d, nc.Conv3d, nc.ConvTranspose1d, nc.ConvTranspose2d, nc.ConvTranspose3d]
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS, *LAYERS, nc.explain, nc.algorithms, nc.convolve, nc.correlate], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", [*FUNCTIONS, *LAYERS, nc.explain, nc.algorithms], ids=lambda f: f.__name__)
 def test_examples_run(function: Any) -> None:
     found = doctest.DocTestFinder(recurse=False).find(function, globs={"np": np, "nc": nc})
     assert found

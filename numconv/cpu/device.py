@@ -14,7 +14,10 @@ from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compu
 from .machine import detect as machine
 from .table import table
 
-__all__ = ["adopt", "broadcast", "cast", "copy", "empty", "execute", "machine", "name", "overlaps", "pack", "release", "reshape", "table", "transpose"]
+__all__ = [
+    "adopt", "broadcast", "cast", "conjugate", "copy", "empty", "execute", "flip", "machine", "name", "overlaps", "pack", "release", "reshape",
+    "table", "transpose",
+]  # fmt: skip
 
 name = "cpu"
 
@@ -33,6 +36,14 @@ def transpose(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 def broadcast(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(array, shape)
+
+
+def flip(array: np.ndarray) -> np.ndarray:
+    return np.flip(array)
+
+
+def conjugate(array: np.ndarray) -> np.ndarray:
+    return array.conj()
 
 
 def copy(array: np.ndarray) -> np.ndarray:

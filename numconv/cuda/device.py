@@ -13,7 +13,7 @@ from typing import Any
 from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, image_shape
-from . import launch, layout, split_k
+from . import gradients, launch, layout, split_k
 from .layout import INDEX_LIMIT
 
 name = "cuda"
@@ -62,6 +62,15 @@ def broadcast(array: Any, shape: tuple[int, ...]) -> Any:
     lead = len(shape) - array.ndim
     strides = (*(0,) * lead, *(0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)))
     return launch.view(array, tuple(shape), strides)
+
+
+def flip(array: Any) -> Any:
+    """A fresh C-contiguous array, reversed along all axes."""
+    return layout.reverse(array)
+
+
+def conjugate(array: Any) -> Any:
+    return gradients.elementwise("conjugate", array)
 
 
 def copy(array: Any) -> Any:

@@ -61,6 +61,30 @@ def make_gather(dtype: str, out_dtype: str, scattered: bool) -> Any:
     return jit(gather)
 
 
+@kernel_factory
+def make_reverse(dtype: str) -> Any:
+    """out[i] = x[total − 1 − i]: a C-contiguous array of any rank, reversed along all its axes."""
+    number = scalars(dtype, dtype, copy_type(dtype, dtype))
+    load, store = number.load, number.store
+
+    def reverse(x, out, total):
+        i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+        step = int32(cuda.blockDim.x * cuda.gridDim.x)
+        while i < total:
+            store(out, i, load(x, int32(int32(total - int32(1)) - i)))
+            i = int32(i + step)
+
+    return jit(reverse)
+
+
+def reverse(array: Any) -> Any:
+    """A fresh C-contiguous array, reversed along all axes."""
+    source = contiguous(array)
+    out = allocate(tuple(array.shape), array.dtype.name, array)
+    launch(make_reverse(array.dtype.name), *flat_grid(out.size), stream_of(out), flat(source), flat(out), np.int32(out.size))
+    return out
+
+
 def copy_type(dtype: str, out_dtype: str) -> str:
     """A type through which a cast loses nothing that NumPy's would keep."""
     if dtype in ("float16", "bfloat16") or (dtype == "float32" and out_dtype in ("float16", "bfloat16", "float32")):

@@ -224,6 +224,10 @@ def _operators() -> Iterator[Specimen]:
                 lambda source=source, target=target, scattered=scattered: layout.make_gather(source, target, scattered),
                 (*_arrays(source, target), "int32[]", "int32"),
             )  # fmt: skip
+    for dtype in ("float32", "bfloat16", "complex128", "int8"):
+        yield Specimen(
+            dtype, "reverse", lambda dtype=dtype: layout.make_reverse(dtype), (*_arrays(dtype, dtype), "int32"), doubles=_has_doubles(dtype)
+        )
     for dtype in ("float32", "bfloat16", "float64"):
         acc = "float64" if dtype == "float64" else "float32"
         doubles = _has_doubles(dtype)

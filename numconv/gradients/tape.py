@@ -96,6 +96,12 @@ class TapedSession(Session):
         before = tuple(array.shape)
         return self.tape.note((array,), super().broadcast(array, shape), lambda g: (elementwise.unbroadcast(self.back, g, before),))
 
+    def flip(self, array: Any) -> Any:
+        return self.tape.note((array,), super().flip(array), lambda g: (self.back.flip(g),))
+
+    def conjugate(self, array: Any) -> Any:
+        return self.tape.note((array,), super().conjugate(array), lambda g: (self.back.conjugate(g),))
+
     def cast(self, array: Any, dtype: str) -> Any:
         before = array.dtype
         if before == hosts.dtype_of(dtype):
