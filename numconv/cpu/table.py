@@ -11,7 +11,7 @@ from ..problem import ConvProblem
 from .lowering import COMPLEX, HALF, INTEGERS, lower
 
 #: one file per kernel family; each defines ROWS
-FAMILIES = ("direct", "depthwise", "winograd", "shuffle", "resize", "dynamic", "patches", "weight_grad", "deformable", "fft", "transposed")
+FAMILIES = ("direct", "spread", "depthwise", "winograd", "shuffle", "resize", "dynamic", "patches", "weight_grad", "deformable", "fft", "transposed")
 
 
 @cache

@@ -19,11 +19,11 @@ INTP = ir.IntType(64)
 
 
 class TileShape(types.Type):
-    """`rows` output channels by `vectors` SIMD registers of output positions, `lanes` values each."""
+    """`rows` of `vectors` SIMD registers of `lanes` values; `step`: how far apart in the input neighbouring rows are, where rows are positions."""
 
-    def __init__(self, rows: int, vectors: int, lanes: int) -> None:
-        self.rows, self.vectors, self.lanes = rows, vectors, lanes
-        super().__init__(name=f"TileShape({rows}, {vectors}, {lanes})")
+    def __init__(self, rows: int, vectors: int, lanes: int, step: int = 1) -> None:
+        self.rows, self.vectors, self.lanes, self.step = rows, vectors, lanes, step
+        super().__init__(name=f"TileShape({rows}, {vectors}, {lanes}, {step})")
 
 
 @register_model(TileShape)
@@ -39,6 +39,17 @@ def tile_shape(typingctx, rows, vectors, lanes):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return TileShape(rows.literal_value, vectors.literal_value, lanes.literal_value)(rows, vectors, lanes), codegen
+
+
+@intrinsic(prefer_literal=True)
+def strided_shape(typingctx, rows, vectors, lanes, step):  # type: ignore[no-untyped-def]
+    """The same with a step."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return context.get_dummy_value()
+
+    shape = TileShape(rows.literal_value, vectors.literal_value, lanes.literal_value, step.literal_value)
+    return shape(rows, vectors, lanes, step), codegen
 
 
 def _constant(name: str, of: Any) -> Any:

@@ -12,9 +12,20 @@ from .tiles import TileShape
 from .vector import I32, array_pointer, element_type
 
 
+def transposed(builder: Any, values: list[Any]) -> list[Any]:
+    """The columns of a square given by its rows: log2(lanes) rounds of interleaving."""
+    n = len(values)
+    low = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2) for lane in (i, n + i)])
+    high = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2, n) for lane in (i, n + i)])
+    for _ in range(n.bit_length() - 1):
+        pairs = zip(values[: n // 2], values[n // 2 :], strict=True)
+        values = [builder.shuffle_vector(a, b, order) for a, b in pairs for order in (low, high)]
+    return values
+
+
 @intrinsic
 def transpose_square(typingctx, shape, source, s, row_pitch, target, t, target_pitch):  # type: ignore[no-untyped-def]
-    """target[t + k·target_pitch + r] = source[s + r·row_pitch + k], k, r < lanes: log2(lanes) rounds of interleaving."""
+    """target[t + k·target_pitch + r] = source[s + r·row_pitch + k], k, r < lanes."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         tile: TileShape = sig.args[0]
@@ -25,11 +36,7 @@ def transpose_square(typingctx, shape, source, s, row_pitch, target, t, target_p
         for _ in range(n):
             values.append(builder.load(builder.bitcast(place, vector.as_pointer()), align=align))
             place = builder.gep(place, [args[3]])
-        low = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2) for lane in (i, n + i)])
-        high = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2, n) for lane in (i, n + i)])
-        for _ in range(n.bit_length() - 1):
-            pairs = zip(values[: n // 2], values[n // 2 :], strict=True)
-            values = [builder.shuffle_vector(a, b, order) for a, b in pairs for order in (low, high)]
+        values = transposed(builder, values)
         place = array_pointer(context, builder, sig.args[4], args[4], args[5])
         for value in values:
             builder.store(value, builder.bitcast(place, vector.as_pointer()), align=align)

@@ -115,6 +115,13 @@ def lane_mask(builder: Any, lanes: int, count: Any, first: int = 0) -> Any:
     return builder.icmp_signed("<", iota, splat(builder, count, lanes))
 
 
+def masked_load(builder: Any, vector: ir.VectorType) -> Any:
+    """LLVM's masked load of such vectors."""
+    mask = ir.VectorType(ir.IntType(1), vector.count)
+    fnty = ir.FunctionType(vector, [vector.as_pointer(), I32, mask, vector])
+    return cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.load.{suffix(vector)}.p0")
+
+
 def lanes_of(ty: Any) -> int:
     """From a literal int, or from anything typed with lanes (a Vector, a TileShape)."""
     return int(ty.lanes if hasattr(ty, "lanes") else ty.literal_value)
@@ -166,9 +173,7 @@ def load_n(typingctx, array, index, count, lanes):  # type: ignore[no-untyped-de
         pointer = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), vector.as_pointer())
         mask = lane_mask(builder, vector.count, args[2])
         align = vector.element.get_abi_size(context.target_data)
-        fnty = ir.FunctionType(vector, [pointer.type, I32, mask.type, vector])
-        function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.load.{suffix(vector)}.p0")
-        return builder.call(function, [pointer, ir.Constant(I32, align), mask, ir.Constant(vector, None)])
+        return builder.call(masked_load(builder, vector), [pointer, ir.Constant(I32, align), mask, ir.Constant(vector, None)])
 
     return ty(array, types.intp, types.intp, lanes), codegen
 
@@ -185,9 +190,7 @@ def load_between(typingctx, array, index, low, high, lanes):  # type: ignore[no-
         low, high = (splat(builder, builder.trunc(a, I32), vector.count) for a in args[2:4])
         mask = builder.and_(builder.icmp_signed(">=", iota, low), builder.icmp_signed("<", iota, high))
         align = vector.element.get_abi_size(context.target_data)
-        fnty = ir.FunctionType(vector, [pointer.type, I32, mask.type, vector])
-        function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.load.{suffix(vector)}.p0")
-        return builder.call(function, [pointer, ir.Constant(I32, align), mask, ir.Constant(vector, None)])
+        return builder.call(masked_load(builder, vector), [pointer, ir.Constant(I32, align), mask, ir.Constant(vector, None)])
 
     return ty(array, types.intp, types.intp, types.intp, lanes), codegen
 

@@ -1,0 +1,108 @@
+"""The register tile turned round: lanes are output channels, each input value is spread over them.
+
+Positions can lie anywhere at a fixed step, so narrow images, strides and unpadded inputs need neither copy nor idle lanes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .tiles import INTP, TileShape, _Grid, _incoming
+from .transpose import transposed
+from .vector import I32, array_pointer, element_type, emit_fma, lane_mask, masked_load, splat
+
+
+@intrinsic
+def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c_index, terms, accumulate):  # type: ignore[no-untyped-def]
+    """c[i, j] (+)= Σ_k x[offsets[k] + i·step] · w[k, j], i < rows, j < columns = vectors·lanes; in the order of k.
+
+    w: (terms, columns) from w_index; c: (rows, columns) from c_index.  `accumulate`: start from c, not from zero.  `terms` is 1 or more.
+    Reads x at x_index + offsets[k] … + (rows − 1)·step for each k: the caller keeps that inside the array.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        tile: TileShape = sig.args[0]
+        dtype = sig.args[7].dtype
+        element, align, width = element_type(dtype), dtype.bitwidth // 8, tile.vectors * tile.lanes
+        vector = ir.VectorType(element, tile.lanes)
+        x_ptr, o_ptr, w_ptr, c_ptr = (array_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (1, 3, 5, 7))
+        terms, accumulate = args[9], args[10]
+        grid = _Grid(builder, tile, element, c_ptr, INTP(width))
+        entry = builder.block
+        resume, head, body, done = (builder.append_basic_block(n) for n in ("spread.resume", "spread.head", "spread.body", "spread.done"))
+        builder.cbranch(accumulate, resume, head)
+        builder.position_at_end(resume)
+        old = grid.load(align)
+        builder.branch(head)
+        builder.position_at_end(head)
+        start = grid.phis()
+        _incoming(start, [[ir.Constant(vector, None)] * tile.vectors for _ in range(tile.rows)], entry)
+        _incoming(start, old, resume)
+        builder.branch(body)
+        builder.position_at_end(body)
+        k = builder.phi(INTP)
+        k.add_incoming(INTP(0), head)
+        sums = grid.phis()
+        _incoming(sums, start, head)
+        row = builder.gep(w_ptr, [builder.mul(k, INTP(width))])
+        offset = builder.load(builder.gep(o_ptr, [k]))
+        line = builder.gep(x_ptr, [offset if offset.type == INTP else builder.sext(offset, INTP)])
+        weights = [
+            builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), vector.as_pointer()), align=align)
+            for j in range(tile.vectors)
+        ]
+        new = []
+        for i in range(tile.rows):
+            value = splat(builder, builder.load(builder.gep(line, [INTP(i * tile.step)])), tile.lanes)
+            new.append([emit_fma(builder, value, weights[j], sums[i][j]) for j in range(tile.vectors)])
+        after = builder.add(k, INTP(1))
+        k.add_incoming(after, body)
+        _incoming(sums, new, body)
+        builder.cbranch(builder.icmp_signed("<", after, terms), body, done)
+        builder.position_at_end(done)
+        grid.store(new, align)
+        return context.get_dummy_value()
+
+    if not (isinstance(shape, TileShape) and x.dtype == w.dtype == c.dtype):
+        return None
+    sig = types.void(shape, x, types.intp, offsets, types.intp, w, types.intp, c, types.intp, types.intp, types.boolean)
+    return sig, codegen
+
+
+@intrinsic
+def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t, places, p):  # type: ignore[no-untyped-def]
+    """target[t + places[p + k]·columns + r] = source[s + min(r, valid − 1)·row_pitch + k], k < count ≤ lanes, r < columns of the tile."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        tile: TileShape = sig.args[0]
+        dtype = sig.args[1].dtype
+        vector = ir.VectorType(element_type(dtype), tile.lanes)
+        align, n = dtype.bitwidth // 8, tile.lanes
+        base = array_pointer(context, builder, sig.args[1], args[1], args[2])
+        out = array_pointer(context, builder, sig.args[6], args[6], args[7])
+        where = array_pointer(context, builder, sig.args[8], args[8], args[9])
+        last, count = builder.sub(args[4], INTP(1)), args[5]
+        mask = lane_mask(builder, n, count)
+        load = masked_load(builder, vector)
+        squares = []
+        for r0 in range(0, tile.vectors * n, n):
+            values = []
+            for r in range(r0, r0 + n):
+                row = builder.select(builder.icmp_signed("<", INTP(r), last), INTP(r), last)
+                place = builder.bitcast(builder.gep(base, [builder.mul(row, args[3])]), vector.as_pointer())
+                values.append(builder.call(load, [place, ir.Constant(I32, align), mask, ir.Constant(vector, None)]))
+            squares.append(transposed(builder, values))
+        for k in range(n):
+            with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
+                line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), INTP(tile.vectors * n))
+                for j, values in enumerate(squares):
+                    place = builder.bitcast(builder.gep(out, [builder.add(line, INTP(j * n))]), vector.as_pointer())
+                    builder.store(values[k], place, align=align)
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(shape, source, intp, intp, intp, intp, target, intp, places, intp), codegen

@@ -1,0 +1,238 @@
+"""Convolution with output channels in the lanes: every input value is spread over a register of filters (simd.spread).
+
+    for each task (sample, group, box of positions, range of output channels)
+        where the last axis is padded: copy the rows that the box reads, zeros at their ends
+        for each block of channels
+            for each row of the box, each register tile of positions: spread_tile over the taps that see the input
+            squares transposed back into rows; bias, activation                          epilogue.store_row
+
+`direct` has positions in the lanes.  Here rows of 7 or 13 leave no lane idle, strides cost nothing, taps that see only padding above, below,
+before or behind the image are left out row by row, and an input without padding on its last axis is read where it stands.
+Each output is one chain of fused multiply-adds over (outer taps, channel, inner taps), in an order that nothing else has a part in.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..kernel import Kernel, Machine
+from ..problem import ConvProblem
+from .epilogue import store_row
+from .launch import device_function, inlined, kernel, threads
+from .packing import zero
+from .simd.spread import spread_tile, transpose_to
+from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
+from .simd.transpose import transpose_square
+from .simd.vector import get, load_between, pointer, store, zero_of
+from .spread_plan import JOB, plan, seconds, weight_places
+from .workspace import borrow
+
+
+@inlined
+def clipped(first, count, step, reach, extent):
+    """The samples [first, end) of an axis that targets reach, inside the source."""
+    start = max(0, first)
+    return start, max(start, min(extent, first + (count - 1) * step + reach + 1))
+
+
+@device_function
+def _copy(line, x, base, buffer, b0, start, size, column, pitch, apart, channel_apart, channels, height, width, volume):
+    """size[0] × size[1] source rows of each channel, from column `column` (zeros outside), at `pitch`; planes and channels apart as said."""
+    n = lanes(line)
+    for c in range(channels):
+        for t in range(size[0]):
+            s = base + c * volume + ((start[0] + t) * height + start[1]) * width + column
+            d = b0 + c * channel_apart + t * apart
+            for _ in range(size[1]):
+                for j in range(0, pitch, n):  # what overruns the row is written again with the next one
+                    store(buffer, d + j, load_between(x, s + j, -column - j, width - column - j, line))
+                s += width
+                d += pitch
+
+
+@device_function
+def _row(shape, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_first, per_plane, per_row, count, step):
+    """All register tiles of one row of `count` targets."""
+    np_, mr = rows(shape), columns(shape)
+    lo_t, n_t, lo_h, n_h = get(ranges, r_t + 2 * t), get(ranges, r_t + 2 * t + 1), get(ranges, r_h + 2 * h), get(ranges, r_h + 2 * h + 1)
+    terms = n_h * per_row
+    for tile in range(0, count, np_):
+        p = max(0, min(tile, count - np_))  # the last tile of a row overlaps the one before
+        if terms * n_t == 0:
+            zero(shape, ws, w0 + p * mr, np_ * mr)
+        for plane in range(lo_t, lo_t + n_t):
+            k = plane * per_plane + lo_h * per_row
+            if terms > 0:
+                spread_tile(shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, w0 + p * mr, terms, plane > lo_t)
+
+
+@device_function
+def _store(line, ws, w0, width, tmp, t0, tmp_pitch, y, bias, n, channels_box, corner, box, target, first, step, g):
+    """A block of channels, `width` to a position in ws, as rows of y."""
+    lane = lanes(line)
+    group, channel0, count = channels_box
+    nt, nh, nw = box
+    groups, group_out, has_bias, activation, shuffle = get(g, 0), get(g, 2), get(g, 27), get(g, 28), get(g, 29)
+    channels = groups * group_out
+    whole = step[0] == 1 and step[1] == 1 and step[2] == 1 and nw == target[2] and (nt == 1 or nh == target[1])
+    for v in range(0, count, lane):
+        for p in range(0, nt * nh * nw, lane):
+            transpose_square(line, ws, w0 + p * width + v, width, tmp, t0 + p, tmp_pitch)
+        for r in range(min(lane, count - v)):
+            channel = group * group_out + channel0 + v + r
+            b = get(bias, channel * has_bias) if has_bias else zero_of(bias)
+            if shuffle > 1:
+                n_per = channels // shuffle
+                channel = (channel % n_per) * shuffle + channel // n_per
+            plane = (n * channels + channel) * target[0]
+            s = t0 + r * tmp_pitch
+            if whole:
+                store_row(line, tmp, s, y, ((plane + corner[0]) * target[1] + corner[1]) * target[2], nt * nh * nw, 1, b, activation)
+            else:
+                for t in range(nt):
+                    for h in range(nh):
+                        row = (plane + first[0] + step[0] * (corner[0] + t)) * target[1] + first[1] + step[1] * (corner[1] + h)
+                        place = row * target[2] + first[2] + step[2] * corner[2]
+                        store_row(line, tmp, s + (t * nh + h) * nw, y, place, nw, step[2], b, activation)
+
+
+@device_function
+def _locate(task, g):
+    box_t, box_h, box_w, boxes_t, boxes_h, boxes_w = get(g, 18), get(g, 19), get(g, 20), get(g, 21), get(g, 22), get(g, 23)
+    splits, groups = get(g, 24), get(g, 0)
+    bw, task = task % boxes_w, task // boxes_w
+    bh, task = task % boxes_h, task // boxes_h
+    bt, task = task % boxes_t, task // boxes_t
+    split, task = task % splits, task // splits
+    group, n = task % groups, task // groups
+    return n, group, split, (bt * box_t, bh * box_h, bw * box_w)
+
+
+@device_function
+def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, g):
+    mr = columns(shape)
+    groups, channels, group_out = get(g, 0), get(g, 1), get(g, 2)
+    extent = (get(g, 3), get(g, 4), get(g, 5))
+    target, target_step = (get(g, 6), get(g, 7), get(g, 8)), (get(g, 9), get(g, 10), get(g, 11))
+    step = (get(g, 12), get(g, 13), get(g, 14))
+    split_blocks, copied, pitch, apart, channel_apart = get(g, 25), get(g, 26), get(g, 30), get(g, 31), get(g, 32)
+    ws, tmp, tmp_pitch, total = s0 + get(g, 33), s0 + get(g, 34), get(g, 35), get(g, 36)
+    n, group, split, corner = _locate(task, g)
+    first_t, first_h, first_w = (get(g, 15) + corner[0] * step[0], get(g, 16) + corner[1] * step[1], get(g, 17) + corner[2] * step[2])
+    volume = extent[0] * extent[1] * extent[2]
+    base = (n * groups + group) * channels * volume
+    source, origin = x, base + (first_t * extent[1] + first_h) * extent[2] + first_w
+    if copied:
+        start_t, end_t = clipped(first_t, get(g, 18), step[0], get(g, 37), extent[0])
+        start_h, end_h = clipped(first_h, get(g, 19), step[1], get(g, 38), extent[1])
+        _copy(
+            line, x, base, scratch, s0, (start_t, start_h), (end_t - start_t, end_h - start_h), first_w, pitch, apart, channel_apart, channels,
+            extent[1], extent[2], volume,
+        )  # fmt: skip
+        source, origin = scratch, s0 + (first_t - start_t) * apart + (first_h - start_h) * pitch
+    blocks = (group_out + mr - 1) // mr
+    for job in range(get(g, 39)):
+        q = job * JOB
+        nt, nh, nw = (
+            min(get(g, 18), get(jobs, q + 5) - corner[0]), min(get(g, 19), get(jobs, q + 6) - corner[1]),
+            min(get(g, 20), get(jobs, q + 7) - corner[2]),
+        )  # fmt: skip
+        if nt <= 0 or nh <= 0 or nw <= 0:
+            continue
+        for b in range(split * split_blocks, min(blocks, (split + 1) * split_blocks)):
+            a0 = ((group * blocks + b) * total + get(jobs, q)) * mr
+            for t in range(nt):
+                for h in range(nh):
+                    _row(
+                        shape, source, origin + t * step[0] * apart + h * step[1] * pitch, offsets, a, scratch, ws + (t * nh + h) * nw * mr,
+                        ranges, get(jobs, q + 8), get(jobs, q + 9), corner[0] + t, corner[1] + h, get(jobs, q + 1), a0,
+                        get(jobs, q + 10), get(jobs, q + 11), nw, step[2],
+                    )  # fmt: skip
+            _store(
+                line, scratch, ws, mr, scratch, tmp, tmp_pitch, y, bias, n, (group, b * mr, min(mr, group_out - b * mr)), corner, (nt, nh, nw),
+                target, (get(jobs, q + 2), get(jobs, q + 3), get(jobs, q + 4)), target_step, g,
+            )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
+    """The parallel loop for one tile shape and one step of the last axis."""
+
+    def spread(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, geometry):
+        for worker in prange(workers):
+            shape, line = strided_shape(positions, vectors, tile_lanes, step), tile_shape(1, 1, tile_lanes)
+            for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                _task(
+                    shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
+                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(geometry),
+                )  # fmt: skip
+
+    return kernel(spread)
+
+
+@lru_cache(maxsize=64)
+def packer(vectors: int, tile_lanes: int) -> Any:
+    """Weights, (group, block, term, columns): stretch i of a row goes to the terms places[i·length …]; the last place takes what no term needs."""
+
+    def pack(w, packed, places, total, stretches, length, stretch_pitch, row_step, group_pitch, produced, groups):
+        width = vectors * tile_lanes
+        blocks = (produced + width - 1) // width
+        for task in prange(groups * blocks):
+            shape = tile_shape(1, vectors, tile_lanes)
+            g, b = task // blocks, task % blocks
+            source = g * group_pitch + b * width * row_step
+            valid = min(width, produced - b * width)
+            for i in range(stretches):
+                for k in range(0, length, tile_lanes):
+                    transpose_to(
+                        shape, pointer(w), source + i * stretch_pitch + k, row_step, valid, min(tile_lanes, length - k),
+                        pointer(packed), task * (total + 1) * width, pointer(places), i * length + k,
+                    )  # fmt: skip
+
+    return kernel(pack)
+
+
+def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
+    p = plan(problem, machine, 1)
+    places, stretches, length, stretch_pitch, row_step, produced = weight_places(problem)
+    _, vectors, n, _ = p.tile
+    total = p.terms
+    packed = np.empty(problem.groups * -(-produced // (vectors * n)) * (total + 1) * vectors * n, w.dtype)
+    loop = packer(vectors, n)
+    (loop if w.size > 1 << 15 else loop.serial)(
+        w.reshape(-1), packed, places, total, stretches, length, stretch_pitch, row_step, w.size // problem.groups, produced, problem.groups
+    )  # fmt: skip
+    return packed
+
+
+def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
+    x, packed, bias = arrays
+    workers = threads()
+    p = plan(problem, machine, workers)
+    tasks = problem.batch * p.tasks
+    workers = min(workers, tasks) if p.work > 2e5 else 1
+    loop = driver(*p.tile)
+    with borrow(workers * p.worker_pitch, out.dtype) as scratch:
+        (loop if workers > 1 else loop.serial)(
+            x.reshape(-1), packed, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, p.worker_pitch, workers, tasks,
+            p.offsets, p.ranges, p.jobs, p.integers,
+        )  # fmt: skip
+
+
+def _workspace(problem: ConvProblem, machine: Machine) -> int:
+    p = plan(problem, machine, machine.cores)
+    return (p.packed + machine.cores * p.worker_pitch) * np.dtype(problem.dtype).itemsize
+
+
+ROWS = (
+    Kernel(
+        name="spread", problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace,
+        directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32", "float64", "int32", "int64"}),
+        honours=frozenset({"groups", "activation", "shuffle", "precision"}),
+        summary="output channels in the lanes, input values spread over them: for narrow images and strides",
+    ),
+)  # fmt: skip

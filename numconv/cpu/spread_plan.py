@@ -1,0 +1,278 @@
+"""For `spread`: where the taps lie, which of them see the input, and the choice of register tile and boxes by a small cost model.
+
+A tap reads coordinate origin + u·step + o of an axis for target u.  On the two outer axes those that fall outside are left out, target by
+target; on the last axis the rows are copied between zeros if any falls outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..kernel import Machine
+from ..problem import ConvProblem, Ints
+from .epilogue import ACTIVATIONS
+from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
+
+JOB = 12  # integers per job
+START, COPY_ROW, COPY, SQUARE = 40.0, 14.0, 3.0, 220.0  # cycles per tile, per row copied, per vector of it, per square transposed and stored
+
+#: (positions, vectors), by number of SIMD registers
+TILES: dict[int, tuple[tuple[int, int], ...]] = {
+    32: ((14, 2), (12, 2), (10, 2), (8, 2), (7, 2), (14, 1), (8, 1)),
+    16: ((6, 2), (4, 2), (6, 1)),
+}
+
+
+@dataclass(frozen=True)
+class Taps:
+    """One axis: the taps of each job as (index in the kernel, o), by increasing o."""
+
+    axis: Axis
+    jobs: tuple[tuple[tuple[int, int], ...], ...]
+    reach: int
+    extent: int  # of the source
+
+    def live(self, job: int) -> list[tuple[int, int]]:
+        """(first, number) of the taps that see the source, for each target."""
+        found = []
+        for u in range(self.axis.jobs[job][1]):
+            inside = [i for i, (_, o) in enumerate(self.jobs[job]) if 0 <= self.axis.origin + u * self.axis.step + o < self.extent]
+            found.append((inside[0], len(inside)) if inside else (0, 0))
+        return found
+
+    def padded(self) -> bool:
+        return any(n < len(self.jobs[j]) for j in range(len(self.jobs)) for _, n in self.live(j))
+
+
+def _taps(axis: Axis, extent: int) -> Taps:
+    jobs = tuple(
+        tuple(sorted(((a, shift * axis.step + axis.phases[slot]) for a, slot, shift in taps), key=lambda tap: tap[1])) for _, _, taps in axis.jobs
+    )
+    return Taps(axis, jobs, max((o for job in jobs for _, o in job), default=0), extent)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What does not depend on tiles and boxes."""
+
+    axes: tuple[Taps, Taps, Taps]
+    summed: int  # channels of a group
+    produced: int
+    source: Ints
+    target: Ints
+    kernel: Ints
+    forward: bool
+
+    @property
+    def jobs(self) -> list[Ints]:
+        return list(product(*(range(len(a.jobs)) for a in self.axes)))
+
+
+@lru_cache(maxsize=512)
+def layout(problem: ConvProblem) -> Layout:
+    p = collapsed(problem)
+    kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
+    low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
+    forward = p.direction == "forward"
+    source, target = (spatial, outputs) if forward else (outputs, spatial)
+    axes = []
+    for k, s, d, lo, o, i in zip(kernel, stride, dilation, low, outputs, spatial, strict=True):
+        axis = forward_axis(live_taps(k, s, d, lo, o, i), s, d, lo, o, False) if forward else gradient_axis(k, s, d, lo, i)
+        axes.append(_taps(axis, i if forward else o))
+    summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
+    return Layout(tuple(axes), summed, produced, source, target, kernel, forward)  # type: ignore[arg-type]
+
+
+def _terms(a: Layout) -> list[int]:
+    return [a.summed * prod(len(axis.jobs[j]) for axis, j in zip(a.axes, job, strict=True)) for job in a.jobs]
+
+
+@lru_cache(maxsize=512)
+def weight_places(problem: ConvProblem) -> tuple[np.ndarray, int, int, int, int, int]:
+    """(term of each weight, stretches, their length, their pitch, pitch of produced channels, produced channels), within a group."""
+    a = layout(problem)
+    taps = prod(a.kernel)
+    starts = np.cumsum([0, *_terms(a)])
+    places = np.full((a.summed, *a.kernel), starts[-1], np.int64)
+    channel = np.arange(a.summed)
+    for start, job in zip(starts, a.jobs, strict=False):
+        t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
+        for i, j, k in product(range(len(t)), range(len(h)), range(len(w))):
+            places[:, t[i][0], h[j][0], w[k][0]] = start + ((i * len(h) + j) * a.summed + channel) * len(w) + k
+    places = np.ascontiguousarray(places.ravel())
+    if a.forward:
+        return places, 1, a.summed * taps, 0, a.summed * taps, a.produced
+    return places, a.summed, taps, a.produced * taps, taps, a.produced
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    tile: tuple[int, int, int, int]  # positions, vectors, lanes, step
+    tasks: int  # per sample
+    terms: int
+    packed: int  # elements of the packed weights
+    worker_pitch: int
+    work: float
+    cycles: float
+    offsets: np.ndarray
+    ranges: np.ndarray
+    jobs: np.ndarray
+    integers: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Choice:
+    tile: tuple[int, int]
+    box: tuple[int, int, int]
+    splits: int
+    copied: bool
+
+
+def _extents(a: Layout, box: Ints) -> tuple[int, int, int]:
+    """Rows, planes and columns that a box reads."""
+    et, eh = (min(x.extent, (b - 1) * x.axis.step + x.reach + 1) for x, b in zip(a.axes[:2], box[:2], strict=True))
+    return et, eh, (box[2] - 1) * a.axes[2].axis.step + a.axes[2].reach + 1
+
+
+def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> float:
+    """Of one task."""
+    positions, vectors = c.tile
+    blocks = -(-(-(-a.produced // (vectors * lanes))) // c.splits)
+    tiles = -(-c.box[2] // positions)
+    stream = 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.4
+    cycles = 200.0
+    for job, terms in zip(a.jobs, _terms(a), strict=True):
+        live = 1.0
+        for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
+            found = axis.live(j)
+            live *= sum(n for _, n in found) / max(1, len(axis.jobs[j])) / max(1, len(found)) * b
+        cycles += blocks * tiles * (live * terms * (positions * vectors * stream + 1.0) + c.box[0] * c.box[1] * START)
+        cycles += blocks * vectors * (-(-prod(c.box) // lanes) * SQUARE + lanes * c.box[0] * c.box[1] * 4)
+    if c.copied:
+        et, eh, ew = _extents(a, c.box)
+        cycles += a.summed * et * (8 + eh * (COPY_ROW + COPY * -(-ew // lanes)))
+    return cycles
+
+
+def _boxes(a: Layout) -> list[tuple[int, int, int]]:
+    ct, ch, cw = (x.axis.count for x in a.axes)
+
+    def parts(n: int) -> list[int]:
+        return sorted({-(-n // k) for k in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64, 96, 128) if k <= n} | {1})
+
+    boxes = [(bt, ch, cw) for bt in parts(ct)] + [(1, bh, cw) for bh in parts(ch)]
+    if cw > 100:
+        boxes += [(1, 1, -(-cw // k)) for k in range(2, 1 + cw // 56)]
+    return list(dict.fromkeys(boxes))
+
+
+def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: int, machine: Machine) -> list[_Choice]:
+    found = []
+    padded = a.axes[2].padded()
+    blocks = -(-a.produced // (tile[1] * lanes))
+    for box in _boxes(a):
+        if prod(box) * tile[1] * lanes * size > machine.l2 // 4 and prod(box) > 64:
+            continue
+        count = a.axes[2].axis.count
+        narrow = min(j[1] for j in a.axes[2].axis.jobs) < tile[0] or (count - 1) % box[2] + 1 < tile[0]
+        copied = padded or narrow
+        if copied and a.summed * prod(_extents(a, box)) * size > machine.l2 * 3 // 4 and box[:2] != (1, 1):
+            continue
+        found += [_Choice(tile, box, s, copied) for s in sorted({1, min(workers, blocks), min(2 * workers, blocks)})]
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None) -> tuple[float, _Choice]:
+    a = layout(problem)
+    size = np.dtype(problem.dtype).itemsize
+    lanes = machine.vector_bytes // size
+    tiles = (tile,) if tile else TILES[32 if machine.registers >= 32 else 16]
+    best: tuple[float, _Choice] | None = None
+    for t in tiles:
+        if t[1] > 1 and a.produced <= lanes:
+            continue
+        for c in _choices(a, t, lanes, size, workers, machine):
+            boxes = prod(-(-x.axis.count // b) for x, b in zip(a.axes, c.box, strict=True))
+            tasks = problem.batch * problem.groups * boxes * c.splits
+            idle = -(-tasks // workers) * workers / tasks
+            cost = _cycles(a, c, lanes, machine, size) * tasks * idle
+            if best is None or cost < best[0]:
+                best = cost, c
+    assert best is not None
+    return best
+
+
+def _tables(a: Layout, apart: int, pitch: int, channel_apart: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets of all terms, live ranges, jobs."""
+    offsets: list[np.ndarray] = []
+    ranges: list[int] = []
+    jobs: list[int] = []
+    where = {}
+    for axis, j in [(x, j) for x in (0, 1) for j in range(len(a.axes[x].jobs))]:
+        where[axis, j] = len(ranges)
+        ranges += [v for pair in a.axes[axis].live(j) for v in pair]
+    start = 0
+    channel = np.arange(a.summed, dtype=np.int64)[:, None] * channel_apart
+    for job in a.jobs:
+        t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
+        inner = channel + np.array([o for _, o in w], np.int64)[None, :]
+        offsets += [inner.ravel() + ot * apart + oh * pitch for _, ot in t for _, oh in h]
+        per_row = inner.size
+        firsts = [axis.axis.jobs[j][0] for axis, j in zip(a.axes, job, strict=True)]
+        counts = [axis.axis.jobs[j][1] for axis, j in zip(a.axes, job, strict=True)]
+        jobs += [start, start, *firsts, *counts, where[0, job[0]], where[1, job[1]], len(h) * per_row, per_row]
+        start += len(t) * len(h) * per_row
+    table = np.concatenate([*offsets, np.zeros(1, np.int64)])
+    return table.astype(np.int32) if table.max() < 2**31 else table, np.array(ranges, np.int64), np.array(jobs, np.int64)
+
+
+@lru_cache(maxsize=512)
+def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
+    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits on the workers too."""
+    a = layout(problem)
+    size = np.dtype(problem.dtype).itemsize
+    lanes = machine.vector_bytes // size
+    tile = _best(problem.with_(batch=1), machine, 1, None)[1].tile
+    cycles, c = _best(problem, machine, workers, tile)
+    width = tile[1] * lanes
+    blocks = -(-a.produced // width)
+    split_blocks = -(-blocks // c.splits)
+    splits = -(-blocks // split_blocks)
+    boxes = tuple(-(-x.axis.count // b) for x, b in zip(a.axes, c.box, strict=True))
+    et, eh, ew = _extents(a, c.box)
+    pitch = ew if c.copied else a.source[2]
+    apart = (eh if c.copied else a.source[1]) * pitch
+    channel_apart = (et if c.copied else a.source[0]) * apart
+    slack = tile[0] * a.axes[2].axis.step + 2 * lanes
+    ws = -(-(a.summed * channel_apart + slack) // 16) * 16 if c.copied else 0
+    positions = prod(c.box)
+    tmp = ws + (positions + tile[0] + lanes) * width
+    tmp_pitch = -(-positions // lanes) * lanes + lanes
+    worker_pitch = -(-(tmp + lanes * tmp_pitch + lanes) // 16) * 16 + 16
+    terms = sum(_terms(a))
+    integers = [
+        problem.groups, a.summed, a.produced, *a.source, *a.target, *(x.axis.target_step for x in a.axes), *(x.axis.step for x in a.axes),
+        *(x.axis.origin for x in a.axes), *c.box, *boxes, splits, split_blocks, int(c.copied), int(problem.bias),
+        ACTIVATIONS[problem.activation], problem.shuffle, pitch, apart, channel_apart, ws, tmp, tmp_pitch, terms + 1, a.axes[0].reach, a.axes[1].reach,
+        len(a.jobs),
+    ]  # fmt: skip
+    offsets, ranges, jobs = _tables(a, apart, pitch, channel_apart)
+    return Plan(
+        (*tile, lanes, a.axes[2].axis.step), problem.groups * prod(boxes) * splits, terms, problem.groups * blocks * (terms + 1) * width,
+        worker_pitch, float(problem.multiplications), cycles, offsets, ranges, jobs, np.array(integers, np.int64),
+    )  # fmt: skip
+
+
+def seconds(problem: ConvProblem, machine: Machine) -> float:
+    """Predicted for one sample on one core, memory aside."""
+    one: Any = problem.with_(batch=1)
+    cycles = _best(one, machine, 1, None)[0]
+    padding = 0.0 if problem.padding_mode == "zeros" else 2.0 * prod(layout(problem).source) * problem.in_channels
+    return (cycles + padding) * 2 * machine.vector_bytes / 4 / machine.flops
