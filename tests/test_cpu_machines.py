@@ -18,6 +18,10 @@ CASES = (
     ("direct", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
     ("direct", 6, 26, 2, (12, 17), (2, 2), (1, 1)),
     ("direct", 3, 13, 1, (14, 15), (1, 1), (3, 2)),
+    ("spread", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
+    ("spread", 6, 70, 2, (12, 17), (2, 2), (1, 1)),
+    ("spread", 3, 13, 1, (14, 15), (1, 1), (3, 2)),
+    ("spread back", 40, 5, 1, (12, 17), (2, 2), (1, 1)),
     ("gather", 13, 5, 1, (12, 17), (2, 2), (1, 1)),
     ("depthwise", 6, 6, 6, (9, 31), (1, 1), (1, 1)),
     ("winograd", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
@@ -29,11 +33,11 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, (c[0], *c[5:]))))
 def test_narrow_register_tiles(name: str, case: tuple) -> None:
     row_name, channels, produced, groups, spatial, stride, dilation = case
+    direction = "input_grad" if row_name in ("gather", "spread back") else "forward"
     machine = replace(detect(), **MACHINES[name])
-    row = next(r for r in table() if r.name == row_name)
+    row = next(r for r in table() if r.name == row_name.split()[0])
     rng = np.random.default_rng(5)
     outputs = tuple((i + 2 - 2 * d - 1) // s + 1 for i, s, d in zip(spatial, stride, dilation, strict=True))
-    direction = "input_grad" if row_name == "gather" else "forward"
     p = ConvProblem(
         direction, 2, channels, produced, groups, spatial, (3, 3), stride, (1, 1), dilation, outputs, "float32", "float32", bias=True,
         activation="relu",

@@ -19,7 +19,8 @@ from .geometry import Geometry, geometry
 #: rows × vectors, by number of SIMD registers; the accumulators, one row of inputs and one broadcast weight must fit
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (2, 8), (1, 8)), 16: ((6, 2), (4, 3), (2, 4), (1, 8))}
 
-COPY, STORE, START = 2.0, 3.0, 24.0  # cycles per vector copied in, per vector stored, per tile started
+COPY, STORE, START = 5.0, 3.0, 30.0  # cycles per vector copied in, per vector stored, per tile started
+ISSUE = 0.87  # cycles per vector operation, at the clock that Machine.flops assumes
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ def _up(value: int, multiple: int) -> int:
 
 def _tile_cycles(rows: int, vectors: int) -> float:
     """Per term: the multiply-adds or the loads, whichever takes longer, and the loop."""
-    return max(rows * vectors, vectors + rows / 2) + 1.0
+    return ISSUE * max(rows * vectors, vectors + rows / 2) + 2.0
 
 
 class _Box:
@@ -98,7 +99,7 @@ def _cycles(g: Geometry, box: _Box, tile: tuple[int, int], lanes: int, splits: i
     terms = sum(prod(len(a[2]) for a in job) for job in g.jobs) * g.group_in
     multiply = panels * blocks * (terms * _tile_cycles(rows, vectors) + START * len(g.jobs))
     source_rows = g.group_in * prod(box.phases) * box.extents[0] * box.extents[1]
-    copy = source_rows * (4 + COPY * -(-box.extents[2] // lanes) * max(1, g.axes[2].step if g.axes[2].step < 3 else lanes / 2))
+    copy = source_rows * (10 + COPY * -(-box.extents[2] // lanes) * max(1, g.axes[2].step if g.axes[2].step < 3 else lanes / 2))
     target_rows = min(g.group_out, blocks * rows) * box.box[0] * box.box[1] * len(g.jobs)
     step = g.axes[2].target_step
     scatter = 1.0 if step == 1 else 2.5 if step == 2 else lanes * 1.5

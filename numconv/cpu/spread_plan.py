@@ -16,6 +16,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem, Ints
+from .blocking import ISSUE
 from .epilogue import ACTIVATIONS
 from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
 
@@ -24,8 +25,8 @@ START, COPY_ROW, COPY, SQUARE = 40.0, 14.0, 3.0, 220.0  # cycles per tile, per r
 
 #: (positions, vectors), by number of SIMD registers
 TILES: dict[int, tuple[tuple[int, int], ...]] = {
-    32: ((14, 2), (12, 2), (10, 2), (8, 2), (7, 2), (14, 1), (8, 1)),
-    16: ((6, 2), (4, 2), (6, 1)),
+    32: (*((p, 2) for p in range(14, 5, -1)), (14, 1), (8, 1)),
+    16: ((6, 2), (5, 2), (4, 2), (6, 1)),
 }
 
 
@@ -145,14 +146,14 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     positions, vectors = c.tile
     blocks = -(-(-(-a.produced // (vectors * lanes))) // c.splits)
     tiles = -(-c.box[2] // positions)
-    stream = 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.4
+    stream = 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
     cycles = 200.0
     for job, terms in zip(a.jobs, _terms(a), strict=True):
         live = 1.0
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
             found = axis.live(j)
             live *= sum(n for _, n in found) / max(1, len(axis.jobs[j])) / max(1, len(found)) * b
-        cycles += blocks * tiles * (live * terms * (positions * vectors * stream + 1.0) + c.box[0] * c.box[1] * START)
+        cycles += blocks * tiles * (live * terms * (ISSUE * positions * vectors * stream + 1.0) + c.box[0] * c.box[1] * START)
         cycles += blocks * vectors * (-(-prod(c.box) // lanes) * SQUARE + lanes * c.box[0] * c.box[1] * 4)
     if c.copied:
         et, eh, ew = _extents(a, c.box)

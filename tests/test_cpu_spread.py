@@ -1,0 +1,92 @@
+"""The `spread` row: every tile of positions, narrow and wide rows, taps that see nothing, inputs read to their last byte."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from guarded import guarded
+
+from numconv.cpu.machine import detect
+from numconv.cpu.spread import ROWS
+from numconv.problem import ConvProblem, effective_kernel
+
+ROW = ROWS[0]
+#: channels of a group in and out, groups, spatial, kernel, stride, padding, dilation
+CASES = (
+    *((3, 40, 1, (2, width), (1, 3), 1, 1, 1) for width in range(1, 18)),
+    *((4, 33, 1, (width,), (1,), 1, 0, 1) for width in (5, 14, 49, 113, 224)),
+    (2, 17, 2, (9, 8), (3, 3), 2, 1, 1),
+    (2, 5, 3, (6, 7, 8), (3, 2, 3), (2, 1, 2), (1, 0, 1), 1),
+    (1, 20, 1, (5, 5), (5, 5), 1, 4, 1),
+    (3, 20, 1, (7, 9), (3, 3), 1, 6, 6),
+    (3, 20, 1, (30, 31), (4, 4), 4, 0, 1),
+    (3, 20, 1, (4, 600), (3, 3), 3, 1, 2),
+)
+
+
+def _problem(case: tuple, dtype: str) -> ConvProblem:
+    channels, produced, groups, spatial, kernel, stride, padding, dilation = case
+    rank = len(spatial)
+    stride, padding, dilation = (v if isinstance(v, tuple) else (v,) * rank for v in (stride, padding, dilation))
+    outputs = tuple(
+        (i + 2 * p - effective_kernel(k, d)) // s + 1 for i, p, k, d, s in zip(spatial, padding, kernel, dilation, stride, strict=True)
+    )
+    return ConvProblem(
+        "forward", 2, channels * groups, produced * groups, groups, spatial, kernel, stride, padding, dilation, outputs, dtype, dtype, bias=True
+    )  # fmt: skip
+
+
+def _integers(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+
+
+def _compute(p: ConvProblem, x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    machine = detect()
+    out = np.full(p.result_shape, 99, p.dtype)
+    ROW.run(p, (x, ROW.pack(p, w, machine), bias), out, machine)
+    return out
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
+def test_forward(case: tuple) -> None:
+    p = _problem(case, "float32")
+    x, w, bias = _integers((2, p.in_channels, *p.spatial), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((p.out_channels,), "float32", 3)
+    expected = reference.conv(x, w, bias, stride=p.stride, pads=[(a, a) for a in p.pad_low], dilation=p.dilation, groups=p.groups)
+    np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
+def test_transposed(case: tuple) -> None:
+    """The same geometry read backwards: `spatial` is produced."""
+    p = _problem(case, "float32").with_(direction="input_grad")
+    x, w, bias = _integers((2, p.out_channels, *p.outputs), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((p.in_channels,), "float32", 3)
+    extra = [
+        i - ((o - 1) * s - 2 * a + effective_kernel(k, d))
+        for i, o, s, a, k, d in zip(p.spatial, p.outputs, p.stride, p.pad_low, p.kernel, p.dilation, strict=True)
+    ]
+    expected = reference.conv_transpose(
+        x, w, bias, stride=p.stride, pads=[(a, a) for a in p.pad_low], output_padding=extra, groups=p.groups, dilation=p.dilation
+    )
+    np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "int64"])
+def test_other_types(dtype: str) -> None:
+    p = _problem((3, 40, 2, (7, 13), (3, 3), 1, 1, 1), dtype)
+    x, w, bias = _integers((2, 6, 7, 13), dtype, 1), _integers(p.weight_shape, dtype, 2), _integers((80,), dtype, 3)
+    expected = reference.conv(x, w, bias, stride=p.stride, pads=[(1, 1)] * 2, dilation=p.dilation, groups=2)
+    np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
+def test_reads_stay_inside(case: tuple, at_end: bool) -> None:
+    """Inputs, weights and output that touch a page which may not be touched: a read or write outside ends the process."""
+    p = _problem(case, "float32").with_(batch=1)
+    machine = detect()
+    x, w = guarded(np.ones((1, p.in_channels, *p.spatial), "float32"), at_end), guarded(np.ones(p.weight_shape, "float32"), at_end)
+    out, bias = guarded(np.zeros(p.result_shape, "float32"), at_end), guarded(np.ones(p.out_channels, "float32"), at_end)
+    packed = guarded(ROW.pack(p, w, machine), at_end)
+    ROW.run(p, (x, packed, bias), out, machine)
+    assert out.min() >= 1
