@@ -35,6 +35,7 @@ from .arguments_values import (
     integer,
     per_axis,
     promote,
+    sequence,
     types,
 )
 from .problem import AttentionProblem, DeformProblem, Ints, PatchProblem, ResizeProblem, ShuffleProblem
@@ -100,7 +101,8 @@ def resized(
 
 
 def scale_factors(subject: Subject, scale: Any, rank: int) -> tuple[float, ...]:
-    items = list(scale) if isinstance(scale, (list, tuple)) else [scale] * rank
+    given = sequence(scale)
+    items = [scale] * rank if given is None else given
     if len(items) != rank:
         raise subject.value(f"scale must be a number or one for each of the {rank} spatial axes; got {scale!r}")
     found = []
@@ -194,8 +196,8 @@ def _patches(subject: Subject, direction: str, source: Image, dtype: str, option
 def unfold(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Request:
     """x (N, C, *spatial); options: kernel, stride, padding, dilation.  A kernel of one int takes its rank from a batched x."""
     x = required(subject, "x", specs[0])
-    kernel = options[0]
-    rank = len(kernel) if isinstance(kernel, (list, tuple)) else len(x.shape) - 2
+    kernel = sequence(options[0])
+    rank = len(x.shape) - 2 if kernel is None else len(kernel)
     if not 1 <= rank <= 3:
         raise subject.value(f"1 to 3 spatial axes are supported; got {rank}")
     source = image(subject, x, rank, "channels_first")
@@ -207,7 +209,7 @@ def fold(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Request:
     """cols (N, C·prod(kernel), L); options: output_size, kernel, stride, padding, dilation.  Two ints mean two axes, as in torch."""
     size_given, *rest = options
     cols = required(subject, "cols", specs[0])
-    ranks = [len(value) for value in (size_given, rest[0]) if isinstance(value, (list, tuple))]
+    ranks = [len(items) for items in map(sequence, (size_given, rest[0])) if items is not None]
     rank = ranks[0] if ranks else 2
     if not 1 <= rank <= 3:
         raise subject.value(f"1 to 3 spatial axes are supported; got {rank}")

@@ -75,7 +75,7 @@ def integer(subject: Subject, label: str, value: Any, low: int) -> int:
     return found
 
 
-def _sequence(value: Any) -> list[Any] | None:
+def sequence(value: Any) -> list[Any] | None:
     """The elements of a list, tuple or 1-D integer array, else None."""
     if isinstance(value, (list, tuple)):
         return list(value)
@@ -86,7 +86,7 @@ def _sequence(value: Any) -> list[Any] | None:
 
 def per_axis(subject: Subject, label: str, value: Any, rank: int, low: int) -> Ints:
     """An int for all axes, or one per axis; each from `low` to LARGEST."""
-    items = _sequence(value)
+    items = sequence(value)
     if items is None:
         if isinstance(value, str) or (hasattr(value, "__len__") and np.ndim(value) != 0):
             raise subject.type(f"{label} must be an integer or {rank} of them; got {value!r}")
@@ -110,7 +110,7 @@ def padding_pairs(subject: Subject, value: Any, spatial: Ints, kernel: Ints, str
         if value == "valid":
             return ((0, 0),) * rank
         return tuple(same_pair(*axis, lower=value == "same_lower") for axis in zip(spatial, kernel, stride, dilation, strict=True))
-    items = _sequence(value)
+    items = sequence(value)
     if items is None and isinstance(value, np.ndarray) and value.ndim == 2:
         items = [list(row) for row in value]
     if items is None:
@@ -119,7 +119,7 @@ def padding_pairs(subject: Subject, value: Any, spatial: Ints, kernel: Ints, str
         raise subject.value(f"padding must have one entry for each of the {rank} spatial axes; got {value!r}")
     found = []
     for item in items:
-        pair = _sequence(item)
+        pair = sequence(item)
         if pair is None:
             found.append((integer(subject, "padding", item, 0),) * 2)
         elif len(pair) != 2:
