@@ -352,3 +352,13 @@ def test_all_names_exist() -> None:
     for name in nc.__all__:
         assert getattr(nc, name) is not None
     assert callable(nc.cost)
+
+
+def test_sizes_may_be_arrays() -> None:
+    """As ONNX has them."""
+    two, three = np.array([2, 2]), np.array([3, 3, 3])
+    x = np.arange(64, dtype="float32").reshape(1, 1, 4, 4, 4)
+    np.testing.assert_array_equal(nc.unfold(x[0], three), nc.unfold(x[0], (3, 3, 3)))
+    cols = nc.unfold(x, three)
+    np.testing.assert_array_equal(nc.fold(cols, np.array([4, 4, 4]), three), nc.fold(cols, (4, 4, 4), (3, 3, 3)))
+    np.testing.assert_array_equal(nc.resize2d(x[0], scale=two), nc.resize2d(x[0], scale=2))

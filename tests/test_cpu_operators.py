@@ -11,6 +11,7 @@ import pytest
 import reference
 from tolerance import assert_same, assert_within
 
+import numconv as nc
 from numconv.cpu import dynamic, patches, resize, shuffle
 from numconv.kernel import Kernel, Machine
 from numconv.problem import AttentionProblem, ConvProblem, MixProblem, PatchProblem, ResizeProblem, ShuffleProblem
@@ -152,3 +153,14 @@ def test_unfold_and_fold(case: Any, dtype: str) -> None:
 def test_every_row_is_described() -> None:
     for row, field in product(shuffle.ROWS + resize.ROWS + dynamic.ROWS + patches.ROWS, ("name", "summary")):
         assert getattr(row, field)
+
+
+@pytest.mark.parametrize("batch,channels,multiplier", [(3, 1, 4), (1, 3, 64), (3, 1, 64), (1, 1, 16)])
+@pytest.mark.parametrize("padding", [0, ((0, 2), (1, 2))])
+def test_depthwise_filters_split_over_workers(batch: int, channels: int, multiplier: int, padding: Any) -> None:
+    """Few planes: the filters of one channel are divided among the workers."""
+    x, w = small(batch, channels, 6, 11), small(channels * multiplier, 1, 3, 2)
+    expected = reference.conv(x, w, pads=padding, groups=channels)
+    out = np.full(expected.shape, np.nan, "float32")
+    nc.conv2d(x, w, padding=padding, groups=channels, out=out, algorithm="depthwise")
+    np.testing.assert_array_equal(out, expected)

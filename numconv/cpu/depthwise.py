@@ -1,6 +1,6 @@
 """Depthwise convolution, row by row: each channel's box stays in L1, a register tile spans rows and columns of one output plane.
 
-    for each task (sample, a lump of channels, box)
+    for each task (sample, a lump of channels, some of their filters, box)
         copy the box of those channels into the polyphase buffer          direct.fill_box
         for each filter of each channel, `rows` output rows, columns: row_tile, straight into y
         activation, in place
@@ -53,7 +53,8 @@ def _rows(shape, line, w, channel, taps, bias, scratch, source, offsets, y, top,
 @device_function
 def _lump(shape, line, task, lumps, lump, x, w, bias, y, scratch, s0, offsets, tables, taps, g, m):
     groups, group_out = get(g, m + 6), get(g, m + 8)
-    n, first, _, corner, start = locate(task, lumps, g, m)
+    n, first, split, corner, start = locate(task, lumps, g, m)
+    filters = get(g, m + 10)  # of a split; a block is one filter here
     count = min(lump, groups - first * lump)
     base = (n * groups + first * lump) * get(g, 0) * get(g, 1) * get(g, 2)
     fill_box(line, x, base, count, scratch, s0, tables, start, g)
@@ -63,7 +64,7 @@ def _lump(shape, line, task, lumps, lump, x, w, bias, y, scratch, s0, offsets, t
     nh = min(get(g, m + 1), (target_h - corner[1] + spread_h - 1) // spread_h)
     nw = min(get(g, m + 2), target_w - corner[2])
     for c in range(count):
-        for f in range(group_out):
+        for f in range(split * filters, min(group_out, (split + 1) * filters)):
             channel = (first * lump + c) * group_out + f
             plane = (n * groups * group_out + channel) * target_t + corner[0]
             for t in range(nt):
@@ -74,7 +75,7 @@ def _lump(shape, line, task, lumps, lump, x, w, bias, y, scratch, s0, offsets, t
 
 @lru_cache(maxsize=64)
 def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
-    """The parallel loop over (sample, channel, box), for one shape of the row tile."""
+    """The parallel loop over (sample, channels, filters, box), for one shape of the row tile."""
 
     def depthwise(x, w, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, taps, lump, geometry):
         lumps = (geometry[HEAD + geometry[6] + geometry[7] + geometry[8] + 6] + lump - 1) // lump
@@ -121,7 +122,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     workers = threads()
     b, tables, offsets, _, integers, _ = prepared(problem, machine, workers, TILE)
     lump = _together(problem, b, machine, workers)
-    tasks = problem.batch * -(-problem.groups // lump) * b.boxes[0] * b.boxes[1] * b.boxes[2]
+    tasks = problem.batch * -(-problem.groups // lump) * b.splits * b.boxes[0] * b.boxes[1] * b.boxes[2]
     workers = min(workers, tasks) if b.work > 2e5 else 1
     if offsets.size != problem.taps:  # the offsets leave out taps that see nothing but padding
         w = np.ascontiguousarray(w.reshape(problem.out_channels, problem.taps)[:, _live(problem)])
