@@ -16,16 +16,15 @@ from .plan import Plan
 from .problem import Problem
 from .session import ALL_ROWS, LIMIT, Session, Step, Steps, adopt, forget_plans, launch, open_session, plan_for, run, trace, tracing
 
-__all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "forget", "launch", "only_step", "plan_for", "run", "trace", "tracing"]
+__all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "fits", "forget", "launch", "on_host", "only_step", "plan_for", "run", "trace", "tracing"]
 
 
 class _Call(NamedTuple):
-    """What a call with NumPy arrays of these shapes and types amounts to; `plan` where one kernel on the arrays as they are does it."""
+    """What a call with arrays on the host of these shapes and types amounts to; `plan` where one kernel on the arrays as they are does it."""
 
     request: Request
     device: Device
     plan: Plan | None
-    dtype: np.dtype[Any]
 
 
 _calls: dict[tuple[Any, ...], _Call] = {}
@@ -48,10 +47,11 @@ def call(
     accuracy: float = ALL_ROWS,
 ) -> Any:
     """Check, plan, run; the result is the kind of array that the first one is."""
-    key = _key(name, arrays, options, algorithm, accuracy) if not tracing() else None
+    hosted = on_host(arrays) if not tracing() else None
+    key = None if hosted is None else _key(name, hosted, options, algorithm, accuracy)
     known = None if key is None else _calls.get(key)
-    if known is not None and known.plan is not None and (out is None or _is_fit(known, arrays, out)):
-        return launch(name, known.device, known.plan, arrays, out)
+    if known is not None and known.plan is not None and (out is None or fits(out, known.plan.problem, arrays)):
+        return hosts.release(launch(name, known.device, known.plan, hosted, out), arrays[0])  # type: ignore[arg-type]
     device, natives, subject = adopt(name, labels, arrays)
     if type(algorithm) is not str:
         raise subject.type(f"algorithm must be a string; got {algorithm!r}")
@@ -63,14 +63,26 @@ def call(
     return result
 
 
-def _is_fit(known: _Call, arrays: tuple[Any, ...], out: Any) -> bool:
+def on_host(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The arrays as NumPy's where all are that, CPU torch tensors or None; else None."""
+    if all(a is None or type(a) is np.ndarray for a in arrays):
+        return arrays
+    if not all(a is None or type(a) is np.ndarray or (hosts.is_torch(a) and a.device.type == "cpu") for a in arrays):
+        return None
+    try:
+        return tuple(None if a is None else hosts.adopt(a) for a in arrays)
+    except (TypeError, ValueError):  # the long way says what is wrong
+        return None
+
+
+def fits(out: Any, problem: Problem, arrays: tuple[Any, ...]) -> bool:
     """Whether `out` may be written as it is; if not, `check_out` says why."""
     return (
         type(out) is np.ndarray
-        and out.shape == known.request.result_shape
-        and out.dtype == known.dtype
+        and all(a is None or (type(a) is np.ndarray and not np.may_share_memory(out, a)) for a in arrays)
+        and out.shape == problem.result_shape
+        and out.dtype == hosts.dtype_of(problem.out_dtype)
         and out.flags.writeable
-        and not any(a is not None and known.device.overlaps(out, a) for a in arrays)
     )
 
 
@@ -96,17 +108,12 @@ def _frozen(value: Any) -> Any:
 
 
 def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm: Any, accuracy: float) -> tuple[Any, ...] | None:
-    """The key of a call with NumPy arrays only, or None."""
-    parts: list[Any] = [name, algorithm, accuracy]
-    for a in arrays:
-        if a is None:
-            parts.append(None)
-        elif type(a) is np.ndarray:
-            parts += (a.shape, a.dtype)
-        else:
-            return None
+    """The key of a call with NumPy arrays, or None."""
     if type(algorithm) is not str:
         return None
+    parts: list[Any] = [name, algorithm, accuracy]
+    for a in arrays:
+        parts += (None,) if a is None else (a.shape, a.dtype)
     if not _PLAIN.issuperset(map(type, options)):
         try:
             options = tuple(map(_frozen, options))
@@ -123,7 +130,7 @@ def _remember(key: tuple[Any, ...], session: Session, request: Request, steps: S
         plan = plan_for(session.subject, session.device, last, None, session.algorithm, session.accuracy)
     if len(_calls) >= LIMIT:
         _calls.clear()
-    _calls[key] = _Call(request, session.device, plan, hosts.dtype_of(last.out_dtype))
+    _calls[key] = _Call(request, session.device, plan)
 
 
 def forget() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 
+@cache
 def dtype_of(name: str) -> np.dtype[Any]:
     """The NumPy dtype of that name; "bfloat16" is ml_dtypes', imported only when somebody has such an array."""
     if name == "bfloat16":

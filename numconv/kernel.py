@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .problem import ConvProblem, Problem
+from .problem import ConvProblem, Hashed, Problem
 
 
 @dataclass(frozen=True)
-class Machine:
+class Machine(Hashed):
     """A device as the cost models and the choice of tiles see it.  A value, never read inside a kernel; tests force others."""
 
     name: str
@@ -23,6 +23,8 @@ class Machine:
     bandwidth: float = 1e10  # bytes per second, in all
     launch: float = 5e-6  # seconds to start a parallel loop or a CUDA kernel
     features: frozenset[str] = frozenset()
+
+    __hash__ = Hashed.__hash__
 
 
 #: fields of a ConvProblem that a row must name in `honours` to see at another value than this

@@ -18,9 +18,9 @@ class Candidate:
     workspace: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """What runs, and why the others do not."""
+    """What runs, and why the others do not.  Compared and looked up as the object that it is."""
 
     problem: Problem
     machine: Machine

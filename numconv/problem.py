@@ -18,8 +18,23 @@ def effective_kernel(kernel: int, dilation: int) -> int:
     return dilation * (kernel - 1) + 1
 
 
+class Hashed:
+    """A frozen dataclass whose hash, which every look-up asks for, is worked out once; each names `__hash__` itself, or dataclass would make one."""
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(self.__getstate__().values()))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, object]:
+        """The fields alone: strings hash otherwise in another process."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
-class ConvProblem:
+class ConvProblem(Hashed):
     """One geometry, three maps over it.
 
     The geometry is that of a cross-correlation from `spatial` to `outputs`, with weights
@@ -53,6 +68,8 @@ class ConvProblem:
     activation: str | None = None
     shuffle: int = 1  # groups of a channel shuffle folded into the store: out[j·g + i] = y[i·n + j]
     precision: str = "highest"
+
+    __hash__ = Hashed.__hash__
 
     @property
     def rank(self) -> int:
@@ -106,7 +123,7 @@ class ConvProblem:
             return self.weight_shape
         return image_shape(self.batch, *self.target, self.layout)
 
-    @property
+    @cached_property
     def multiplications(self) -> int:
         """Of the whole sum, border taps counted."""
         return self.batch * self.out_channels * self.group_in * self.taps * prod(self.outputs)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import arguments
 from ..arguments_values import LAYOUTS, Spec, Subject, choice, integer
-from ..dispatch import LIMIT, Session, adopt, call, launch, only_step, plan_for, run, tracing
+from ..dispatch import LIMIT, Session, adopt, call, fits, launch, on_host, only_step, plan_for, run, tracing
 from ..kernel import Kernel
 from ..plan import Plan
 from ..problem import ConvProblem
@@ -64,16 +62,18 @@ class _Layer:
         return found
 
     def __call__(self, x: Any, out: Any = None) -> Any:
-        known = self._calls.get((x.shape, x.dtype)) if out is None and type(x) is np.ndarray and not tracing() else None
-        if known is not None:
+        hosted = on_host((x,)) if not tracing() else None
+        known = None if hosted is None else self._calls.get((hosted[0].shape, hosted[0].dtype))
+        if known is not None and hosted is not None:
             plan, packed, bias = known
-            return launch(self._name, self._device, plan, (x, packed, bias), None, True)
+            if out is None or fits(out, plan.problem, (x,)):
+                return self._device.release(launch(self._name, self._device, plan, (*hosted, packed, bias), out, True), x)
         device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
         request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
         session = Session(subject, device, self._algorithm, packed=self._pack)
         result = run(session, request, natives, x, out, only_step)
-        if out is None and type(x) is np.ndarray and not tracing():
-            self._remember(session, request, x)
+        if hosted is not None:
+            self._remember(session, request, hosted[0])
         return result
 
     def unpacked(self, x: Any) -> Any:

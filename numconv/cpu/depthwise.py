@@ -1,7 +1,7 @@
 """Depthwise convolution, row by row: each channel's box stays in L1, a register tile spans rows and columns of one output plane.
 
     for each task (sample, a lump of channels, some of their filters, box)
-        copy the box of those channels into the polyphase buffer          direct.fill_box
+        copy the box of those channels into the polyphase buffer          filling.fill_box
         for each filter of each channel, `rows` output rows, columns: row_tile, straight into y
         activation, in place
 
@@ -19,8 +19,9 @@ from numba import prange
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from .blocking import Blocking, blocking
-from .direct import HEAD, fill_box, locate, prepared
+from .direct import locate, prepared
 from .epilogue import store_row
+from .filling import fill_box
 from .geometry import collapsed, geometry, weight_terms
 from .launch import device_function, kernel, threads
 from .scalars import three
@@ -78,12 +79,12 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     """The parallel loop over (sample, channels, filters, box), for one shape of the row tile."""
 
     def depthwise(x, w, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, taps, lump, geometry):
-        lumps = (geometry[HEAD + geometry[6] + geometry[7] + geometry[8] + 6] + lump - 1) // lump
+        lumps = (geometry[geometry[12] + 6] + lump - 1) // lump
         for worker in prange(workers):
             shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
             tables = (pointer(table_t), pointer(table_h), pointer(table_w))
             g = pointer(geometry)
-            m = HEAD + get(g, 6) + get(g, 7) + get(g, 8)
+            m = get(g, 12)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _lump(
                     shape, line, task, lumps, lump, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,

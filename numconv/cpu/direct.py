@@ -1,7 +1,7 @@
 """Direct convolution by offset tables: the dense CPU kernel, of any rank, stride, dilation, grouping and direction.
 
     for each box of outputs (a task: sample, group, output-channel range, box)
-        copy the box's source into the polyphase buffer                           packing.fill_row
+        copy the box's source into the polyphase buffer                           filling.fill_box
         for each job (one; prod(stride) for input_grad), superblock of channels, block of terms
             for each panel of positions, block of channels: gemm_tile             simd.tiles
         bias, activation, store the rows                                          epilogue.store_row
@@ -21,63 +21,15 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from .blocking import Blocking, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
+from .filling import HEAD, fill_box, line, spans
 from .geometry import geometry, weight_terms
-from .launch import device_function, inlined, kernel, threads
-from .packing import fill_row, inside, weight_packer, zero
+from .launch import device_function, kernel, threads
+from .packing import weight_packer, zero
 from .simd.tiles import columns, gemm_tile, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
 SMALL_PACK = 1 << 14  # weights; fewer are packed in the calling thread
-HEAD = 22  # integers before the lists of phases in the geometry
-
-
-@inlined
-def reachable(size, start, step):
-    """How many samples from `start` a table of `size` has; the last box may ask for more, which nothing reads."""
-    return max(0, (size - 1 - start) // step + 1)
-
-
-@device_function
-def fill_box(line, x, base, channels, buffer, b0, tables, corner, g):
-    """The box whose first samples are at the padded coordinates `corner`, `channels` channels from element `base` of x, into the buffer."""
-    table_t, table_h, table_w = tables
-    start_t, start_h, start_w = corner
-    source_t, source_h, source_w = get(g, 0), get(g, 1), get(g, 2)
-    extent_t, extent_h, extent_w = get(g, 3), get(g, 4), get(g, 5)
-    phases_t, phases_h, phases_w = get(g, 6), get(g, 7), get(g, 8)
-    step_t, step_h, step_w = get(g, 9), get(g, 10), get(g, 11)
-    size_t, size_h, size_w, phase_pitch, channel_pitch, origin_w, zeros = (
-        get(g, 12), get(g, 13), get(g, 14), get(g, 15), get(g, 16), get(g, 17), get(g, 18)
-    )  # fmt: skip
-    gap, spread_t, spread_h = get(g, 19), get(g, 20), get(g, 21)
-    volume = source_t * source_h * source_w
-    for phase in range(phases_t * phases_h * phases_w):  # channels inside: what a phase needs is worked out once
-        ft, fh, fw = phase // (phases_h * phases_w), phase // phases_w % phases_h, phase % phases_w
-        start = start_w + get(g, HEAD + phases_t + phases_h + fw)
-        row_size = min(extent_w, reachable(size_w, start, step_w))
-        j0, j1 = inside(origin_w, start, step_w, source_w, row_size)
-        inner = origin_w + start + j0 * step_w
-        first_t = start_t + spread_t * get(g, HEAD + ft)
-        first_h = start_h + spread_h * get(g, HEAD + phases_t + fh)
-        apart_t, apart_h = spread_t * step_t, spread_h * step_h
-        count_t = min(extent_t, reachable(size_t, first_t, apart_t))
-        count_h = min(extent_h, reachable(size_h, first_h, apart_h))
-        for c in range(channels):
-            plane = base + c * volume
-            slot = b0 + c * channel_pitch + phase * phase_pitch
-            for t in range(count_t):
-                at = get(table_t, first_t + t * apart_t)
-                d = slot + t * extent_h * extent_w
-                for h in range(count_h):
-                    ah = get(table_h, first_h + h * apart_h)
-                    if at < 0 or ah < 0:
-                        zero(line, buffer, d, row_size)
-                    else:
-                        row = plane + (at * source_h + ah) * source_w
-                        fill_row(line, x, zeros, row, inner, j0, j1, table_w, start, step_w, buffer, d, row_size)
-                    d += extent_w
-                zero(line, buffer, d, gap)
 
 
 @device_function
@@ -134,7 +86,7 @@ def locate(task, groups, g, m):
     """(sample, group of `groups`, split of the channels, first target of the box, padded coordinates of its first samples) of a task's number."""
     box_t, box_h, box_w, boxes_t, boxes_h, boxes_w = get(g, m), get(g, m + 1), get(g, m + 2), get(g, m + 3), get(g, m + 4), get(g, m + 5)
     splits = get(g, m + 9)
-    spread_t, spread_h, step_t, step_h, step_w = get(g, 20), get(g, 21), get(g, 9), get(g, 10), get(g, 11)
+    spread_t, spread_h, step_t, step_h = get(g, 20), get(g, 21), get(g, 9), get(g, 10)
     bw, task = task % boxes_w, task // boxes_w
     bh, task = task % boxes_h, task // boxes_h
     bt, task = task % boxes_t, task // boxes_t
@@ -142,7 +94,7 @@ def locate(task, groups, g, m):
     group, n = task % groups, task // groups
     # targets of the box: corner + spread·v; its samples start at the padded coordinates `start`
     corner = (bt % spread_t + bt // spread_t * box_t * spread_t, bh % spread_h + bh // spread_h * box_h * spread_h, bw * box_w)
-    start = (corner[0] * step_t, corner[1] * step_h, corner[2] * step_w)
+    start = (corner[0] * step_t, corner[1] * step_h, bw)
     return n, group, split, corner, start
 
 
@@ -190,7 +142,7 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
             shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
             tables = (pointer(table_t), pointer(table_h), pointer(table_w))
             g = pointer(geometry)
-            m = HEAD + get(g, 6) + get(g, 7) + get(g, 8)
+            m = get(g, 12)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
                     shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
@@ -221,11 +173,17 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[i
         a_start += problem.groups * all_blocks * table.size * b.tile[0]
         o_start += table.size
         offsets.append(table)
+    w = g.axes[2]
+    lines = [
+        value for i in range(b.boxes[2]) for f in w.phases
+        for value in line(w.origin + i * b.box[2] * w.step + f, w.step, g.source[2], b.extents[2], b.tile[2])
+    ]  # fmt: skip
+    phases = spans(g.axes[0], b.box[0]) + spans(g.axes[1], b.box[1])
     integers = [
-        *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), *(t.size for t in g.tables), b.phase_pitch,
+        *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), HEAD + len(phases) + len(lines), 0, 0, b.phase_pitch,
         b.channel_pitch, g.axes[2].origin, int(problem.padding_mode == "zeros"),
         b.gap, g.axes[0].spread, g.axes[1].spread,
-        *(f for axis in g.axes for f in axis.phases), *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
+        *phases, *lines, *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.super_blocks, b.block_terms, b.pitch, b.buffer_size, int(b.channels_outer), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle,
     ]  # fmt: skip

@@ -43,15 +43,17 @@ class Axis:
         return residue * self.step + self.spread * (sample * self.step + phase)
 
     def table(self, extent: int, mode: str) -> np.ndarray:
-        """Source index of each padded coordinate, −1 for a zero."""
+        """Source index of each padded coordinate, −1 for a zero; as far again as it goes, for what the last box asks for and nothing reads."""
         length = self.coordinate(self.spread - 1, self.count - 1 + self.reach, max(self.phases)) + 1
         coordinate = np.arange(length) + self.origin
-        inside = (coordinate >= 0) & (coordinate < extent)
+        table = np.full(self.coordinate(self.spread - 1, 2 * self.count + self.reach, max(self.phases)) + 1, -1, np.int32)
         if mode == "zeros":
-            return np.where(inside, coordinate, -1).astype(np.int32)
-        low, high = max(0, -self.origin), max(0, int(coordinate[-1]) - extent + 1)
-        padded = np.pad(np.arange(extent), (low, high), PAD_MODES[mode])  # type: ignore[call-overload]
-        return padded[self.origin + low : self.origin + low + length].astype(np.int32)
+            table[:length] = np.where((coordinate >= 0) & (coordinate < extent), coordinate, -1)
+        else:
+            low, high = max(0, -self.origin), max(0, int(coordinate[-1]) - extent + 1)
+            padded = np.pad(np.arange(extent), (low, high), PAD_MODES[mode])  # type: ignore[call-overload]
+            table[:length] = padded[self.origin + low :][:length]
+        return table
 
 
 def forward_axis(live: Ints, stride: int, dilation: int, low: int, outputs: int, spread: bool) -> Axis:
