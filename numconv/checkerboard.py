@@ -120,7 +120,10 @@ def score(image: Any, stride: Any) -> float:
     1.0
     """
     subject = Subject("score")
-    x = np.asarray(image, np.float64)
+    x = np.asarray(image)
+    if x.dtype.kind not in "iufb":
+        raise subject.type(f"image must be real; got dtype {x.dtype}")
+    x = x.astype(np.float64)
     rank = len(stride) if is_sequence(stride) else min(x.ndim, 2)
     if not 1 <= rank <= x.ndim:
         raise subject.value(f"image must have the stride's {rank} axes last; got image {x.shape}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import devices
 from .api.layers import _Layer
-from .arguments_values import COMPLEX, FLOATS, Subject
+from .arguments_values import COMPLEX, FLOATS, INTEGERS, Subject
 from .catalog import find
 from .dispatch import call
 from .gradients import elementwise
@@ -130,6 +130,8 @@ def _pullback(tape: Tape, y: Any, wanted: list[Any]) -> Callable[[Any], tuple[An
         if tuple(g.shape) != shape:
             raise SUBJECT.value(f"dy must have the shape of y, {shape}; got {tuple(g.shape)}")
         if g.dtype != dtype:
+            if g.dtype.name not in INTEGERS | FLOATS | COMPLEX:
+                raise SUBJECT.type(f"dy must hold numbers; got dtype {g.dtype}")
             if g.dtype.kind == "c" and dtype.kind != "c":
                 raise SUBJECT.type(f"dy must be real, as y is; got dtype {g.dtype}")
             g = device.cast(g, dtype.name)

@@ -45,7 +45,8 @@ def read(function: str, w: Any, input_shape: Any, options: ConvOptions) -> Setti
     check_dtype(subject, "w", Spec(w.shape, w.dtype))
     shape = tuple(integer(subject, "input_shape", v, 1) for v in shape)
     batch = 1
-    if len(shape) == w.ndim and w.ndim <= 3:  # a plain kernel over a plain array
+    images = w.ndim == 3 == len(shape) and (options.groups != 1 or shape[1] == w.shape[1])  # as weights are elsewhere
+    if len(shape) == w.ndim and w.ndim <= 3 and not images:  # a plain kernel over a plain array
         w, shape = w[None, None], (1, *shape)
     elif len(shape) == w.ndim and w.ndim <= 5:  # the batch axis given
         batch, shape = shape[0], shape[1:]
@@ -75,7 +76,8 @@ def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dil
     Parameters
     ----------
     w : (C_out, C_in/groups, *kernel), or a plain kernel (*kernel) for one channel
-    input_shape : (C_in, *spatial); (N, C_in, *spatial) for 2 and 3 spatial axes; (*spatial) for one channel
+    input_shape : (C_in, *spatial); (N, C_in, *spatial); (*spatial) for one channel.  Three numbers for w of three axes are (N, C_in, length) where
+        the channels fit, else a volume.
     stride, padding, dilation, groups : as of `conv2d`
 
     Returns

@@ -86,6 +86,9 @@ def receptive_field(layers: Sequence[Mapping[str, Any]]) -> ReceptiveField:
     (6, 2, -2)
     """
     subject = Subject("receptive_field")
+    if isinstance(layers, Mapping) or not hasattr(layers, "__iter__"):
+        raise subject.type(f"layers must be a sequence of dicts; got {layers!r}")
+    layers = list(layers)
     for number, layer in enumerate(layers):
         if not isinstance(layer, Mapping):
             raise subject.type(f"layers must be dicts with the keys {', '.join(KEYS)}; got {layer!r} as layer {number}")

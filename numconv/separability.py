@@ -94,6 +94,14 @@ def real_array(subject: Subject, label: str, value: Any, axes: tuple[int, ...]) 
     return a
 
 
+def tolerance(subject: Subject, value: Any) -> float:
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise subject.type(f"tol must be a number; got {value!r}")
+    if not float(value) >= 0:
+        raise subject.value(f"tol must be at least 0; got {value!r}")
+    return float(value)
+
+
 def relative_error(actual: Array, expected: Array) -> float:
     size = float(np.linalg.norm(expected))
     return float(np.linalg.norm(actual - expected)) / size if size else 0.0
@@ -125,6 +133,7 @@ def separate(kernel: Any, rank: int | None = None, tol: float = 1e-6) -> Separat
     k = real_array(subject, "kernel", kernel, (2, 3, 4))
     limit = None if rank is None else integer(subject, "rank", rank, 1)
     filters = k.reshape(-1, *k.shape[-2:])
+    tol = tolerance(subject, tol)
     own = [matrix_rank(f, tol) for f in filters]
     terms = max(1, min(max(own), limit or max(own)))
     factors = [factor(f, r, terms) for f, r in zip(filters, own, strict=True)]
@@ -193,7 +202,8 @@ def rank(kernel: Any, tol: float = 1e-6) -> int:
     >>> rank([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
     2
     """
-    k = real_array(Subject("rank"), "kernel", kernel, (1, 2, 3, 4))
+    subject = Subject("rank")
+    k, tol = real_array(subject, "kernel", kernel, (1, 2, 3, 4)), tolerance(subject, tol)
     unfolded = [np.moveaxis(k, axis, 0).reshape(k.shape[axis], -1) for axis in range(k.ndim)]
     return max(matrix_rank(m, tol) for m in unfolded)
 

@@ -69,6 +69,8 @@ def _call(name: str, in1: Any, in2: Any, mode: Any, method: Any) -> Any:
     if device.name != "cpu":  # plain sums, for want of a transform
         return call(name, signal, LABELS, (in1, in2), (mode, method), None, "fft" if method == "fft" else "auto", steps, SUMS)
     one, two = natives
+    if one is None or two is None:
+        raise subject.type(f"{'in1' if one is None else 'in2'} must be an array; got None")
     check(subject, one.shape, two.shape, mode, method)
     if not {one.dtype.name, two.dtype.name} <= SERVED or not 1 <= one.ndim <= 3:
         return _without_kernels(subject, steps, one, two, mode, in1)

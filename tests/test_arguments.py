@@ -354,6 +354,20 @@ def test_all_names_exist() -> None:
     assert callable(nc.cost)
 
 
+@pytest.mark.parametrize(("call", "error", "text"), [
+    (lambda: nc.arithmetic.receptive_field(5), TypeError, "receptive_field: layers must be a sequence of dicts; got 5"),
+    (lambda: nc.checkerboard.score(["x"], 2), TypeError, "score: image must be real; got dtype <U1"),
+    (lambda: nc.separability.separate(np.eye(3), tol="x"), TypeError, "separate: tol must be a number; got 'x'"),
+    (lambda: nc.separability.rank(np.eye(3), -1), ValueError, "rank: tol must be at least 0; got -1"),
+    (lambda: nc.explain("conv2d", X, W), TypeError, "explain: function must be an operator of numconv; got 'conv2d'"),
+    (lambda: nc.vjp(nc.channel_shuffle, X, 2)[1](np.ones(X.shape, object)), TypeError, "vjp: dy must hold numbers; got dtype object"),
+    (lambda: nc.convolve([1], None), TypeError, "convolve: in2 must be an array; got None"),
+])  # fmt: skip
+def test_refusals_beside_the_operators(call: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(text)}"):
+        call()
+
+
 def test_sizes_may_be_arrays() -> None:
     """As ONNX has them."""
     two, three = np.array([2, 2]), np.array([3, 3, 3])

@@ -159,3 +159,15 @@ def test_dtypes_are_the_convolutions():
 def test_errors(arguments, error, text):
     with pytest.raises(error, match=text):
         nc.matrix.conv_matrix(*arguments)
+
+
+def test_one_axis_with_the_batch_axis_given():
+    """Three axes of w and three numbers: the channels decide, as weights are (C_out, C_in/groups, length) elsewhere."""
+    random = np.random.default_rng(0)
+    x, w = random.integers(-3, 4, (2, 4, 6)).astype(float), random.integers(-3, 4, (4, 2, 3)).astype(float)
+    wanted = nc.conv1d(x, w, None, 2, 1, 1, 2)
+    for found in (nc.matrix.conv_matrix(w, x.shape, 2, 1, 1, 2), nc.matrix.conv_operator(w, x.shape, 2, 1, 1, 2)):
+        assert_array_equal(found @ x.ravel(), wanted.ravel())
+    whole = nc.matrix.conv_matrix(w[:, :, :], (1, 2, 5))
+    assert_array_equal(whole @ x[0, :2, :5].ravel(), nc.conv1d(x[:1, :2, :5], w).ravel())
+    assert nc.matrix.conv_matrix(np.ones((2, 2, 2)), (3, 4, 5)).shape == (2 * 3 * 4, 60)  # no channels fit: a volume

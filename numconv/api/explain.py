@@ -95,6 +95,8 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
     >>> plan.algorithm in nc.algorithms(nc.conv2d)
     True
     """
+    if not callable(function):
+        raise Subject("explain").type(f"function must be an operator of numconv; got {function!r}")
     with trace() as steps:
         function(*args, **options)
     return Explanation(tuple(steps), tuple(step.plan() for step in steps))
