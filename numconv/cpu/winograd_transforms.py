@@ -8,9 +8,8 @@ that the next tile shares stand d positions further on.
 from __future__ import annotations
 
 from .launch import device_function, inlined
-from .packing import put_or_zero
 from .simd.tiles import lanes
-from .simd.vector import deinterleave, fma, interleave, load, load_between, store, store_n
+from .simd.vector import deinterleave, fma, get, interleave, load, load_between, put, store, store_n
 
 A, B = 0.5, 1.5  # the points of m = 4 are 0, ±A, ±B and infinity
 A2, B2 = A * A, B * B
@@ -109,7 +108,10 @@ def _split_plain(shape, x, row, left, width, tiles, m, out, q, pitch):
             store(out, q + pitch + v, odd0)
     for i in range(2):
         c = left + m * tiles + i
-        put_or_zero(x, row, c if c < width else -1, out, q + i * pitch + tiles)
+        if c >= 0 and c < width:
+            put(out, q + i * pitch + tiles, get(x, row + c))
+        else:
+            put(out, q + i * pitch + tiles, 0)
 
 
 @inlined
