@@ -128,7 +128,10 @@ def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool
         bias = arrays[2]
         if bias is not None:
             bias = as_compute(real_bias(bias, p.groups) if p.dtype in COMPLEX else bias, compute)
-        inputs = (x, arrays[1] if packed else plan.kernel.pack(inner, _weights(p, arrays[1]), plan.machine), bias)
+        w = arrays[1] if packed else _weights(p, arrays[1])
+        if not packed and not plan.kernel.packs_itself(inner, plan.machine):
+            w = plan.kernel.pack(inner, w, plan.machine)
+        inputs = (x, w, bias)
     if inner is p and out.dtype == compute and out.flags.c_contiguous and out.flags.aligned:
         plan.kernel.run(inner, inputs, out, plan.machine)
         return

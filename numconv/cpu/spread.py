@@ -3,6 +3,7 @@
     for each task (sample, group, box of positions, range of output channels)
         where the last axis is padded: copy the rows that the box reads, zeros at their ends
         for each block of channels
+            weights given plain and used by this task only: pack the block's
             for each row of the box, each register tile of positions: spread_tile over the taps that see the input
             squares transposed back into rows; bias, activation                          epilogue.store_row
 
@@ -28,7 +29,7 @@ from .simd.spread import spread_tile, transpose_to
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from .simd.transpose import transpose_square
 from .simd.vector import get, load_between, pointer, store, zero_of
-from .spread_plan import JOB, plan, seconds, weight_places
+from .spread_plan import JOB, plan, seconds
 from .workspace import borrow
 
 
@@ -101,6 +102,20 @@ def _store(line, ws, w0, width, tmp, t0, tmp_pitch, y, bias, n, channels_box, co
 
 
 @device_function
+def _pack_block(shape, w, places, group, b, packed, target, g):
+    """One block of filters, (term, columns): stretch i of a filter goes to the terms places[i·length …]; the last place takes what no term needs."""
+    width, n = columns(shape), lanes(shape)
+    stretches, length, stretch_pitch, row_step, group_pitch = get(g, 40), get(g, 41), get(g, 42), get(g, 43), get(g, 44)
+    source = group * group_pitch + b * width * row_step
+    valid = min(width, get(g, 2) - b * width)
+    for i in range(stretches):
+        for k in range(0, length, n):
+            transpose_to(
+                shape, w, source + i * stretch_pitch + k, row_step, valid, min(n, length - k), packed, target, places, i * length + k
+            )  # fmt: skip
+
+
+@device_function
 def _locate(task, g):
     box_t, box_h, box_w, boxes_t, boxes_h, boxes_w = get(g, 18), get(g, 19), get(g, 20), get(g, 21), get(g, 22), get(g, 23)
     splits, groups = get(g, 24), get(g, 0)
@@ -113,7 +128,7 @@ def _locate(task, g):
 
 
 @device_function
-def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, g):
+def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, places, plain, g):
     mr = columns(shape)
     groups, channels, group_out = get(g, 0), get(g, 1), get(g, 2)
     extent = (get(g, 3), get(g, 4), get(g, 5))
@@ -135,23 +150,27 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
         )  # fmt: skip
         source, origin = scratch, s0 + (first_t - start_t) * apart + (first_h - start_h) * pitch
     blocks = (group_out + mr - 1) // mr
-    for job in range(get(g, 39)):
-        q = job * JOB
-        nt, nh, nw = (
-            min(get(g, 18), get(jobs, q + 5) - corner[0]), min(get(g, 19), get(jobs, q + 6) - corner[1]),
-            min(get(g, 20), get(jobs, q + 7) - corner[2]),
-        )  # fmt: skip
-        if nt <= 0 or nh <= 0 or nw <= 0:
-            continue
-        for b in range(split * split_blocks, min(blocks, (split + 1) * split_blocks)):
-            a0 = ((group * blocks + b) * total + get(jobs, q)) * mr
-            for t in range(nt):
-                for h in range(nh):
-                    _row(
-                        shape, source, origin + t * step[0] * apart + h * step[1] * pitch, offsets, a, scratch, ws + (t * nh + h) * nw * mr,
-                        ranges, get(jobs, q + 8), get(jobs, q + 9), corner[0] + t, corner[1] + h, get(jobs, q + 1), a0,
-                        get(jobs, q + 10), get(jobs, q + 11), nw, step[2],
-                    )  # fmt: skip
+    weights = scratch if plain else a
+    for b in range(split * split_blocks, min(blocks, (split + 1) * split_blocks)):
+        a0 = (group * blocks + b) * total * mr
+        if plain:
+            a0 = s0 + get(g, 45)
+            _pack_block(shape, a, places, group, b, scratch, a0, g)
+        for job in range(get(g, 39)):
+            q = job * JOB
+            nt, nh, nw = (
+                min(get(g, 18), get(jobs, q + 5) - corner[0]), min(get(g, 19), get(jobs, q + 6) - corner[1]),
+                min(get(g, 20), get(jobs, q + 7) - corner[2]),
+            )  # fmt: skip
+            if nt <= 0 or nh <= 0 or nw <= 0:
+                continue
+            for row in range(nt * nh):
+                t, h = row // nh, row % nh
+                _row(
+                    shape, source, origin + t * step[0] * apart + h * step[1] * pitch, offsets, weights, scratch, ws + row * nw * mr, ranges,
+                    get(jobs, q + 8), get(jobs, q + 9), corner[0] + t, corner[1] + h, get(jobs, q + 1), a0 + get(jobs, q) * mr,
+                    get(jobs, q + 10), get(jobs, q + 11), nw, step[2],
+                )  # fmt: skip
             _store(
                 line, scratch, ws, mr, scratch, tmp, tmp_pitch, y, bias, n, (group, b * mr, min(mr, group_out - b * mr)), corner, (nt, nh, nw),
                 target, (get(jobs, q + 2), get(jobs, q + 3), get(jobs, q + 4)), target_step, g,
@@ -162,13 +181,13 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
 def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
     """The parallel loop for one tile shape and one step of the last axis."""
 
-    def spread(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, geometry):
+    def spread(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, places, plain, geometry):
         for worker in prange(workers):
             shape, line = strided_shape(positions, vectors, tile_lanes, step), tile_shape(1, 1, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
                     shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
-                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(geometry),
+                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(places), plain, pointer(geometry),
                 )  # fmt: skip
 
     return kernel(spread)
@@ -176,50 +195,44 @@ def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
 
 @lru_cache(maxsize=64)
 def packer(vectors: int, tile_lanes: int) -> Any:
-    """Weights, (group, block, term, columns): stretch i of a row goes to the terms places[i·length …]; the last place takes what no term needs."""
+    """All blocks of all groups, each with a term more that nothing reads."""
 
-    def pack(w, packed, places, total, stretches, length, stretch_pitch, row_step, group_pitch, produced, groups):
-        width = vectors * tile_lanes
-        blocks = (produced + width - 1) // width
-        for task in prange(groups * blocks):
+    def pack(w, packed, places, total, blocks, tasks, geometry):
+        for task in prange(tasks):
             shape = tile_shape(1, vectors, tile_lanes)
-            g, b = task // blocks, task % blocks
-            source = g * group_pitch + b * width * row_step
-            valid = min(width, produced - b * width)
-            for i in range(stretches):
-                for k in range(0, length, tile_lanes):
-                    transpose_to(
-                        shape, pointer(w), source + i * stretch_pitch + k, row_step, valid, min(tile_lanes, length - k),
-                        pointer(packed), task * (total + 1) * width, pointer(places), i * length + k,
-                    )  # fmt: skip
+            target = task * total * vectors * tile_lanes
+            _pack_block(shape, pointer(w), pointer(places), task // blocks, task % blocks, pointer(packed), target, pointer(geometry))
 
     return kernel(pack)
 
 
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     p = plan(problem, machine, 1)
-    places, stretches, length, stretch_pitch, row_step, produced = weight_places(problem)
-    _, vectors, n, _ = p.tile
-    total = p.terms
-    packed = np.empty(problem.groups * -(-produced // (vectors * n)) * (total + 1) * vectors * n, w.dtype)
-    loop = packer(vectors, n)
-    (loop if w.size > 1 << 15 else loop.serial)(
-        w.reshape(-1), packed, places, total, stretches, length, stretch_pitch, row_step, w.size // problem.groups, produced, problem.groups
-    )  # fmt: skip
+    packed = np.empty(p.packed, w.dtype)
+    loop = packer(*p.tile[1:3])
+    tasks = problem.groups * p.blocks
+    (loop if w.size > 1 << 15 else loop.serial)(w.reshape(-1), packed, p.places, p.terms + 1, p.blocks, tasks, p.integers)
     return packed
 
 
+def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
+    """Whether `run` takes the weights as given: each block of filters is used by one task, and packed there."""
+    return problem.batch == 1 and plan(problem, machine, threads()).boxes == 1
+
+
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
-    x, packed, bias = arrays
+    x, w, bias = arrays
     workers = threads()
     p = plan(problem, machine, workers)
+    plain = w.ndim > 1
     tasks = problem.batch * p.tasks
     workers = min(workers, tasks) if p.work > 2e5 else 1
+    pitch = p.worker_pitch + p.block_size if plain else p.worker_pitch
     loop = driver(*p.tile)
-    with borrow(workers * p.worker_pitch, out.dtype) as scratch:
+    with borrow(workers * pitch, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), packed, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, p.worker_pitch, workers, tasks,
-            p.offsets, p.ranges, p.jobs, p.integers,
+            x.reshape(-1), w.reshape(-1), out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, pitch, workers, tasks,
+            p.offsets, p.ranges, p.jobs, p.places, plain, p.integers,
         )  # fmt: skip
 
 
@@ -230,7 +243,7 @@ def _workspace(problem: ConvProblem, machine: Machine) -> int:
 
 ROWS = (
     Kernel(
-        name="spread", problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace,
+        name="spread", problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace, packs_itself=packs_itself,
         directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32", "float64", "int32", "int64"}),
         honours=frozenset({"groups", "activation", "shuffle", "precision"}),
         summary="output channels in the lanes, input values spread over them: for narrow images and strides",

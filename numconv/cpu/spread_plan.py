@@ -95,8 +95,8 @@ def _terms(a: Layout) -> list[int]:
 
 
 @lru_cache(maxsize=512)
-def weight_places(problem: ConvProblem) -> tuple[np.ndarray, int, int, int, int, int]:
-    """(term of each weight, stretches, their length, their pitch, pitch of produced channels, produced channels), within a group."""
+def weight_places(problem: ConvProblem) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """The term of each weight of a filter; the filter as (stretches, their length, their pitch) and the pitch of filters, within a group."""
     a = layout(problem)
     taps = prod(a.kernel)
     starts = np.cumsum([0, *_terms(a)])
@@ -108,14 +108,17 @@ def weight_places(problem: ConvProblem) -> tuple[np.ndarray, int, int, int, int,
             places[:, t[i][0], h[j][0], w[k][0]] = start + ((i * len(h) + j) * a.summed + channel) * len(w) + k
     places = np.ascontiguousarray(places.ravel())
     if a.forward:
-        return places, 1, a.summed * taps, 0, a.summed * taps, a.produced
-    return places, a.summed, taps, a.produced * taps, taps, a.produced
+        return places, (1, a.summed * taps, 0, a.summed * taps)
+    return places, (a.summed, taps, a.produced * taps, taps)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     tile: tuple[int, int, int, int]  # positions, vectors, lanes, step
     tasks: int  # per sample
+    boxes: int
+    blocks: int  # of filters, in a group
+    block_size: int  # elements of a packed one
     terms: int
     packed: int  # elements of the packed weights
     worker_pitch: int
@@ -124,6 +127,7 @@ class Plan:
     offsets: np.ndarray
     ranges: np.ndarray
     jobs: np.ndarray
+    places: np.ndarray  # the term of each weight of a filter
     integers: np.ndarray
 
 
@@ -146,7 +150,7 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     positions, vectors = c.tile
     blocks = -(-(-(-a.produced // (vectors * lanes))) // c.splits)
     tiles = -(-c.box[2] // positions)
-    stream = 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
+    stream = 1.15 if not c.copied and _crowded(a, size) else 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
     cycles = 200.0
     for job, terms in zip(a.jobs, _terms(a), strict=True):
         live = 1.0
@@ -159,6 +163,11 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
         et, eh, ew = _extents(a, c.box)
         cycles += a.summed * et * (8 + eh * (COPY_ROW + COPY * -(-ew // lanes)))
     return cycles
+
+
+def _crowded(a: Layout, size: int) -> bool:
+    """Channels so far apart that they share few sets of the caches."""
+    return a.summed >= 32 and prod(a.source) * size % 4096 == 0
 
 
 def _boxes(a: Layout) -> list[tuple[int, int, int]]:
@@ -177,15 +186,17 @@ def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: i
     found = []
     padded = a.axes[2].padded()
     blocks = -(-a.produced // (tile[1] * lanes))
-    for box in _boxes(a):
+    boxes = _boxes(a)
+    smallest = min(boxes, key=prod)
+    for box in boxes:
         if prod(box) * tile[1] * lanes * size > machine.l2 // 4 and prod(box) > 64:
             continue
         count = a.axes[2].axis.count
         narrow = min(j[1] for j in a.axes[2].axis.jobs) < tile[0] or (count - 1) % box[2] + 1 < tile[0]
-        copied = padded or narrow
-        if copied and a.summed * prod(_extents(a, box)) * size > machine.l2 * 3 // 4 and box[:2] != (1, 1):
-            continue
-        found += [_Choice(tile, box, s, copied) for s in sorted({1, min(workers, blocks), min(2 * workers, blocks)})]
+        for copied in (True,) if padded or narrow else (False, True) if _crowded(a, size) else (False,):
+            if copied and a.summed * prod(_extents(a, box)) * size > machine.l2 * 3 // 4 and box != smallest:
+                continue
+            found += [_Choice(tile, box, s, copied) for s in sorted({1, min(workers, blocks), min(2 * workers, blocks)})]
     return found
 
 
@@ -251,6 +262,9 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     pitch = ew if c.copied else a.source[2]
     apart = (eh if c.copied else a.source[1]) * pitch
     channel_apart = (et if c.copied else a.source[0]) * apart
+    if c.copied:  # an odd number of lines spreads the channels over all sets of the caches
+        line = 64 // size
+        channel_apart = (-(-channel_apart // line) | 1) * line
     slack = tile[0] * a.axes[2].axis.step + 2 * lanes
     ws = -(-(a.summed * channel_apart + slack) // 16) * 16 if c.copied else 0
     positions = prod(c.box)
@@ -258,16 +272,17 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     tmp_pitch = -(-positions // lanes) * lanes + lanes
     worker_pitch = -(-(tmp + lanes * tmp_pitch + lanes) // 16) * 16 + 16
     terms = sum(_terms(a))
+    places, filters = weight_places(problem)
     integers = [
         problem.groups, a.summed, a.produced, *a.source, *a.target, *(x.axis.target_step for x in a.axes), *(x.axis.step for x in a.axes),
         *(x.axis.origin for x in a.axes), *c.box, *boxes, splits, split_blocks, int(c.copied), int(problem.bias),
         ACTIVATIONS[problem.activation], problem.shuffle, pitch, apart, channel_apart, ws, tmp, tmp_pitch, terms + 1, a.axes[0].reach, a.axes[1].reach,
-        len(a.jobs),
+        len(a.jobs), *filters, a.summed * a.produced * prod(a.kernel), worker_pitch,
     ]  # fmt: skip
     offsets, ranges, jobs = _tables(a, apart, pitch, channel_apart)
     return Plan(
-        (*tile, lanes, a.axes[2].axis.step), problem.groups * prod(boxes) * splits, terms, problem.groups * blocks * (terms + 1) * width,
-        worker_pitch, float(problem.multiplications), cycles, offsets, ranges, jobs, np.array(integers, np.int64),
+        (*tile, lanes, a.axes[2].axis.step), problem.groups * prod(boxes) * splits, prod(boxes), blocks, (terms + 1) * width, terms,
+        problem.groups * blocks * (terms + 1) * width, worker_pitch, float(problem.multiplications), cycles, offsets, ranges, jobs, places, np.array(integers, np.int64),
     )  # fmt: skip
 
 
