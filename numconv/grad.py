@@ -51,7 +51,7 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
     Raises
     ------
     TypeError
-        For a function that is not an operator of numconv, arrays of integers, or a deformable convolution of arrays on a GPU.
+        For a function that is not an operator of numconv, or arrays of integers.
     ValueError
         For a dy of another shape; and whatever `function` raises.
 

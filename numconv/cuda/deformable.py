@@ -19,7 +19,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem, DeformProblem
 from . import costs, implicit_gemm
 from .geometry import lower
-from .launch import Table, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
+from .launch import Table, allocate, flat, flat_grid, inlined, jit, kernel_factory, launch, stream_of, view
 from .layout import cast
 from .ptx import idiv, imul
 from .scalars import FLOATS, scalars
@@ -28,17 +28,36 @@ WORKSPACE = 256 << 20  # bytes of columns at most, one sample at least
 # table: 0 C, 1 channels of an offset group, 2 offset groups, 3-4 H W, 5-6 kernel, 7-8 outputs, 9-10 stride, 11-12 dilation, 13-14 pads
 
 
+@lru_cache(maxsize=8)
+def positions(load: Any, kind: Any) -> Any:
+    """position(offset, tab, slot, r, p) → the real (h, w) that tap r reads for output p; `slot` is (sample, offset group, tap)."""
+
+    @inlined
+    def position(offset, tab, slot, r, p):
+        area = int32(tab[7] * tab[8])
+        ph = idiv(p, tab[8])
+        pw = int32(p - imul(ph, tab[8]))
+        rh = idiv(r, tab[6])
+        rw = int32(r - imul(rh, tab[6]))
+        where = int32(imul(imul(slot, int32(2)), area) + p)
+        h = kind(kind(int32(ph * tab[9] + rh * tab[11] - tab[13])) + load(offset, where))
+        w = kind(kind(int32(pw * tab[10] + rw * tab[12] - tab[14])) + load(offset, int32(where + area)))
+        return h, w
+
+    return position
+
+
 @kernel_factory
 def make_columns(dtype: str, out_dtype: str, masked: bool) -> Any:
     number = scalars(dtype, out_dtype)
     kind, load, store = number.kind, number.load, number.store
-    one = kind(1)
+    one, position = kind(1), positions(load, kind)
 
     def columns(x, offset, mask, out, tab, first, total):
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        ih, iw, ow = tab[3], tab[4], tab[8]
-        area, taps = int32(tab[7] * ow), int32(tab[5] * tab[6])
+        ih, iw = tab[3], tab[4]
+        area, taps = int32(tab[7] * tab[8]), int32(tab[5] * tab[6])
         while i < total:
             rest = idiv(i, area)
             p = int32(i - imul(rest, area))
@@ -47,14 +66,8 @@ def make_columns(dtype: str, out_dtype: str, masked: bool) -> Any:
             n = idiv(nc, tab[0])
             c = int32(nc - imul(n, tab[0]))
             n = int32(n + first)
-            ph = idiv(p, ow)
-            pw = int32(p - imul(ph, ow))
-            rh = idiv(r, tab[6])
-            rw = int32(r - imul(rh, tab[6]))
             slot = int32(imul(int32(imul(n, tab[2]) + idiv(c, tab[1])), taps) + r)
-            where = int32(imul(imul(slot, int32(2)), area) + p)
-            h = kind(kind(int32(ph * tab[9] + rh * tab[11] - tab[13])) + load(offset, where))
-            w = kind(kind(int32(pw * tab[10] + rw * tab[12] - tab[14])) + load(offset, int32(where + area)))
+            h, w = position(offset, tab, slot, r, p)
             v = kind(0)
             # a position off the image, or no number, samples nothing; compared before it is made an integer
             if h > kind(-1) and w > kind(-1) and h < kind(ih) and w < kind(iw):
@@ -80,7 +93,7 @@ def make_columns(dtype: str, out_dtype: str, masked: bool) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _table(problem: DeformProblem) -> Any:
+def table(problem: DeformProblem) -> Any:
     c = problem.conv
     values = (
         c.in_channels, c.in_channels // problem.offset_groups, problem.offset_groups, *c.spatial, *c.kernel, *c.outputs, *c.stride,
@@ -125,7 +138,7 @@ def run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Mach
         count = min(size, conv.batch - first)
         total = count * depth * area
         sizes = np.int32(first), np.int32(total)
-        launch(kernel, *flat_grid(total), stream, flat(x), offsets, masks, flat(space), _table(problem), *sizes)
+        launch(kernel, *flat_grid(total), stream, flat(x), offsets, masks, flat(space), table(problem), *sizes)
         plain = pointwise(problem, count)
         part = view(out, (conv.batch * per_sample,))[first * per_sample : (first + count) * per_sample]
         implicit_gemm.compute(plain, (space, w, bias), part, machine, lower(plain))

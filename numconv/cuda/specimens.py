@@ -12,10 +12,12 @@ from typing import Any
 
 from . import (
     deformable,
+    deformable_grad,
     depthwise,
     depthwise_grad,
     direct,
     dynamic,
+    gradients,
     implicit_gemm,
     layout,
     matrix,
@@ -258,5 +260,40 @@ def _operators() -> Iterator[Specimen]:
         )  # fmt: skip
 
 
+def _gradients() -> Iterator[Specimen]:
+    names = ("add", "relu", "relu6", "sigmoid", "tanh", "silu", "hardswish")
+    each = [(name, "float32", "float32") for name in names]
+    each += [("conjugate", "complex64", "complex64"), ("real", "complex128", "float64"), ("add", "bfloat16", "bfloat16"), ("silu", "float64", "float64")]
+    for name, dtype, out in each:
+        yield Specimen(
+            f"{name} {dtype}", "elementwise", lambda name=name, dtype=dtype, out=out: gradients.make_elementwise(name, dtype, out),
+            (*_arrays(dtype, dtype, out), "int32"), doubles=_has_doubles(dtype),
+        )  # fmt: skip
+    for dtype in ("float32", "bfloat16", "float64", "complex64"):
+        doubles = _has_doubles(dtype)
+        real = "float64" if doubles else "float32"
+        yield Specimen(
+            dtype, "adjoint along an axis", lambda dtype=dtype: gradients.make_gather(dtype),
+            (*_arrays(dtype, dtype), "int32[]", f"{real}[]", *["int32"] * 4), doubles=doubles,
+        )  # fmt: skip
+        if dtype == "complex64":
+            continue
+        yield Specimen(
+            dtype, "attention gradient", lambda dtype=dtype: gradients.make_attention_back(dtype, dtype, dtype),
+            (*_arrays(real, *[dtype] * 5, *[real] * 4), *["int32"] * 3, real, real, "int32"), doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} spread", "deformable gradient", lambda dtype=dtype, real=real: deformable_grad.make_spread(dtype, real, True),
+            (*_arrays(real, dtype, dtype, real), "int32[]", "int32", "int32"), doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} offsets, mask", "deformable gradient", lambda dtype=dtype, real=real: deformable_grad.make_shifts(dtype, real, True),
+            (*_arrays(dtype, real, dtype, dtype, real, real), "int32[]", "int32", "int32"), doubles=doubles,
+        )  # fmt: skip
+    yield Specimen(
+        "float32 sum of taps", "deformable gradient", lambda: deformable_grad.make_add_taps("float32"), (*_arrays("float32", "float32"), *["int32"] * 3),
+    )  # fmt: skip
+
+
 def specimens() -> list[Specimen]:
-    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_channelwise(), *_direct(), *_transposed(), *_operators()]
+    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_channelwise(), *_direct(), *_transposed(), *_operators(), *_gradients()]

@@ -168,14 +168,17 @@ def _patches(session: Session, p: PatchProblem, arrays: Arrays, result: Any, g: 
 
 
 def _deformable(session: Session, p: DeformProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
-    from ..cpu.deformable_grad import gradients
-
-    if elementwise.on_gpu(g) is not None:
-        raise TypeError("vjp: the gradient of deform_conv2d is computed on the CPU only; got arrays on cuda")
     g = elementwise.through_activation(session, p, arrays, result, g)
-    bias = arrays[3]
+    x, offset, w, bias, mask = arrays
     db = None if bias is None else elementwise.channel_sum(session, g, False, bias.dtype)
-    dx, doffset, dw, dmask = gradients(p, arrays[0], arrays[1], arrays[2], arrays[4], g)
+    if elementwise.on_gpu(g) is not None:
+        from ..cuda import deformable_grad as on_gpu
+
+        dx, doffset, dw, dmask = on_gpu.gradients(session, p, (x, offset, w, mask), g)
+    else:
+        from ..cpu import deformable_grad
+
+        dx, doffset, dw, dmask = deformable_grad.gradients(p, x, offset, w, mask, g)
     return dx, doffset, dw, db, dmask
 
 

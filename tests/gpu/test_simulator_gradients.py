@@ -11,6 +11,7 @@ from numba import cuda
 
 import numconv as nc
 from numconv.catalog import Case, Variant
+from numconv.cuda import deformable_grad
 
 SMALL = [
     (variant, case)
@@ -75,12 +76,39 @@ def test_mixed_types_and_empty() -> None:
 
 
 def test_refusals() -> None:
-    x, offset, w = some(((1, 1, 4, 4), (1, 8, 3, 3), (1, 1, 2, 2)))
-    y, pullback = nc.vjp(nc.deform_conv2d, *map(cuda.to_device, (x, offset, w)))
-    with pytest.raises(TypeError, match="vjp: the gradient of deform_conv2d is computed on the CPU only; got arrays on cuda"):
-        pullback(y)
+    y, pullback = nc.vjp(nc.channel_shuffle, cuda.to_device(np.ones((1, 2, 3))), 2)
     with pytest.raises(TypeError, match="vjp: dy must be on cuda, as y is; got numpy.ndarray"):
         pullback(np.ones(y.shape))
+
+
+DEFORMED = [
+    (((2, 3, 5, 6), (2, 18, 3, 4), (4, 3, 3, 3), (4,), None), {}),
+    (((1, 4, 6, 7), (1, 24, 3, 4), (4, 2, 3, 2), None, (1, 12, 3, 4)), {"stride": 2, "padding": 1, "dilation": (1, 2)}),
+    (((3, 2, 4, 4), (3, 16, 3, 3), (2, 2, 2, 2), (2,), (3, 8, 3, 3)), {"activation": "tanh"}),
+]
+
+
+@pytest.mark.parametrize(("shapes", "options"), DEFORMED, ids=["plain", "mask, groups", "two offset groups"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_deformable(shapes: Any, options: dict[str, Any], dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deformable_grad, "WORKSPACE", 2 * 18 * 30 * 8)  # several chunks
+    arrays = some(shapes, dtype)
+    arrays[1] = (arrays[1] * 2).astype(dtype)
+    arrays[1][0, :, 0, 0] = -1  # whole positions
+    arrays[1][-1, :, -1, -1] = 40  # off the image
+
+    *first, mask = arrays
+    on = [None if a is None else cuda.to_device(a) for a in arrays]
+    y, pullback = nc.vjp(nc.deform_conv2d, *first, mask=mask, **options)
+    z, pull = nc.vjp(nc.deform_conv2d, *on[:4], mask=on[4], **options)
+    tolerance = {"float64": 1e-10, "float32": 1e-4, "float16": 2e-2}[dtype]
+    np.testing.assert_allclose(z.copy_to_host(), y, rtol=tolerance, atol=tolerance)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    for ours, expected in zip(pull(cuda.to_device(dy)), pullback(dy), strict=True):
+        assert (ours is None) == (expected is None)
+        if ours is not None:
+            assert ours.dtype == expected.dtype
+            np.testing.assert_allclose(ours.copy_to_host(), expected, rtol=tolerance, atol=tolerance * (1 + abs(expected).max()))
 
 
 def test_names_of_torch_nn_grad() -> None:
