@@ -23,6 +23,8 @@ from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, t
 JOB = 12  # integers per job
 START, COPY_ROW, COPY, SQUARE = 40.0, 14.0, 3.0, 220.0  # cycles per tile, per row copied, per vector of it, per square transposed and stored
 
+FETCH = 0.05  # per byte from beyond the second cache
+
 #: (positions, vectors), by number of SIMD registers
 TILES: dict[int, tuple[tuple[int, int], ...]] = {
     32: (*((p, 2) for p in range(14, 5, -1)), (14, 1), (8, 1)),
@@ -150,8 +152,9 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     positions, vectors = c.tile
     blocks = -(-(-(-a.produced // (vectors * lanes))) // c.splits)
     tiles = -(-c.box[2] // positions)
-    stream = 1.15 if not c.copied and _crowded(a, size) else 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
-    cycles = 200.0
+    stream = 1.15 if not c.copied and _scattered(a, size) else 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
+    image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(_terms(a)) * size
+    cycles = 200.0 + (FETCH * blocks * image if image > machine.l2 * 3 // 4 else 0.0) + (FETCH * filters if filters > machine.l2 // 2 else 0.0)
     for job, terms in zip(a.jobs, _terms(a), strict=True):
         live = 1.0
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
@@ -165,9 +168,9 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     return cycles
 
 
-def _crowded(a: Layout, size: int) -> bool:
-    """Channels so far apart that they share few sets of the caches."""
-    return a.summed >= 32 and prod(a.source) * size % 4096 == 0
+def _scattered(a: Layout, size: int) -> bool:
+    """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
+    return a.summed >= 32 and (prod(a.source) * size % 4096 == 0 or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1))
 
 
 def _boxes(a: Layout) -> list[tuple[int, int, int]]:
@@ -193,7 +196,7 @@ def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: i
             continue
         count = a.axes[2].axis.count
         narrow = min(j[1] for j in a.axes[2].axis.jobs) < tile[0] or (count - 1) % box[2] + 1 < tile[0]
-        for copied in (True,) if padded or narrow else (False, True) if _crowded(a, size) else (False,):
+        for copied in (True,) if padded or narrow else (False, True) if _scattered(a, size) else (False,):
             if copied and a.summed * prod(_extents(a, box)) * size > machine.l2 * 3 // 4 and box != smallest:
                 continue
             found += [_Choice(tile, box, s, copied) for s in sorted({1, min(workers, blocks), min(2 * workers, blocks)})]
@@ -211,10 +214,12 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
         if t[1] > 1 and a.produced <= lanes:
             continue
         for c in _choices(a, t, lanes, size, workers, machine):
-            boxes = prod(-(-x.axis.count // b) for x, b in zip(a.axes, c.box, strict=True))
+            counts = [x.axis.count for x in a.axes]
+            boxes = prod(-(-n // b) for n, b in zip(counts, c.box, strict=True))
             tasks = problem.batch * problem.groups * boxes * c.splits
             idle = -(-tasks // workers) * workers / tasks
-            cost = _cycles(a, c, lanes, machine, size) * tasks * idle
+            whole = prod(counts) / (boxes * prod(c.box))  # the last boxes are smaller
+            cost = _cycles(a, c, lanes, machine, size) * tasks * idle * whole
             if best is None or cost < best[0]:
                 best = cost, c
     assert best is not None
