@@ -47,6 +47,8 @@ def release(array: np.ndarray[Any, Any], like: Any) -> Any:
     if type(like) is np.ndarray or not is_torch(like):
         return array
     torch = sys.modules["torch"]
+    if min(array.strides, default=0) < 0:  # a result reversed, which no tensor can view
+        array = array.copy()
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)

@@ -126,3 +126,11 @@ def test_a_model_trains() -> None:
 def test_example_runs() -> None:
     found = doctest.DocTestFinder(recurse=False).find(bridge.apply, globs={"torch": torch, "nc": nc, "apply": bridge.apply})
     assert doctest.DocTestRunner().run(found[0]).failed == 0
+
+
+@pytest.mark.parametrize("name", ["convolve", "correlate"])
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_signals(name: str, mode: str) -> None:
+    function = getattr(bridge, name)
+    for sizes in ((7, 3), (3, 7)):
+        assert torch.autograd.gradcheck(lambda a, b: function(a, b, mode), tuple(tensor(n) for n in sizes))
