@@ -26,7 +26,7 @@ from .packing import zero
 from .simd.tiles import columns, gemm_tile, lanes, rows, tile_shape, transpose_block
 from .simd.vector import get, pointer, put, zero_of
 from .winograd_blocking import FUSED, HEAD, PER_AXIS, chosen, frequencies, prepared
-from .winograd_transforms import analyse, fill_row, merge_rows, restore, transform_filter
+from .winograd_transforms import analyse, fill_row, restore, restore_rows, transform_filter
 from .workspace import borrow
 
 
@@ -52,8 +52,8 @@ def _part(g, k, index):
 @device_function
 def _fill(line, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
     """V of a box: `base` is the sample's and group's first element of x."""
-    channels, pitch, v_pitch, v0, l0, phase, plane, si, sw = (
-        get(g, 0), get(g, 7), get(g, 8), s + get(g, 10), s + get(g, 13), get(g, 17), get(g, 18), get(g, 19), get(g, 20)
+    channels, pitch, v_pitch, v0, phase, plane, si, sw = (
+        get(g, 0), get(g, 7), get(g, 8), s + get(g, 10), get(g, 17), get(g, 18), get(g, 19), get(g, 20)
     )  # fmt: skip
     extent_o, _, low_o, _, halo_o, _, row_o, _ = _axis(g, 0)
     extent_a, _, low_a, step_a, halo_a, m_a, row_a, _ = _axis(g, 1)
@@ -77,7 +77,7 @@ def _fill(line, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
                             q, apart = s + e % m_a * phase + ((e // m_a * residues + r) * si + i) * sw, m_a * phase
                         if at_o >= 0 and at_o < extent_o and at_a >= 0 and at_a < extent_a and at_i >= 0 and at_i < extent_i:
                             row = base + c * area + (at_o * row_o + at_a * row_a + at_i * row_i) * width
-                            fill_row(line, x, row, first_w - low_w, width, sw, m_w, step_w, scratch, l0, q, apart)
+                            fill_row(line, x, row, first_w - low_w, width, sw, m_w, step_w, scratch, q, apart)
                         else:
                             for j in range(wf):
                                 zero(line, scratch, q + j * apart, sw)
@@ -103,8 +103,7 @@ def _deliver(line, z, positions, b, s, scratch, y, base, g, box_o, box_a, box_i,
     for a in range(m_a):
         source = z + a * wf * m_pitch
         if m_w > 1:
-            restore(line, scratch, source, m_pitch, positions, m_w)
-            merge_rows(line, scratch, source, m_pitch, positions, m_w, step_w, scratch, o0)
+            restore_rows(line, scratch, source, m_pitch, positions, m_w, step_w, scratch, o0)
             source = o0
         for o in range(count_o):
             for u in range(count_a):
@@ -124,7 +123,7 @@ def _filters(shape, line, w, source, row_step, valid, count, g, out, target, apa
     `room`, from z: the channels' weights with the rows of the tile side by side.
     """
     mr, n = rows(shape), lanes(shape)
-    taps, step_a, step_w, places, first = get(g, 24), get(g, 25), get(g, 26), get(g, 27), get(g, 28)
+    taps, step_a, step_w, places, first = get(g, 23), get(g, 24), get(g, 25), get(g, 26), get(g, 27)
     m_a, m_w = get(g, HEAD + PER_AXIS + 5), get(g, HEAD + 3 * PER_AXIS + 5)
     k = 0
     while k + n <= count * taps:
@@ -151,7 +150,7 @@ def _multiply(shape, line, u, a0, fused, b0, b1, panels, s, scratch, g):
         get(g, 0), get(g, 1), get(g, 6), get(g, 7), get(g, 8), get(g, 9), s + get(g, 10), s + get(g, 11), get(g, 14)
     )  # fmt: skip
     u_pitch, f_count, chunk, taps, places, u0, c_pitch, room = (
-        get(g, 21), get(g, 22), get(g, 23), get(g, 24), get(g, 27), s + get(g, 29), get(g, 30), s + get(g, 31)
+        get(g, 21), get(g, 22), get(g, 13), get(g, 23), get(g, 26), s + get(g, 28), get(g, 29), s + get(g, 30)
     )  # fmt: skip
     mr, nr, n = rows(shape), columns(shape), lanes(shape)
     chunk = chunk if fused else channels
@@ -194,7 +193,7 @@ def _task(shape, line, task, x, u, fused, bias, y, s, scratch, g):
         out_size *= get(g, HEAD + k * PER_AXIS + 1)
     _fill(line, x, (sample * groups + group) * channels * in_size, s, scratch, g, box_o, box_a, box_i, first_w)
     positions = (box_o[1] - 1) * plane + ((box_a[1] * box_a[2] - 1) * si + box_i[1] - 1) * sw + count_w * residues_w
-    a0 = group * (produced * channels * get(g, 24) if fused else get(g, 22) * get(g, 21))
+    a0 = group * (produced * channels * get(g, 23) if fused else get(g, 22) * get(g, 21))
     last = min((produced + mr - 1) // mr, (split + 1) * split_blocks)
     for b0 in range(split * split_blocks, last, super_blocks):
         b1 = min(last, b0 + super_blocks)
@@ -226,7 +225,7 @@ def filter_driver(tile_rows: int, tile_lanes: int) -> Any:
 
     def filters(w, u, room_size, geometry):
         channels, produced, groups, terms, u_pitch, count_f, taps = (
-            geometry[0], geometry[1], geometry[2], geometry[6], geometry[21], geometry[22], geometry[24]
+            geometry[0], geometry[1], geometry[2], geometry[6], geometry[21], geometry[22], geometry[23]
         )  # fmt: skip
         blocks = (produced + tile_rows - 1) // tile_rows
         for task in prange(groups * blocks):

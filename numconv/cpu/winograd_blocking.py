@@ -16,7 +16,7 @@ from .geometry import three
 
 #: rows × vectors, by number of SIMD registers
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-HEAD, PER_AXIS = 32, 12  # integers of the geometry: before the axes, of an axis
+HEAD, PER_AXIS = 31, 12  # integers of the geometry: before the axes, of an axis
 FUSED = 2  # boxes for which weights are transformed on the way
 
 
@@ -244,7 +244,7 @@ def blocking(p: ConvProblem, machine: Machine, workers: int) -> Blocking:
 
 
 class Layout:
-    """Where a worker's numbers lie in its scratch: phases, V, M, rows of the result, phases of one row, U of a chunk of channels."""
+    """Where a worker's numbers lie in its scratch: phases, V, M, rows of the result, U of a chunk of channels."""
 
     def __init__(self, p: ConvProblem, b: Blocking) -> None:
         n, nr = b.tile[2], b.tile[1] * b.tile[2]
@@ -260,8 +260,7 @@ class Layout:
         self.v0 = _up(self.phase * a.m * w.frequencies + 2 * n, n)
         self.m0 = _up(self.v0 + f * self.v_pitch + reach, n)
         self.o0 = _up(self.m0 + f * self.m_pitch + nr, n)
-        self.l0 = _up(self.o0 + w.m * (b.box.positions + n) + w.residues + 2 * n, n)
-        self.u0 = _up(self.l0 + (2 * w.m * (sw + w.dilation + n) + 2 * w.dilation + 2 * n if w.m > 1 else 0), n)
+        self.u0 = _up(self.o0 + w.m * (b.box.positions + n) + w.residues + 2 * n, n)
         rows = b.tile[0] * (terms(p, b.box.axes) // p.group_in)  # of U, per channel
         self.c_pitch = _odd(b.super_blocks * b.chunk * rows)
         self.u_pitch = _odd(-(-p.group_out // b.tile[0]) * p.group_in * rows)
@@ -285,8 +284,8 @@ def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, 
     start = HEAD + 4 * PER_AXIS
     integers = [
         p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v0, at.m0,
-        at.o0, at.l0, start + places.size, int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
-        b.chunk, p.taps, x[1].tap_step, x[3].tap_step, places.size, start, at.u0, at.c_pitch, at.room,
+        at.o0, b.chunk, start + places.size, int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
+        p.taps, x[1].tap_step, x[3].tap_step, places.size, start, at.u0, at.c_pitch, at.room,
     ]  # fmt: skip
     for axis, count, boxes in zip(x, box.counts, box.boxes, strict=True):
         residues = box.residues if axis is x[1] else axis.residues

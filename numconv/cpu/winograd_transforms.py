@@ -8,8 +8,10 @@ that the next tile shares stand d positions further on.
 from __future__ import annotations
 
 from .launch import device_function, inlined
-from .simd.tiles import lanes
-from .simd.vector import deinterleave, fma, get, interleave, load, load_between, put, store, store_n
+from .simd.runs import join_runs, next_run, split_runs
+from .simd.strided import stepping
+from .simd.tiles import columns, lanes
+from .simd.vector import fma, load, load_between, store, store_n
 
 A, B = 0.5, 1.5  # the points of m = 4 are 0, ±A, ±B and infinity
 A2, B2 = A * A, B * B
@@ -41,6 +43,12 @@ def filter_row(g0, g1, g2):
 
 
 @inlined
+def short_input_row(x0, x1, x2, x3):
+    """Bᵀ of four vectors, for m = 2."""
+    return x0 - x2, x1 + x2, x2 - x1, x1 - x3
+
+
+@inlined
 def short_filter_row(g0, g1, g2):
     """G of three vectors for m = 2."""
     even, odd = (g0 + g2) * 0.5, g1 * 0.5
@@ -59,10 +67,9 @@ def analyse(shape, x, s, phase, shift, count, m, out, q, apart):
             for i in range(6):
                 store(out, q + v + i * apart, r[i])
         else:
-            store(out, q + v, x0 - y0)
-            store(out, q + v + apart, x1 + y0)
-            store(out, q + v + 2 * apart, y0 - x1)
-            store(out, q + v + 3 * apart, x1 - y1)
+            z = short_input_row(x0, x1, y0, y1)
+            for i in range(4):
+                store(out, q + v + i * apart, z[i])
 
 
 @device_function
@@ -88,88 +95,127 @@ def _samples(shape, x, row, c, width):
     return load_between(x, row + c, -c, width - c, shape)
 
 
-@inlined
-def _split_plain(shape, x, row, left, width, tiles, m, out, q, pitch):
-    """`split_row` of an axis without dilation."""
-    n = lanes(shape)
-    for v in range(0, tiles, n):
+@device_function
+def _fill_runs(shape, x, row, left, width, count, m, out, q, apart):
+    """`fill_row` for a dilation of a few lanes, which the type of `shape` knows: phases by shuffles, the next tile's from the vector before.
+
+    From the last vector to the first; what it stores too much, the next row overwrites.
+    """
+    n, d = lanes(shape), columns(shape) // lanes(shape)
+    v = (count + n - 1) // n * n
+    c = left + m * v
+    next0, next1 = _samples(shape, x, row, c, width), _samples(shape, x, row, c + d, width)
+    while v > 0:
+        v -= n
         c = left + m * v
         v0, v1 = _samples(shape, x, row, c, width), _samples(shape, x, row, c + n, width)
-        even0, odd0 = deinterleave(v0, v1, 0), deinterleave(v0, v1, 1)
+        x0, x1 = split_runs(shape, v0, v1, 0), split_runs(shape, v0, v1, 1)
         if m == 4:
             v2, v3 = _samples(shape, x, row, c + 2 * n, width), _samples(shape, x, row, c + 3 * n, width)
-            even1, odd1 = deinterleave(v2, v3, 0), deinterleave(v2, v3, 1)
-            store(out, q + v, deinterleave(even0, even1, 0))
-            store(out, q + pitch + v, deinterleave(odd0, odd1, 0))
-            store(out, q + 2 * pitch + v, deinterleave(even0, even1, 1))
-            store(out, q + 3 * pitch + v, deinterleave(odd0, odd1, 1))
+            even, odd = split_runs(shape, v2, v3, 0), split_runs(shape, v2, v3, 1)
+            x2, x3 = split_runs(shape, x0, even, 1), split_runs(shape, x1, odd, 1)
+            x0, x1 = split_runs(shape, x0, even, 0), split_runs(shape, x1, odd, 0)
+            r = input_row(x0, x1, x2, x3, next_run(shape, x0, next0, 0), next_run(shape, x1, next1, 0))
+            for i in range(6):
+                store(out, q + v + i * apart, r[i])
         else:
-            store(out, q + v, even0)
-            store(out, q + pitch + v, odd0)
-    for i in range(2):
-        c = left + m * tiles + i
-        if c >= 0 and c < width:
-            put(out, q + i * pitch + tiles, get(x, row + c))
+            s = short_input_row(x0, x1, next_run(shape, x0, next0, 0), next_run(shape, x1, next1, 0))
+            for i in range(4):
+                store(out, q + v + i * apart, s[i])
+        next0, next1 = x0, x1
+
+
+@device_function
+def _restore_runs(shape, x, s, apart, count, m, out, o):
+    """`restore_rows` for a dilation of a few lanes, which the type of `shape` knows."""
+    n = lanes(shape)
+    for v in range(0, count, n):
+        p, t = s + v, o + m * v
+        m0, m1, m2, m3 = load(x, p, shape), load(x, p + apart, shape), load(x, p + 2 * apart, shape), load(x, p + 3 * apart, shape)
+        if m == 4:
+            a, b, c, d = output_row(m0, m1, m2, m3, load(x, p + 4 * apart, shape), load(x, p + 5 * apart, shape))
+            even, odd = join_runs(shape, a, c, 0), join_runs(shape, b, d, 0)
+            store(out, t, join_runs(shape, even, odd, 0))
+            store(out, t + n, join_runs(shape, even, odd, 1))
+            even, odd = join_runs(shape, a, c, 1), join_runs(shape, b, d, 1)
+            store(out, t + 2 * n, join_runs(shape, even, odd, 0))
+            store(out, t + 3 * n, join_runs(shape, even, odd, 1))
         else:
-            put(out, q + i * pitch + tiles, 0)
+            a, b = m0 + m1 + m2, m1 - m2 - m3
+            store(out, t, join_runs(shape, a, b, 0))
+            store(out, t + n, join_runs(shape, a, b, 1))
 
 
 @inlined
-def _copy(shape, x, row, left, width, count, out, q):
-    """`count` samples from column `left`; a whole vector is stored, and what follows overwrites what is too much."""
-    for v in range(0, count, lanes(shape)):
-        store(out, q + v, _samples(shape, x, row, left + v, width))
+def _fill_far(shape, x, row, left, width, count, m, d, out, q, apart):
+    """`fill_row` for any other dilation, one tile of d residues after the other; what a store writes too much, the next overwrites."""
+    for u in range(0, count, d):
+        for r in range(0, d, lanes(shape)):
+            c, t = left + u * m + r, q + u + r
+            x0, x1, x2, x3 = (
+                _samples(shape, x, row, c, width), _samples(shape, x, row, c + d, width), _samples(shape, x, row, c + 2 * d, width),
+                _samples(shape, x, row, c + 3 * d, width),
+            )  # fmt: skip
+            if m == 4:
+                z = input_row(x0, x1, x2, x3, _samples(shape, x, row, c + 4 * d, width), _samples(shape, x, row, c + 5 * d, width))
+                for i in range(6):
+                    store(out, t + i * apart, z[i])
+            else:
+                s = short_input_row(x0, x1, x2, x3)
+                for i in range(4):
+                    store(out, t + i * apart, s[i])
 
 
 @device_function
-def fill_row(shape, x, row, left, width, count, m, d, scratch, line, q, apart):
-    """`count` positions of the row x[row … row + width) from column `left`, zeros outside, to scratch[q].
-
-    m = 1: copied.  Otherwise frequency j goes to scratch[q + j·apart]; `line` is room for the row and its phases.
-    """
+def fill_row(shape, x, row, left, width, count, m, d, out, q, apart):
+    """`count` positions of the row x[row … row + width) from column `left`, zeros outside: copied to out[q], or, m > 1, frequency j to out[q + j·apart]."""
     n = lanes(shape)
     if m == 1:
-        _copy(shape, x, row, left, width, count, scratch, q)
-        return
-    pitch = count + d + n
-    if d == 1:
-        _split_plain(shape, x, row, left, width, count, m, scratch, line, pitch)
+        for v in range(0, count, n):
+            store(out, q + v, _samples(shape, x, row, left + v, width))
+    elif d == 1:
+        _fill_runs(stepping(shape, 1), x, row, left, width, count, m, out, q, apart)
+    elif d == 2:
+        _fill_runs(stepping(shape, 2), x, row, left, width, count, m, out, q, apart)
+    elif d == 4:
+        _fill_runs(stepping(shape, 4), x, row, left, width, count, m, out, q, apart)
+    elif d == 8 and n > 8:
+        _fill_runs(stepping(shape, 8), x, row, left, width, count, m, out, q, apart)
     else:
-        phases, line = line, line + m * pitch
-        _copy(shape, x, row, left, width, m * count + 2 * d, scratch, line)
-        if 2 * d >= n:  # the d positions of a tile fill a vector: no need to bring several tiles together
-            for u in range(0, count, d):
-                analyse(shape, scratch, line + u * m, d, m * d, d, m, scratch, q + u, apart)
-            return
-        for run in range(m * (count // d) + 2):  # d < n/2 samples
-            store(scratch, phases + run % m * pitch + run // m * d, load(scratch, line + run * d, shape))
-        line = phases
-    analyse(shape, scratch, line, pitch, d, count, m, scratch, q, apart)
+        _fill_far(shape, x, row, left, width, count, m, d, out, q, apart)
+
+
+@inlined
+def _restore_far(shape, x, s, apart, count, m, d, out, o):
+    """`restore_rows` for any other dilation: the last vector of a run first, for what it stores too much the first of the next run overwrites."""
+    n = lanes(shape)
+    for u in range(0, count, d):
+        for k in range((d - 1) // n, -1, -1):
+            p, t = s + u + k * n, o + u * m + k * n
+            m0, m1, m2, m3 = load(x, p, shape), load(x, p + apart, shape), load(x, p + 2 * apart, shape), load(x, p + 3 * apart, shape)
+            if m == 4:
+                r = output_row(m0, m1, m2, m3, load(x, p + 4 * apart, shape), load(x, p + 5 * apart, shape))
+                for i in range(4):
+                    store(out, t + i * d, r[i])
+            else:
+                store(out, t, m0 + m1 + m2)
+                store(out, t + d, m1 - m2 - m3)
 
 
 @device_function
-def merge_rows(shape, x, s, pitch, count, m, d, out, o):
-    """The m phases of `count` positions at x[s + i·pitch], back in the order of the samples, to out[o]."""
+def restore_rows(shape, x, s, apart, count, m, d, out, o):
+    """Aᵀ of `count` positions, frequency i at x[s + i·apart], to out[o] in the order of the samples."""
     n = lanes(shape)
-    if d > 1:
-        for run in range(count // d * m):
-            source = s + run % m * pitch + run // m * d
-            for r in range(0, d, n):
-                store(out, o + run * d + r, load(x, source + r, shape))
-        return
-    for v in range(0, count, n):
-        p, t = s + v, o + m * v
-        a, b = load(x, p, shape), load(x, p + pitch, shape)
-        if m == 4:
-            c, d_ = load(x, p + 2 * pitch, shape), load(x, p + 3 * pitch, shape)
-            even, even_high, odd, odd_high = interleave(a, c, 0), interleave(a, c, 1), interleave(b, d_, 0), interleave(b, d_, 1)
-            store(out, t, interleave(even, odd, 0))
-            store(out, t + n, interleave(even, odd, 1))
-            store(out, t + 2 * n, interleave(even_high, odd_high, 0))
-            store(out, t + 3 * n, interleave(even_high, odd_high, 1))
-        else:
-            store(out, t, interleave(a, b, 0))
-            store(out, t + n, interleave(a, b, 1))
+    if d == 1:
+        _restore_runs(stepping(shape, 1), x, s, apart, count, m, out, o)
+    elif d == 2:
+        _restore_runs(stepping(shape, 2), x, s, apart, count, m, out, o)
+    elif d == 4:
+        _restore_runs(stepping(shape, 4), x, s, apart, count, m, out, o)
+    elif d == 8 and n > 8:
+        _restore_runs(stepping(shape, 8), x, s, apart, count, m, out, o)
+    else:
+        _restore_far(shape, x, s, apart, count, m, d, out, o)
 
 
 @inlined
