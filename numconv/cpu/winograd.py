@@ -25,7 +25,7 @@ from .launch import device_function, inlined, kernel, threads
 from .packing import zero
 from .simd.tiles import columns, gemm_tile, lanes, rows, tile_shape, transpose_block
 from .simd.vector import get, pointer, put, zero_of
-from .winograd_blocking import FUSED, HEAD, PER_AXIS, chosen, frequencies, prepared
+from .winograd_blocking import CLOCK, FUSED, HEAD, PER_AXIS, chosen, frequencies, prepared
 from .winograd_transforms import analyse, fill_row, restore, restore_rows, transform_filter
 from .workspace import borrow
 
@@ -282,7 +282,7 @@ def _refuse(problem: ConvProblem) -> str | None:
 
 def _cost(problem: ConvProblem, machine: Machine) -> float:
     b = chosen(problem.with_(batch=1), machine)
-    return (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops
+    return CLOCK * (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
