@@ -105,10 +105,9 @@ def test_within_the_bound(case: Any) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_same_bits_for_any_threads_batch_and_packing(case: Any) -> None:
-    p, one, many = (problem(case, n) for n in (3, 1, 64))
+    p, one = problem(case, 3), problem(case, 1)
     x, w, bias = arrays(p, False)
-    transformed = winograd.pack(many, w, MACHINE)
-    assert transformed.ndim == 1
+    transformed = winograd.pack(p, w, MACHINE)
     wanted = run(p, x, transformed, bias)
     np.testing.assert_array_equal(run(p, x, w, bias), wanted)  # the weights as given: transformed on the way
     np.testing.assert_array_equal(run(one, x[1:2], transformed, bias), wanted[1:2])
@@ -128,6 +127,11 @@ def test_cases_reach_every_way() -> None:
     assert transformed == {(False, True, False, True), (False, True, False, False), (False, False, False, True)}
     for axis in (1, 2, 3):
         assert any(b.box.boxes[axis] > 1 for b in made)
+
+
+def test_weights_are_transformed_on_the_way_where_that_pays() -> None:
+    assert ROW.packs_itself(problem(CASES[4], 1), MACHINE)
+    assert not ROW.packs_itself(problem(CASES[4], 64), MACHINE)
 
 
 def test_axes() -> None:

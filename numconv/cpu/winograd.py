@@ -243,14 +243,14 @@ def filter_driver(tile_rows: int, tile_lanes: int) -> Any:
     return kernel(filters)
 
 
-def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
-    """The transformed filters, (groups, frequencies, blocks, terms, rows); the weights themselves where each is used in one box or two.
+def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
+    """Whether `run` takes the weights as given: those that are used in one box or two it transforms on the way, and never writes to memory."""
+    return problem.batch * chosen(problem.with_(batch=1), machine).tasks <= FUSED * problem.groups
 
-    They are then transformed on the way, which costs less than to write them out and read them back, four times as large.
-    """
+
+def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
+    """The transformed filters, (groups, frequencies, blocks, terms, rows)."""
     b, layout, geometry = prepared(problem.with_(batch=1), machine, 1)
-    if problem.batch * b.tasks <= FUSED * problem.groups:
-        return w
     u = np.empty(problem.groups * frequencies(b.box.axes) * layout.u_pitch, w.dtype)
     filter_driver(b.tile[0], b.tile[2])(w.reshape(-1), u, layout.room_size, geometry)
     return u
@@ -287,13 +287,14 @@ def _cost(problem: ConvProblem, machine: Machine) -> float:
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b, layout, _ = prepared(problem, machine, machine.cores)
-    return 4 * (machine.cores * layout.total + problem.groups * frequencies(b.box.axes) * layout.u_pitch)
+    filters = 0 if packs_itself(problem, machine) else problem.groups * frequencies(b.box.axes) * layout.u_pitch
+    return 4 * (machine.cores * layout.total + filters)
 
 
 ROWS = (
     Kernel(
-        name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, error_factor=4.0,
-        dtypes=frozenset({"float32"}), honours=frozenset({"groups", "activation", "precision"}),
+        name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, packs_itself=packs_itself,
+        error_factor=4.0, dtypes=frozenset({"float32"}), honours=frozenset({"groups", "activation", "precision"}),
         summary="F(4, 3) on one axis or two: half or a quarter of the multiplications, for about twice the rounding error",
     ),
 )  # fmt: skip
