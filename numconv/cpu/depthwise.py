@@ -1,11 +1,10 @@
-"""Depthwise convolution, row by row: each channel's box stays in L1, a register tile spans rows and columns of one output plane.
+"""Depthwise convolution without a copy: each plane of the input is read where it lies, under masks at its border.
 
-    for each task (sample, a lump of channels, some of their filters, box)
-        copy the box of those channels into the polyphase buffer          filling.fill_box
-        for each filter of each channel, `rows` output rows, columns: row_tile, straight into y
+    for each strip of each output plane, of each sample (a task)
+        for each column of vectors: strip_tile, straight into y               simd.strip
         activation, in place
 
-`direct` computes the same with its gap columns and a pass to drop them; here there is nothing to drop.
+Where a strip reads, and under which masks, is the same for all planes: strips.py makes the tables once.
 """
 
 from __future__ import annotations
@@ -18,148 +17,106 @@ from numba import prange
 
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from .blocking import Blocking, blocking
-from .direct import locate, prepared
 from .epilogue import store_row
-from .filling import fill_box
-from .geometry import collapsed, geometry, weight_terms
 from .launch import device_function, kernel, threads
-from .scalars import three
-from .simd.tiles import columns, row_tile, rows, tile_shape
+from .simd.strip import strip_shape, strip_tile
 from .simd.vector import get, pointer, zero_of
-from .workspace import borrow
+from .strips import ANY, HEAD, cut_for, tables
 
-TILE = (1, 8)  # for the choice of boxes: one channel, eight registers of positions
-#: rows × registers: eight sums hide the latency of a multiply-add; narrow images take more rows
-SHAPES = ((8, 1), (4, 2), (3, 3), (2, 4), (2, 5))
+SMALL = 2e5  # multiply-adds that are not worth a second thread
 
 
 @device_function
-def _rows(shape, line, w, channel, taps, bias, scratch, source, offsets, y, top, nh, nw, g, m):
-    """One plane of one filter: nh × nw outputs from `top` of y."""
-    mr, nr = rows(shape), columns(shape)
-    pitch, apart = get(g, 5), get(g, 21) * get(g, m + 19)
-    activation = get(g, m + 24)
-    b = get(bias, channel) if get(g, m + 23) else zero_of(bias)
-    for h in range(0, nh, mr):
-        for c in range(0, nw, nr):
-            row_tile(
-                shape, w, channel * taps, scratch, source + h * pitch + c, offsets, 0, pitch, y, top + h * apart + c, apart, taps, b, nh - h, nw - c
-            )  # fmt: skip
-    if activation > 0:
-        for h in range(nh):
-            store_row(line, y, top + h * apart, y, top + h * apart, nw, 1, zero_of(bias), activation)
+def _activate(line, y, y0, runs, run, pitch, activation):
+    for m in range(runs):
+        store_row(line, y, y0 + m * pitch, y, y0 + m * pitch, run, 1, zero_of(y), activation)
 
 
 @device_function
-def _lump(shape, line, task, lumps, lump, x, w, bias, y, scratch, s0, offsets, tables, taps, g, m):
-    groups, group_out = get(g, m + 6), get(g, m + 8)
-    n, first, split, corner, start = locate(task, lumps, g, m)
-    filters = get(g, m + 10)  # of a split; a block is one filter here
-    count = min(lump, groups - first * lump)
-    base = (n * groups + first * lump) * get(g, 0) * get(g, 1) * get(g, 2)
-    fill_box(line, x, base, count, scratch, s0, tables, start, g)
-    spread_t, spread_h = get(g, 20), get(g, 21)
-    target_t, target_h, target_w = get(g, m + 17), get(g, m + 18), get(g, m + 19)
-    nt = min(get(g, m), (target_t - corner[0] + spread_t - 1) // spread_t)
-    nh = min(get(g, m + 1), (target_h - corner[1] + spread_h - 1) // spread_h)
-    nw = min(get(g, m + 2), target_w - corner[2])
-    for c in range(count):
-        for f in range(split * filters, min(group_out, (split + 1) * filters)):
-            channel = (first * lump + c) * group_out + f
-            plane = (n * groups * group_out + channel) * target_t + corner[0]
-            for t in range(nt):
-                top = ((plane + t * spread_t) * target_h + corner[1]) * target_w + corner[2]
-                source = s0 + c * get(g, 16) + t * get(g, 4) * get(g, 5)
-                _rows(shape, line, w, channel, taps, bias, scratch, source, offsets, y, top, nh, nw, g, m)
+def _strips(wide, narrow, x, w, bias, y, t, masks, unit, end):
+    """Those numbered `unit` to `end`, of all planes in their order."""
+    strips, columns, volume_in, volume_out, filter_size, channels, group_out = (
+        get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5), get(t, 6)
+    )  # fmt: skip
+    activation, biased, pitch, tap_pitch, shared, single, y_pitch, drop = (
+        get(t, 7), get(t, 8), get(t, 9), get(t, 10), get(t, 11), get(t, 12), get(t, 13), get(t, 14)
+    )  # fmt: skip
+    first = HEAD + 2 * (shared + single)
+    sides = first + 5 * strips
+    begins = sides + 3 * columns
+    plane = unit // strips
+    strip, channel, source, filter_ = unit - plane * strips, plane % channels, plane // group_out, plane % group_out
+    while unit < end:
+        b = get(bias, channel) if biased else zero_of(w)
+        for s in range(strip, min(strips, strip + end - unit)):
+            at = first + 5 * s
+            x0, y0 = source * volume_in + get(t, at), plane * volume_out + get(t, at + 1)
+            rows, run, last = get(t, at + 2), get(t, at + 3), get(t, at + 4)
+            room = run if columns == 1 else ANY
+            for j in range(columns):
+                at = sides + 3 * j
+                x1, y1, mask0 = x0 + get(t, at), y0 + get(t, at + 1), get(t, begins + s * columns + j)
+                if get(t, at + 2):
+                    strip_tile(
+                        narrow, x, x1, w, channel * filter_size, y, y1, b, t, HEAD, shared, single, pitch, tap_pitch, masks, mask0,
+                        y_pitch, last, rows, room, drop,
+                    )  # fmt: skip
+                else:
+                    strip_tile(
+                        wide, x, x1, w, channel * filter_size, y, y1, b, t, HEAD, shared, single, pitch, tap_pitch, masks, mask0,
+                        y_pitch, last, rows, room, drop,
+                    )  # fmt: skip
+            if activation > 0:
+                _activate(wide, y, y0, 1 if drop else rows, run, y_pitch, activation)
+        unit += strips - strip
+        strip, plane, channel, filter_ = 0, plane + 1, channel + 1, filter_ + 1
+        if channel == channels:
+            channel = 0
+        if filter_ == group_out:
+            filter_, source = 0, source + 1
 
 
 @lru_cache(maxsize=64)
-def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
-    """The parallel loop over (sample, channels, filters, box), for one shape of the row tile."""
-
-    def depthwise(x, w, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, taps, lump, geometry):
-        lumps = (geometry[geometry[12] + 6] + lump - 1) // lump
+def driver(rows: int, taps: int, apart: int, step: int, lanes: int, half: int) -> Any:
+    """The parallel loop over the strips of all planes, for one shape of strips."""
+    def depthwise(x, w, bias, y, table, masks, workers, units):
         for worker in prange(workers):
-            shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
-            tables = (pointer(table_t), pointer(table_h), pointer(table_w))
-            g = pointer(geometry)
-            m = get(g, 12)
-            for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-                _lump(
-                    shape, line, task, lumps, lump, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
-                    pointer(offsets), tables, taps, g, m,
-                )  # fmt: skip
+            wide, narrow = strip_shape(rows, taps, apart, step, lanes), strip_shape(rows, taps, apart, step, half)
+            _strips(
+                wide, narrow, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(table), pointer(masks),
+                worker * units // workers, (worker + 1) * units // workers,
+            )  # fmt: skip
 
     return kernel(depthwise)
 
 
-def _shape(problem: ConvProblem, b: Blocking) -> tuple[int, int]:
-    """The tile that wastes least of a box: the widest that its columns fill."""
-    lanes = b.tile[2]
-    shapes = SHAPES if problem.dtype == "float32" else (SHAPES[0], SHAPES[3])
-    return min(shapes, key=lambda s: (-(-b.box[2] // (s[1] * lanes)) * s[1] * (-(-b.box[1] // s[0]) * s[0]), -s[1]))
-
-
-def _together(problem: ConvProblem, b: Blocking, machine: Machine, workers: int) -> int:
-    """Channels per task: small ones share what a task costs, as long as they fit into L1 and all workers have some."""
-    size = b.channel_pitch * np.dtype(problem.dtype).itemsize
-    return max(1, min(16, machine.l1 // 2 // size, problem.batch * problem.groups // (4 * workers)))
-
-
-def _scratch(b: Blocking, shape: tuple[int, int], lump: int) -> int:
-    """Elements per worker: the box, and what a tile may read beyond its last row."""
-    return b.buffer_size + (lump - 1) * b.channel_pitch + shape[0] * b.extents[2] + (shape[1] + 2) * b.tile[2] + 64
-
-
-def _live(problem: ConvProblem) -> np.ndarray:
-    """Which of the taps the offsets are of."""
-    g = geometry(problem)
-    return weight_terms(g, g.jobs[0], three(collapsed(problem).kernel, 1))
-
-
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, w, bias = arrays
-    workers = threads()
-    b, tables, offsets, _, integers, _ = prepared(problem, machine, workers, TILE)
-    lump = _together(problem, b, machine, workers)
-    tasks = problem.batch * -(-problem.groups // lump) * b.splits * b.boxes[0] * b.boxes[1] * b.boxes[2]
-    workers = min(workers, tasks) if b.work > 2e5 else 1
-    if offsets.size != problem.taps:  # the offsets leave out taps that see nothing but padding
-        w = np.ascontiguousarray(w.reshape(problem.out_channels, problem.taps)[:, _live(problem)])
-    shape = _shape(problem, b)
-    pitch = _scratch(b, shape, lump)
-    loop = driver(*shape, b.tile[2])
-    with borrow(workers * pitch, out.dtype) as scratch:
-        (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), w.reshape(-1), out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, pitch, workers, tasks,
-            offsets, *tables, offsets.size, lump, integers,
-        )  # fmt: skip
+    t = tables(problem, machine)
+    workers = min(threads(), t.units) if t.work > SMALL else 1
+    loop = driver(*t.shape)
+    y = out.reshape(-1)
+    (loop if workers > 1 else loop.serial)(x.reshape(-1), w.reshape(-1), y if bias is None else bias, y, t.table, t.masks, workers, t.units)
 
 
 def _refuse(problem: ConvProblem) -> str | None:
-    return None if problem.group_in == 1 else "serves one input channel per group"
+    if problem.group_in != 1:
+        return "serves one input channel per group"
+    if problem.padding_mode != "zeros":
+        return "reads nothing but zeros beside the image"
+    return None if problem.stride[-1] <= 2 else "serves strides of 1 and 2 on the last axis"
 
 
 def cost(problem: ConvProblem, machine: Machine) -> float:
-    """Register tiles at one multiply-add a cycle, the copy, and a call's share."""
-    b = blocking(problem.with_(batch=1), machine, 1, TILE)
-    rows_, vectors = _shape(problem, b)
-    tiles = -(-b.box[1] // rows_) * -(-b.box[2] // (vectors * b.tile[2])) * b.box[0] * problem.group_out
-    lines = b.phases[0] * b.phases[1] * b.phases[2] * b.extents[0] * b.extents[1]
-    cycles = tiles * (problem.taps * (rows_ * vectors + 1.5) + 30) + lines * (12 + 2 * -(-b.extents[2] // b.tile[2])) + 150
-    return cycles * problem.groups * b.boxes[0] * b.boxes[1] * b.boxes[2] * 2 * machine.vector_bytes / 4 / machine.flops
-
-
-def _workspace(problem: ConvProblem, machine: Machine) -> int:
-    b = blocking(problem, machine, machine.cores, TILE)
-    return machine.cores * _scratch(b, _shape(problem, b), _together(problem, b, machine, machine.cores)) * np.dtype(problem.dtype).itemsize
+    """Of one sample on one core."""
+    _, cycles = cut_for(problem.with_(batch=1), machine)
+    return cycles * problem.out_channels * 2 * machine.vector_bytes / 4 / machine.flops
 
 
 ROWS = (
     Kernel(
-        name="depthwise", problem=ConvProblem, run=run, cost=cost, workspace=_workspace, refuse=_refuse,
-        dtypes=frozenset({"float32", "float64", "int32", "int64"}), honours=frozenset({"groups", "padding_mode", "activation", "precision"}),
-        summary="row kernel: one channel's box in L1, register tiles over rows and columns",
+        name="depthwise", problem=ConvProblem, run=run, cost=cost, refuse=_refuse,
+        dtypes=frozenset({"float32", "float64", "int32", "int64"}), honours=frozenset({"groups", "activation", "precision"}),
+        summary="strips of a plane in registers, read where the input lies, masks at the border",
     ),
 )  # fmt: skip

@@ -1,0 +1,223 @@
+"""The micro-kernel of a depthwise convolution: a strip of one plane's outputs, read where the input lies.
+
+`rows` vectors of outputs, a fixed distance apart (rows below each other, or pieces of one long row), are summed in registers.  Taps that are
+that distance apart as well read each other's vectors: a group of `taps` such taps loads (rows − 1)·apart + taps vectors for rows·taps
+multiply-adds.  Lanes that would read beside the plane's rows are masked to zero: the border needs no copy of the input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+from .tiles import INTP
+from .vector import I32, array_pointer, element_type, emit_fma, splat, suffix
+
+
+class StripShape(types.Type):
+    """`rows` vectors of `lanes` outputs; groups of `taps`; neighbouring vectors `apart` loads from each other; lanes `step` elements apart."""
+
+    def __init__(self, rows: int, taps: int, apart: int, step: int, lanes: int) -> None:
+        self.rows, self.taps, self.apart, self.step, self.lanes = rows, taps, apart, step, lanes
+        super().__init__(name=f"StripShape({rows}, {taps}, {apart}, {step}, {lanes})")
+
+
+@register_model(StripShape)
+class _StripShapeModel(models.OpaqueModel):
+    pass
+
+
+@intrinsic(prefer_literal=True)
+def strip_shape(typingctx, rows, taps, apart, step, lanes):  # type: ignore[no-untyped-def]
+    """The (dataless) value that carries a strip's shape in its type."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return context.get_dummy_value()
+
+    values = (rows, taps, apart, step, lanes)
+    return StripShape(*(v.literal_value for v in values))(*values), codegen
+
+
+def loads(rows: int, taps: int, apart: int) -> list[int]:
+    """Which multiples of the distance a group of taps reads: one for each vector and tap, the same ones once."""
+    return sorted({m * apart + a for m in range(rows) for a in range(taps)})
+
+
+def _rolled(module: Any) -> Any:
+    """For the branch that ends a loop: a body of a hundred multiply-adds gains nothing when it stands there several times."""
+    hint = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([ir.MetaDataString(module, "loop"), INTP(len(module.metadata))])
+    loop.operands = (loop, hint)
+    return loop
+
+
+def _repeat(builder: Any, count: Any, values: list[Any], step: Any) -> list[Any]:
+    """values = step(i, values), i < count; kept in registers."""
+    before, body, done = builder.block, builder.append_basic_block("strip.body"), builder.append_basic_block("strip.done")
+    builder.cbranch(builder.icmp_signed(">", count, INTP(0)), body, done)
+    builder.position_at_end(body)
+    i = builder.phi(INTP)
+    i.add_incoming(INTP(0), before)
+    inside = [builder.phi(v.type) for v in values]
+    new = step(i, inside)
+    last, after = builder.block, builder.add(i, INTP(1))
+    i.add_incoming(after, last)
+    again = builder.cbranch(builder.icmp_signed("<", after, count), body, done)
+    again.set_metadata("llvm.loop", _rolled(builder.module))
+    builder.position_at_end(done)
+    result = [builder.phi(v.type) for v in values]
+    for old, phi, value, final in zip(values, inside, new, result, strict=True):
+        phi.add_incoming(old, before)
+        phi.add_incoming(value, last)
+        final.add_incoming(old, before)
+        final.add_incoming(value, last)
+    return result
+
+
+class _Sums:
+    """The sums of a strip: what does not change from one group of taps to the next."""
+
+    def __init__(self, builder: Any, shape: StripShape, dtype: Any, x: Any, w: Any, groups: Any, pitch: Any, tap_pitch: Any, masks: Any) -> None:
+        self.builder, self.shape, self.align = builder, shape, dtype.bitwidth // 8
+        self.vector = ir.VectorType(element_type(dtype), shape.lanes)
+        self.x, self.w, self.groups, self.pitch, self.tap_pitch, self.masks = x, w, groups, pitch, tap_pitch, masks
+        self.pointer = self.vector.as_pointer()
+
+    def load(self, place: Any, masks: list[Any] | None) -> Any:
+        """The lanes, out of `step` consecutive registers, each under its mask."""
+        b, n, parts = self.builder, self.shape.lanes, []
+        for j in range(self.shape.step):
+            source = b.bitcast(b.gep(place, [INTP(j * n)]), self.pointer)
+            if masks is None:
+                parts.append(b.load(source, align=self.align))
+                continue
+            mask = b.bitcast(b.trunc(masks[j], ir.IntType(n)), ir.VectorType(ir.IntType(1), n))
+            fnty = ir.FunctionType(self.vector, [self.pointer, I32, mask.type, self.vector])
+            function = cgutils.get_or_insert_function(b.module, fnty, f"llvm.masked.load.{suffix(self.vector)}.p0")
+            parts.append(b.call(function, [source, ir.Constant(I32, self.align), mask, ir.Constant(self.vector, None)]))
+        if len(parts) == 1:
+            return parts[0]
+        return b.shuffle_vector(*parts, ir.Constant(ir.VectorType(I32, n), [2 * lane for lane in range(n)]))
+
+    def sweep(self, first: Any, count: Any, taps: int, mask0: Any, values: list[Any]) -> list[Any]:
+        """`count` groups of `taps` taps, from the first in the list of groups; `mask0`: of their first mask, or None for none."""
+        b, shape = self.builder, self.shape
+        reads = loads(shape.rows, taps, shape.apart)
+
+        def group(i: Any, sums: list[Any]) -> list[Any]:
+            entry = b.gep(self.groups, [b.shl(b.add(first, i), INTP(1))])
+            line = b.gep(self.x, [b.load(entry)])
+            weight = b.gep(self.w, [b.load(b.gep(entry, [INTP(1)]))])
+            weights = [splat(b, b.load(b.gep(weight, [b.mul(self.tap_pitch, INTP(a))])), shape.lanes) for a in range(taps)]
+            masks = None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(len(reads) * shape.step)))])
+            for n, s in enumerate(reads):
+                place = b.gep(line, [b.mul(self.pitch, INTP(s))])
+                mine = [(m, weights[s - m * shape.apart]) for m in range(shape.rows) if 0 <= s - m * shape.apart < taps]
+                sums = self.add(sums, mine, place, None if masks is None else b.gep(masks, [INTP(n * shape.step)]))
+            return sums
+
+        return _repeat(b, count, values, group)
+
+    def add(self, sums: list[Any], mine: list[tuple[int, Any]], place: Any, masks: Any) -> list[Any]:
+        """The vector at `place` times each weight of `mine`, to its sum; nothing where no lane is inside, as in a row beside the image."""
+        b, sums = self.builder, list(sums)
+        if masks is None:
+            value = self.load(place, None)
+            for m, weight in mine:
+                sums[m] = emit_fma(b, weight, value, sums[m])
+            return sums
+        bits = [b.zext(b.load(b.gep(masks, [INTP(j)])), I32) for j in range(self.shape.step)]
+        before = b.block
+        with b.if_then(b.icmp_unsigned("!=", bits[0] if len(bits) == 1 else b.or_(*bits), I32(0))):
+            value = self.load(place, bits)
+            new = [emit_fma(b, weight, value, sums[m]) for m, weight in mine]
+            inside = b.block
+        for (m, _), added in zip(mine, new, strict=True):
+            phi = b.phi(added.type)
+            phi.add_incoming(sums[m], before)
+            phi.add_incoming(added, inside)
+            sums[m] = phi
+        return sums
+
+
+@intrinsic
+def strip_tile(  # type: ignore[no-untyped-def]
+    typingctx, shape, x, x0, w, w0, y, y0, bias, groups, group0, shared, single, pitch, tap_pitch, masks, mask0, y_pitch, last, rows, room, drop
+):
+    """y[y0 + m·y_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
+
+    groups: pairs (offset in x, offset in w) from group0, first `shared` groups of `taps` taps (their vectors `pitch` apart in x, the weights
+    `tap_pitch` in w), then `single` taps.  masks[mask0 …]: one per load, in that order; mask0 < 0: all lanes are read, and must be there.
+    last: which lanes of the last vector to write if all others are written whole; 0 if they are not.
+    """
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        tile: StripShape = sig.args[0]
+        dtype = sig.args[1].dtype
+        x, w, y, groups = (array_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (1, 3, 5, 8))
+        bias, shared, single, pitch, tap_pitch, masks, mask0, y_pitch, last, rows, room, drop = args[7], *args[10:]
+        sums = _Sums(builder, tile, dtype, x, w, groups, pitch, tap_pitch, masks)
+        start = [splat(builder, bias, tile.lanes)] * tile.rows
+
+        def total(mask: Any) -> list[Any]:
+            values = start
+            if tile.taps > 1:
+                values = sums.sweep(INTP(0), shared, tile.taps, mask, values)
+                if mask is not None:
+                    mask = builder.add(mask, builder.mul(shared, INTP(len(loads(tile.rows, tile.taps, tile.apart)) * tile.step)))
+            return sums.sweep(shared, single, 1, mask, values)
+
+        with builder.if_else(builder.icmp_signed("<", mask0, INTP(0)), likely=True) as (inner, border):
+            with inner:
+                plain, plain_end = total(None), builder.block
+            with border:
+                masked, masked_end = total(mask0), builder.block
+        results = [builder.phi(start[0].type) for _ in range(tile.rows)]
+        for phi, a, b in zip(results, plain, masked, strict=True):
+            phi.add_incoming(a, plain_end)
+            phi.add_incoming(b, masked_end)
+        _deliver(builder, results, y, y_pitch, rows, room, drop, last, dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    intp = types.intp
+    sig = types.void(
+        shape, x, intp, w, intp, y, intp, w.dtype, groups, intp, intp, intp, intp, intp, masks, intp, intp, intp, intp, intp, intp
+    )  # fmt: skip
+    return sig, codegen
+
+
+def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, room: Any, drop: Any, last: Any, align: int) -> None:
+    """Whole vectors, where there is room for them all but the last: what they write beyond a row, the next row's overwrite."""
+    b, vector = builder, values[0].type
+    lanes = ir.IntType(vector.count)
+    mask = ir.VectorType(ir.IntType(1), vector.count)
+    fnty = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), I32, mask])
+    masked = cgutils.get_or_insert_function(b.module, fnty, f"llvm.masked.store.{suffix(vector)}.p0")
+
+    def store(value: Any, place: Any, bits: Any) -> None:
+        with b.if_else(b.icmp_signed("==", bits, lanes(-1)), likely=True) as (whole, part):
+            with whole:
+                b.store(value, b.bitcast(place, vector.as_pointer()), align=align)
+            with part:
+                b.call(masked, [value, b.bitcast(place, vector.as_pointer()), ir.Constant(I32, align), b.bitcast(bits, mask)])
+
+    place = y
+    with b.if_else(b.icmp_signed("!=", last, INTP(0)), likely=True) as (whole, part):
+        with whole:
+            for value in values[:-1]:
+                b.store(value, b.bitcast(place, vector.as_pointer()), align=align)
+                place = b.gep(place, [y_pitch])
+            store(values[-1], place, b.trunc(last, lanes))
+        with part:
+            kept = cgutils.alloca_once(b, ir.ArrayType(vector, len(values)))
+            for m, value in enumerate(values):
+                b.store(value, b.gep(kept, [INTP(0), INTP(m)]))
+            with cgutils.for_range(b, rows) as loop:
+                count = b.sub(room, b.mul(drop, loop.index))
+                count = b.select(b.icmp_signed("<", count, INTP(vector.count)), count, INTP(vector.count))
+                bits = b.sub(b.shl(INTP(1), count), INTP(1))
+                store(b.load(b.gep(kept, [INTP(0), loop.index])), b.gep(y, [b.mul(y_pitch, loop.index)]), b.trunc(bits, lanes))

@@ -1,0 +1,258 @@
+"""How `depthwise` cuts a plane (or volume) of outputs into strips, and the tables that say where each reads: made once per problem.
+
+A *strip* is `rows` vectors of outputs below each other, side by side over the width of the image (`Cut.along` 1); or, where few filter rows
+share their reads, pieces of one long row (2).  Its reads are the same for all channels, up to masks at the border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from math import gcd, prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernel import Machine
+from ..problem import ConvProblem, Ints
+from .epilogue import ACTIVATIONS
+from .geometry import collapsed, live_taps, three
+from .simd.strip import loads
+
+#: vectors per strip, by number of SIMD registers: their sums, the weights of a group of taps and one input must fit
+ROWS = {32: (4, 7, 8, 14), 16: (4, 7, 8)}
+GROUPS = (7, 5, 3, 1)  # taps that share their reads
+HEAD = 16  # integers before the groups of taps in the table
+#: cycles per vector read (most cross a cache line), per vector stored, per tile, per strip, per plane
+LOAD, STORE, TILE, STRIP, PLANE = 1.7, 1.0, 12.0, 15.0, 15.0
+MASK = {64: 0.3, 32: 2.0}  # cycles more for a masked read, by bytes of a register; narrower ones take their lanes one by one
+ANY = 1 << 40
+
+
+class _Axis(NamedTuple):
+    spatial: int
+    kernel: int
+    stride: int
+    low: int
+    dilation: int
+    outputs: int
+    weights: int  # elements of w from one tap to the next
+
+    @property
+    def live(self) -> Ints:
+        return live_taps(self.kernel, self.stride, self.dilation, self.low, self.outputs, self.spatial)
+
+
+@lru_cache(maxsize=256)
+def _axes(problem: ConvProblem) -> tuple[_Axis, _Axis, _Axis]:
+    """Three, those of extent 1 first: so a column of pixels is a row."""
+    p = collapsed(problem)
+    kernel = three(p.kernel, 1)
+    weights = (kernel[1] * kernel[2], kernel[2], 1)
+    values = three(p.spatial, 1), kernel, three(p.stride, 1), three(p.pad_low, 0), three(p.dilation, 1), three(p.outputs, 1), weights
+    axes = [_Axis(*v) for v in zip(*values, strict=True)]
+    return tuple(sorted(axes, key=lambda a: a.spatial > 1 or a.outputs > 1))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One way to cut the outputs."""
+
+    axes: tuple[_Axis, _Axis, _Axis]
+    along: int  # the axis on which the vectors of a strip follow one another
+    rows: int
+    taps: int  # of a group
+    apart: int  # reads from one vector to the next
+    lanes: int
+    half: int  # lanes of the narrow vectors
+    spread: int  # outputs from one vector to the next, on that axis
+    unit: int  # input positions from one read to the next
+    tap_step: int  # taps from one to the next in a group
+    shared: tuple[Ints, ...]  # first tap of each group
+    single: tuple[Ints, ...]  # the taps left over
+    columns: tuple[tuple[int, int], ...]  # first output and lanes of the vectors side by side
+
+    @property
+    def strips(self) -> int:
+        t, h, w = (a.outputs for a in self.axes)
+        if self.along == 2:
+            return t * h * -(-w // (self.rows * self.spread))
+        return t * sum(-(-len(range(r, h, self.spread)) // self.rows) for r in range(min(self.spread, h)))
+
+    def cycles(self, machine: Machine) -> float:
+        """Of one plane."""
+        border = 1.0 if any(a.low for a in self.axes) else 0.0  # share of the strips that need masks
+        if self.along == 1 and len(self.columns) > 2:
+            border *= 2 / len(self.columns)
+        load = LOAD + border * MASK.get(machine.vector_bytes, 12.0)
+        sums = (len(self.shared) * self.taps + len(self.single)) * self.rows
+        reads = (len(self.shared) * len(loads(self.rows, self.taps, self.apart)) + len(self.single) * self.rows) * self.axes[2].stride * load
+        total = STRIP
+        for _, n in self.columns:
+            share = n / self.lanes
+            total += share * (max(sums, reads) + 0.2 * min(sums, reads)) + TILE + self.rows * STORE
+        return total * self.strips + PLANE
+
+
+def _chains(live: Ints, step: int, taps: int) -> tuple[list[int], list[int]]:
+    """(first taps of runs of `taps` taps, `step` apart; the taps in none)."""
+    left, first = list(live), []
+    for a in live if taps > 1 else ():
+        run = [a + j * step for j in range(taps)]
+        if all(b in left for b in run):
+            first.append(a)
+            left = [b for b in left if b not in run]
+    return first, left
+
+
+def _columns(along: int, outputs: int, lanes: int, half: int) -> tuple[tuple[int, int], ...]:
+    """The last vector of a row overlaps the one before; half a register where that is enough."""
+    if outputs <= lanes or along == 2:
+        return ((0, half if outputs <= half else lanes),)
+    last = half if 0 < outputs % lanes <= half else lanes
+    return (*((c, lanes) for c in range(0, outputs - lanes + 1, lanes)), *(((outputs - last, last),) if outputs % lanes else ()))
+
+
+def _cut(axes: tuple[_Axis, _Axis, _Axis], along: int, rows: int, taps: int, lanes: int, half: int) -> Cut | None:
+    """None where there are no such groups of taps."""
+    axis = axes[along]
+    columns = _columns(along, axes[2].outputs, lanes, half)
+    if along == 2:
+        spread, unit, apart = columns[0][1], columns[0][1] * axis.stride, 1
+        tap_step = unit // axis.dilation if unit % axis.dilation == 0 else 0
+    else:
+        common = gcd(axis.stride, axis.dilation)
+        spread, unit, apart, tap_step = axis.dilation // common, axis.dilation, axis.stride // common, 1
+    if taps == 1:
+        spread, unit, apart = (spread, unit, 1) if along == 2 else (1, axis.stride, 1)
+    shared, single = _chains(axis.live, tap_step, taps) if tap_step or taps == 1 else ([], list(axis.live))
+    if taps > 1 and (not shared or apart > 2):
+        return None
+    others = [a.live for i, a in enumerate(axes) if i != along]
+
+    def every(own: list[int]) -> tuple[Ints, ...]:
+        lists = [*others[:along], tuple(own), *others[along:]]
+        return tuple(product(*lists))
+
+    return Cut(axes, along, rows, taps, apart, lanes, half, spread, unit, tap_step, every(shared), every(single), columns)
+
+
+@lru_cache(maxsize=512)
+def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
+    """The cheapest, and its cycles per plane."""
+    axes = _axes(problem)
+    lanes = machine.vector_bytes // np.dtype(problem.dtype).itemsize
+    half = lanes // 2 if machine.vector_bytes == 64 else lanes  # narrower vectors than that are no faster
+    rows = ROWS[32 if machine.registers >= 32 else 16]
+    rows = rows if problem.dtype == "float32" else rows[1:2]  # each is seconds of compilation
+    shapes = [(r, taps) for r in rows for taps in GROUPS if r + taps + 2 <= machine.registers]
+    cuts = [_cut(axes, along, r, taps, lanes, half) for along in (1, 2) for r, taps in shapes]
+    return min(((c, c.cycles(machine)) for c in cuts if c is not None), key=lambda found: found[1])
+
+
+class _Strips(NamedTuple):
+    """First outputs (strips, 3) and how many vectors; where each begins in x and y; its outputs that follow one another in y."""
+
+    first: np.ndarray
+    rows: np.ndarray
+    runs: np.ndarray
+
+
+def _strips(c: Cut) -> _Strips:
+    t, h, w = (a.outputs for a in c.axes)
+    if c.along == 2:
+        each = c.rows * c.spread
+        starts = [(0, r, s, min(each, w - s)) for r in range(h) for s in range(0, w, each)]
+        parts = [(r, s, -(-n // c.spread), n) for _, r, s, n in starts]
+    else:
+        parts = []
+        for residue in range(min(c.spread, h)):
+            mine = range(residue, h, c.spread)
+            for i in range(0, len(mine), c.rows):
+                n = min(c.rows, len(mine) - i)
+                parts.append((mine[i], 0, n, n * w if c.spread == 1 else w))
+    one = np.array(parts, np.int64)
+    many = np.tile(one, (t, 1))
+    planes = np.repeat(np.arange(t), len(parts))
+    return _Strips(np.stack([planes, many[:, 0], many[:, 1]], 1), many[:, 2], many[:, 3])
+
+
+def _masks(c: Cut, strips: _Strips) -> tuple[np.ndarray, np.ndarray]:
+    """(the masks, one per vector read, of all kinds of strip; where those of each strip and column begin, −1 where none is needed)."""
+    extents = np.array([a.spatial for a in c.axes])
+    reads = [(tap, s) for tap in c.shared for s in loads(c.rows, c.taps, c.apart)]
+    reads += [(tap, s * c.apart) for tap in c.single for s in range(c.rows)]
+    at = np.array([[tap[i] * a.dilation + (s * c.unit if i == c.along else 0) for i, a in enumerate(c.axes)] for tap, s in reads])
+    origin = strips.first * [a.stride for a in c.axes] - [a.low for a in c.axes]
+    where = origin[:, None, :] + at[None, :, :]  # (strips, reads, axes): coordinates of the first lane
+    rows_in = ((where[..., :2] >= 0) & (where[..., :2] < extents[:2])).all(-1)
+    needed = np.array([s for _, s in reads]) <= (strips.rows[:, None] - 1) * c.apart + c.taps - 1
+    step, width, outputs = c.axes[2].stride, int(extents[2]), c.axes[2].outputs
+    flat = where @ [extents[1] * extents[2], extents[2], 1]
+    found: dict[bytes, int] = {}
+    masks: list[np.ndarray] = []
+    begin = np.empty((len(where), len(c.columns)), np.int64)
+    size = 0
+    for j, (column, lanes) in enumerate(c.columns):
+        used = lanes if c.along == 2 else min(lanes, outputs - column)
+        left = where[..., 2] + column * step
+        fits = (flat + column * step >= 0) & (flat + column * step + lanes * step <= extents.prod())
+        whole = rows_in & (left >= 0) & (left + (used - 1) * step < width)
+        begin[:, j] = np.where((fits & (whole | ~needed)).all(1) & ((strips.rows == c.rows) | (c.along == 1)), -1, 0)
+        for i in np.flatnonzero(begin[:, j] == 0):
+            bits = _bits(np.where(rows_in[i], left[i], width), width, lanes, step)
+            key = bits.tobytes()
+            if key not in found:
+                found[key] = size
+                masks.append(bits)
+                size += bits.size
+            begin[i, j] = found[key]
+    return np.concatenate(masks) if masks else np.zeros(1, np.uint16), begin
+
+
+def _bits(left: np.ndarray, width: int, lanes: int, step: int) -> np.ndarray:
+    """Of lanes at left + i·step those inside [0, width), as `step` masks for the registers that they come in."""
+    total = lanes * step
+    low, high = np.clip(-left, 0, total), np.clip(width - left, 0, total)
+    one = np.int64(1)
+    bits = ((one << high) - 1) & ~((one << low) - 1) & sum(1 << i for i in range(0, total, step))
+    return np.stack([bits >> (j * lanes) & ((1 << lanes) - 1) for j in range(step)], 1).astype(np.uint16).ravel()
+
+
+class Tables(NamedTuple):
+    shape: tuple[int, int, int, int, int, int]  # rows, taps, apart, step, lanes of a whole vector, of a narrow one
+    table: np.ndarray
+    masks: np.ndarray
+    units: int  # strips of all planes
+    work: int
+
+
+@lru_cache(maxsize=512)
+def tables(problem: ConvProblem, machine: Machine) -> Tables:
+    """All that does not depend on the data.  The table: the head; per group of taps its offsets in x and w; per strip its offsets in x and y,
+    vectors, outputs in one piece; per column its offsets and whether it is half a register; per strip and column its masks."""
+    c, _ = cut_for(problem, machine)
+    strips = _strips(c)
+    masks, begin = _masks(c, strips)
+    spatial, outputs = ([getattr(a, name) for a in c.axes] for name in ("spatial", "outputs"))
+    pitch_in, pitch_out = ([n[1] * n[2], n[2], 1] for n in (spatial, outputs))
+    offsets = np.array([(a.dilation * n, a.weights) for a, n in zip(c.axes, pitch_in, strict=True)])
+    x0 = (strips.first * [a.stride for a in c.axes] - [a.low for a in c.axes]) @ pitch_in
+    groups = np.array([*c.shared, *c.single]) @ offsets
+    columns = [(first * c.axes[2].stride, first, int(n < c.lanes)) for first, n in c.columns]
+    y_pitch = c.spread * pitch_out[c.along]
+    drop = y_pitch if c.along == 2 or c.spread == 1 else 0
+    head = [
+        len(strips.first), len(c.columns), prod(spatial), prod(outputs), problem.taps, problem.out_channels, problem.group_out,
+        ACTIVATIONS[problem.activation], int(problem.bias), c.unit * pitch_in[c.along], c.tap_step * c.axes[c.along].weights, len(c.shared),
+        len(c.single), y_pitch, drop, 0,
+    ]  # fmt: skip
+    last = strips.runs - (c.rows - 1) * drop if len(columns) == 1 else np.full(len(x0), c.lanes)  # room for the last vector
+    width = c.columns[0][1] if len(columns) == 1 else c.lanes
+    whole = (strips.rows == c.rows) & (last + drop >= width)
+    last = np.where(whole, (1 << np.clip(last, 0, width)) - 1, 0)
+    strip_rows = np.stack([x0, strips.first @ pitch_out, strips.rows, strips.runs, last], 1)
+    table = np.concatenate([np.array(v, np.int64).ravel() for v in (head, groups, strip_rows, columns, begin)])
+    units = problem.batch * problem.out_channels * len(strips.first)
+    return Tables((c.rows, c.taps, c.apart, c.axes[2].stride, c.lanes, c.half), table, masks, units, problem.multiplications)
