@@ -143,11 +143,11 @@ def tile_for(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1024)
-def blocking(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None = None) -> Blocking:
+def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     g = geometry(problem)
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
-    tile = tile or tile_for(problem.with_(batch=1), machine)
+    tile = tile_for(problem.with_(batch=1), machine)
     cycles, box, splits = _best(problem, machine, workers, tile)
     rows, columns = tile[0], tile[1] * lanes
     all_blocks = -(-g.group_out // rows)

@@ -23,6 +23,7 @@ from .simd.strip import strip_shape, strip_tile
 from .simd.vector import get, pointer, zero_of
 from .strips import ANY, HEAD, cut_for, tables
 
+MOST = 4096  # taps; the tables grow with them, and a Fourier transform is faster long before
 SMALL = 2e5  # multiply-adds that are not worth a second thread
 
 
@@ -104,6 +105,8 @@ def _refuse(problem: ConvProblem) -> str | None:
         return "serves one input channel per group"
     if problem.padding_mode != "zeros":
         return "reads nothing but zeros beside the image"
+    if problem.taps > MOST:
+        return f"serves at most {MOST} taps"
     return None if problem.stride[-1] <= 2 else "serves strides of 1 and 2 on the last axis"
 
 

@@ -153,10 +153,10 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
 
 
 @lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None = None) -> tuple[Any, ...]:
+def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any, ...]:
     """Everything that does not depend on the data: offsets, jobs, the integers of the geometry."""
     g = geometry(problem)
-    b = blocking(problem, machine, workers, tile)
+    b = blocking(problem, machine, workers)
     offsets, jobs = [], []
     a_start = o_start = 0
     channel = np.arange(g.group_in)[:, None] * b.channel_pitch

@@ -68,7 +68,12 @@ def forward_axis(live: Ints, stride: int, dilation: int, low: int, outputs: int,
 
 def live_taps(kernel: int, stride: int, dilation: int, low: int, outputs: int, extent: int) -> Ints:
     """Those that reach the input for some output; a widely dilated filter may have others, which see nothing but padding."""
-    live = [a for a in range(kernel) if any(0 <= p * stride - low + a * dilation < extent for p in range(outputs))]
+    live = []
+    for a in range(kernel):
+        at = a * dilation - low
+        p = max(0, -(at // stride))  # the first output whose tap is not before the input
+        if p < outputs and at + p * stride < extent:
+            live.append(a)
     return tuple(live) or (0,)
 
 

@@ -86,4 +86,7 @@ def complex_weights(dw: np.ndarray, groups: int, out: np.ndarray) -> None:
 
 def as_compute(array: np.ndarray, dtype: str) -> np.ndarray:
     """C-contiguous, aligned, native byte order, of the dtype; the array itself where it is so already."""
-    return np.require(array, dtype_of(dtype), ["C", "A"])
+    wanted, flags = dtype_of(dtype), array.flags
+    if array.dtype == wanted and flags.c_contiguous and flags.aligned:  # `require` takes 3 µs to find that out
+        return array
+    return np.require(array, wanted, ["C", "A"])

@@ -27,7 +27,8 @@ HEAD = 16  # integers before the groups of taps in the table
 #: cycles per vector read (most cross a cache line), per vector stored, per tile, per strip, per plane
 LOAD, STORE, TILE, STRIP, PLANE = 1.7, 1.0, 12.0, 15.0, 15.0
 MASK = {64: 0.3, 32: 2.0}  # cycles more for a masked read, by bytes of a register; narrower ones take their lanes one by one
-ANY = 1 << 40
+ANY = 1 << 40  # room for any store
+BLOCK = 1 << 19  # reads whose places are worked out at a time
 
 
 class _Axis(NamedTuple):
@@ -38,10 +39,7 @@ class _Axis(NamedTuple):
     dilation: int
     outputs: int
     weights: int  # elements of w from one tap to the next
-
-    @property
-    def live(self) -> Ints:
-        return live_taps(self.kernel, self.stride, self.dilation, self.low, self.outputs, self.spatial)
+    live: Ints  # taps that see the image
 
 
 @lru_cache(maxsize=256)
@@ -51,7 +49,8 @@ def _axes(problem: ConvProblem) -> tuple[_Axis, _Axis, _Axis]:
     kernel = three(p.kernel, 1)
     weights = (kernel[1] * kernel[2], kernel[2], 1)
     values = three(p.spatial, 1), kernel, three(p.stride, 1), three(p.pad_low, 0), three(p.dilation, 1), three(p.outputs, 1), weights
-    axes = [_Axis(*v) for v in zip(*values, strict=True)]
+    live = [live_taps(k, s, d, low, o, n) for n, k, s, low, d, o, _ in zip(*values, strict=True)]
+    axes = [_Axis(*v) for v in zip(*values, live, strict=True)]
     return tuple(sorted(axes, key=lambda a: a.spatial > 1 or a.outputs > 1))  # type: ignore[return-value]
 
 
@@ -152,7 +151,7 @@ def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
 
 
 class _Strips(NamedTuple):
-    """First outputs (strips, 3) and how many vectors; where each begins in x and y; its outputs that follow one another in y."""
+    """Of each strip its first output (t, h, w), how many vectors, and how many outputs follow one another in y."""
 
     first: np.ndarray
     rows: np.ndarray
@@ -163,8 +162,8 @@ def _strips(c: Cut) -> _Strips:
     t, h, w = (a.outputs for a in c.axes)
     if c.along == 2:
         each = c.rows * c.spread
-        starts = [(0, r, s, min(each, w - s)) for r in range(h) for s in range(0, w, each)]
-        parts = [(r, s, -(-n // c.spread), n) for _, r, s, n in starts]
+        pieces = [(s, min(each, w - s)) for s in range(0, w, each)]
+        parts = [(r, s, -(-n // c.spread), n) for r in range(h) for s, n in pieces]
     else:
         parts = []
         for residue in range(min(c.spread, h)):
@@ -178,37 +177,57 @@ def _strips(c: Cut) -> _Strips:
     return _Strips(np.stack([planes, many[:, 0], many[:, 1]], 1), many[:, 2], many[:, 3])
 
 
-def _masks(c: Cut, strips: _Strips) -> tuple[np.ndarray, np.ndarray]:
-    """(the masks, one per vector read, of all kinds of strip; where those of each strip and column begin, −1 where none is needed)."""
-    extents = np.array([a.spatial for a in c.axes])
+class _Reads(NamedTuple):
+    """Of each read of a strip: where its first lane is, as seen from the strip's first output, and its number in the group."""
+
+    at: np.ndarray
+    number: np.ndarray
+
+
+def _reads(c: Cut) -> _Reads:
     reads = [(tap, s) for tap in c.shared for s in loads(c.rows, c.taps, c.apart)]
     reads += [(tap, s * c.apart) for tap in c.single for s in range(c.rows)]
-    at = np.array([[tap[i] * a.dilation + (s * c.unit if i == c.along else 0) for i, a in enumerate(c.axes)] for tap, s in reads])
-    origin = strips.first * [a.stride for a in c.axes] - [a.low for a in c.axes]
-    where = origin[:, None, :] + at[None, :, :]  # (strips, reads, axes): coordinates of the first lane
-    rows_in = ((where[..., :2] >= 0) & (where[..., :2] < extents[:2])).all(-1)
-    needed = np.array([s for _, s in reads]) <= (strips.rows[:, None] - 1) * c.apart + c.taps - 1
-    step, width, outputs = c.axes[2].stride, int(extents[2]), c.axes[2].outputs
-    flat = where @ [extents[1] * extents[2], extents[2], 1]
-    found: dict[bytes, int] = {}
-    masks: list[np.ndarray] = []
-    begin = np.empty((len(where), len(c.columns)), np.int64)
-    size = 0
-    for j, (column, lanes) in enumerate(c.columns):
-        used = lanes if c.along == 2 else min(lanes, outputs - column)
-        left = where[..., 2] + column * step
-        fits = (flat + column * step >= 0) & (flat + column * step + lanes * step <= extents.prod())
-        whole = rows_in & (left >= 0) & (left + (used - 1) * step < width)
-        begin[:, j] = np.where((fits & (whole | ~needed)).all(1) & ((strips.rows == c.rows) | (c.along == 1)), -1, 0)
-        for i in np.flatnonzero(begin[:, j] == 0):
-            bits = _bits(np.where(rows_in[i], left[i], width), width, lanes, step)
-            key = bits.tobytes()
-            if key not in found:
-                found[key] = size
-                masks.append(bits)
-                size += bits.size
-            begin[i, j] = found[key]
-    return np.concatenate(masks) if masks else np.zeros(1, np.uint16), begin
+    at = [[tap[i] * a.dilation + (s * c.unit if i == c.along else 0) - a.low for i, a in enumerate(c.axes)] for tap, s in reads]
+    return _Reads(np.array(at), np.array([s for _, s in reads]))
+
+
+class _Masks:
+    """The masks of all kinds of strip, each kind once."""
+
+    def __init__(self, c: Cut) -> None:
+        self.cut, self.reads, self.size = c, _reads(c), 0
+        self.found: dict[tuple[int, bytes, bytes], int] = {}
+        self.kinds: dict[bytes, int] = {}
+        self.parts: list[np.ndarray] = []
+
+    def begin(self, first: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Per strip and column: where its masks begin, −1 where it needs none."""
+        c, (at, number) = self.cut, self.reads
+        extents = np.array([a.spatial for a in c.axes])
+        where = (first * [a.stride for a in c.axes])[:, None, :] + at  # (strips, reads, axes)
+        rows_in = ((where[..., :2] >= 0) & (where[..., :2] < extents[:2])).all(-1)
+        idle = number > (rows[:, None] - 1) * c.apart + c.taps - 1  # only vectors that are not stored read it
+        flat = where @ [extents[1] * extents[2], extents[2], 1]
+        step, width, result = c.axes[2].stride, int(extents[2]), np.empty((len(first), len(c.columns)), np.int64)
+        for j, (column, lanes) in enumerate(c.columns):
+            used = lanes if c.along == 2 else min(lanes, c.axes[2].outputs - column)
+            left, place = where[..., 2] + column * step, flat + column * step
+            inside = (place >= 0) & (place + lanes * step <= extents.prod())  # of the plane: then a whole register can be read
+            whole = inside & (idle | (rows_in & (left >= 0) & (left + (used - 1) * step < width)))
+            result[:, j] = np.where(whole.all(1) & ((rows == c.rows) | (c.along == 1)), -1, 0)
+            for i in np.flatnonzero(result[:, j] == 0):
+                result[i, j] = self._find(j, lanes, rows_in[i], left[i], width)
+        return result
+
+    def _find(self, j: int, lanes: int, rows_in: np.ndarray, left: np.ndarray, width: int) -> int:
+        key = (j, rows_in.tobytes(), left.tobytes() if self.cut.along == 2 else b"")
+        if key not in self.found:
+            bits = _bits(np.where(rows_in, left, width), width, lanes, self.cut.axes[2].stride)
+            self.found[key] = self.kinds.setdefault(bits.tobytes(), self.size)
+            if self.found[key] == self.size:
+                self.parts.append(bits)
+                self.size += bits.size
+        return self.found[key]
 
 
 def _bits(left: np.ndarray, width: int, lanes: int, step: int) -> np.ndarray:
@@ -234,7 +253,9 @@ def tables(problem: ConvProblem, machine: Machine) -> Tables:
     vectors, outputs in one piece; per column its offsets and whether it is half a register; per strip and column its masks."""
     c, _ = cut_for(problem, machine)
     strips = _strips(c)
-    masks, begin = _masks(c, strips)
+    masks = _Masks(c)
+    some = max(1, BLOCK // len(masks.reads.number))  # at a time
+    begin = np.concatenate([masks.begin(strips.first[i : i + some], strips.rows[i : i + some]) for i in range(0, len(strips.first), some)])
     spatial, outputs = ([getattr(a, name) for a in c.axes] for name in ("spatial", "outputs"))
     pitch_in, pitch_out = ([n[1] * n[2], n[2], 1] for n in (spatial, outputs))
     offsets = np.array([(a.dilation * n, a.weights) for a, n in zip(c.axes, pitch_in, strict=True)])
@@ -255,4 +276,5 @@ def tables(problem: ConvProblem, machine: Machine) -> Tables:
     strip_rows = np.stack([x0, strips.first @ pitch_out, strips.rows, strips.runs, last], 1)
     table = np.concatenate([np.array(v, np.int64).ravel() for v in (head, groups, strip_rows, columns, begin)])
     units = problem.batch * problem.out_channels * len(strips.first)
-    return Tables((c.rows, c.taps, c.apart, c.axes[2].stride, c.lanes, c.half), table, masks, units, problem.multiplications)
+    kinds = np.concatenate([*masks.parts, np.zeros(1, np.uint16)])
+    return Tables((c.rows, c.taps, c.apart, c.axes[2].stride, c.lanes, c.half), table, kinds, units, problem.multiplications)

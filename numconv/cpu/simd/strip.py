@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from .tiles import INTP
-from .vector import I32, array_pointer, element_type, emit_fma, splat, suffix
+from .vector import I32, array_pointer, element_type, emit_fma, masked_load, splat, suffix
 
 
 class StripShape(types.Type):
@@ -96,9 +96,7 @@ class _Sums:
                 parts.append(b.load(source, align=self.align))
                 continue
             mask = b.bitcast(b.trunc(masks[j], ir.IntType(n)), ir.VectorType(ir.IntType(1), n))
-            fnty = ir.FunctionType(self.vector, [self.pointer, I32, mask.type, self.vector])
-            function = cgutils.get_or_insert_function(b.module, fnty, f"llvm.masked.load.{suffix(self.vector)}.p0")
-            parts.append(b.call(function, [source, ir.Constant(I32, self.align), mask, ir.Constant(self.vector, None)]))
+            parts.append(b.call(masked_load(b, self.vector), [source, ir.Constant(I32, self.align), mask, ir.Constant(self.vector, None)]))
         if len(parts) == 1:
             return parts[0]
         return b.shuffle_vector(*parts, ir.Constant(ir.VectorType(I32, n), [2 * lane for lane in range(n)]))

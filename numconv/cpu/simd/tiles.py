@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .vector import I32, array_pointer, element_type, emit_fma, lane_mask, splat, suffix
+from .vector import I32, array_pointer, element_type, emit_fma, splat, suffix
 
 INTP = ir.IntType(64)
 
@@ -274,64 +274,3 @@ def transpose_block(typingctx, shape, source, s, row_pitch, valid, target, t):  
         return context.get_dummy_value()
 
     return types.void(shape, source, types.intp, types.intp, types.intp, target, types.intp), codegen
-
-
-@intrinsic
-def row_tile(typingctx, shape, w, w_index, x, x_index, offsets, o_index, x_pitch, y, y_index, y_pitch, terms, bias, rows, columns):  # type: ignore[no-untyped-def]
-    """y[i·y_pitch + j] = bias + Σ_k w[k] · x[offsets[k] + i·x_pitch + j], i < rows, j < columns, both at most the tile's; in the order of k.
-
-    One filter over `shape.rows` rows of `shape.vectors` registers: what `gemm_tile` is to a dense convolution, for a depthwise one.
-    """
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        tile: TileShape = sig.args[0]
-        dtype = sig.args[1].dtype
-        element, align = element_type(dtype), dtype.bitwidth // 8
-        vector = ir.VectorType(element, tile.lanes)
-        w_ptr = array_pointer(context, builder, sig.args[1], args[1], args[2])
-        x_ptr = array_pointer(context, builder, sig.args[3], args[3], args[4])
-        o_ptr = array_pointer(context, builder, sig.args[5], args[5], args[6])
-        y_ptr = array_pointer(context, builder, sig.args[8], args[8], args[9])
-        x_pitch, y_pitch, terms, bias, rows, columns = args[7], args[10], args[11], args[12], args[13], args[14]
-        first = splat(builder, bias, tile.lanes)
-        head, body, done = builder.block, builder.append_basic_block("rows.body"), builder.append_basic_block("rows.done")
-        lines = [builder.mul(x_pitch, INTP(i)) for i in range(tile.rows)]
-        builder.branch(body)
-        builder.position_at_end(body)
-        k = builder.phi(INTP)
-        k.add_incoming(INTP(0), head)
-        sums = [[builder.phi(vector) for _ in range(tile.vectors)] for _ in range(tile.rows)]
-        _incoming(sums, [[first] * tile.vectors for _ in range(tile.rows)], head)
-        weight = splat(builder, builder.load(builder.gep(w_ptr, [k])), tile.lanes)
-        offset = builder.load(builder.gep(o_ptr, [k]))
-        if offset.type != INTP:
-            offset = builder.sext(offset, INTP)
-        base = builder.gep(x_ptr, [offset])
-        new = []
-        for i, row in enumerate(sums):
-            line = builder.gep(base, [lines[i]])
-            new.append([
-                emit_fma(
-                    builder, weight,
-                    builder.load(builder.bitcast(builder.gep(line, [INTP(j * tile.lanes)]), vector.as_pointer()), align=align), value,
-                )
-                for j, value in enumerate(row)
-            ])  # fmt: skip
-        after = builder.add(k, INTP(1))
-        k.add_incoming(after, body)
-        _incoming(sums, new, body)
-        builder.cbranch(builder.icmp_signed("<", after, terms), body, done)
-        builder.position_at_end(done)
-        fnty = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), I32, ir.VectorType(ir.IntType(1), tile.lanes)])
-        store = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(vector)}.p0")
-        for j in range(tile.vectors):
-            mask = lane_mask(builder, tile.lanes, columns, j * tile.lanes)
-            for i in range(tile.rows):
-                with builder.if_then(builder.icmp_signed("<", INTP(i), rows)):
-                    place = builder.gep(y_ptr, [builder.add(builder.mul(y_pitch, INTP(i)), INTP(j * tile.lanes))])
-                    builder.call(store, [new[i][j], builder.bitcast(place, vector.as_pointer()), ir.Constant(I32, align), mask])
-        return context.get_dummy_value()
-
-    intp = types.intp
-    sig = types.void(shape, w, intp, x, intp, offsets, intp, intp, y, intp, intp, intp, w.dtype, intp, intp)
-    return sig, codegen
