@@ -216,7 +216,7 @@ class _Masks:
             whole = inside & (idle | (rows_in & (left >= 0) & (left + (used - 1) * step < width)))
             result[:, j] = np.where(whole.all(1) & ((rows == c.rows) | (c.along == 1)), -1, 0)
             for i in np.flatnonzero(result[:, j] == 0):
-                result[i, j] = self._find(j, lanes, rows_in[i], left[i], width)
+                result[i, j] = self._find(j, lanes, rows_in[i] & ~idle[i], left[i], width)
         return result
 
     def _find(self, j: int, lanes: int, rows_in: np.ndarray, left: np.ndarray, width: int) -> int:
@@ -269,10 +269,11 @@ def tables(problem: ConvProblem, machine: Machine) -> Tables:
         ACTIVATIONS[problem.activation], int(problem.bias), c.unit * pitch_in[c.along], c.tap_step * c.axes[c.along].weights, len(c.shared),
         len(c.single), y_pitch, drop, 0,
     ]  # fmt: skip
-    last = strips.runs - (c.rows - 1) * drop if len(columns) == 1 else np.full(len(x0), c.lanes)  # room for the last vector
-    width = c.columns[0][1] if len(columns) == 1 else c.lanes
-    whole = (strips.rows == c.rows) & (last + drop >= width)
-    last = np.where(whole, (1 << np.clip(last, 0, width)) - 1, 0)
+    width = c.columns[0][1]
+    room = strips.runs - (strips.rows - 1) * drop  # for the last vector
+    last = np.where((strips.rows == 1) | (room + drop >= width), (1 << np.clip(room, 0, width)) - 1, 0)
+    if len(columns) > 1:
+        last[:] = (1 << c.lanes) - 1
     strip_rows = np.stack([x0, strips.first @ pitch_out, strips.rows, strips.runs, last], 1)
     table = np.concatenate([np.array(v, np.int64).ravel() for v in (head, groups, strip_rows, columns, begin)])
     units = problem.batch * problem.out_channels * len(strips.first)

@@ -150,7 +150,7 @@ def strip_tile(  # type: ignore[no-untyped-def]
 
     groups: pairs (offset in x, offset in w) from group0, first `shared` groups of `taps` taps (their vectors `pitch` apart in x, the weights
     `tap_pitch` in w), then `single` taps.  masks[mask0 …]: one per load, in that order; mask0 < 0: all lanes are read, and must be there.
-    last: which lanes of the last vector to write if all others are written whole; 0 if they are not.
+    last: which lanes of the last of the `rows` vectors to write if all others are written whole; 0 if they are not.
     """
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
@@ -189,7 +189,7 @@ def strip_tile(  # type: ignore[no-untyped-def]
 
 
 def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, room: Any, drop: Any, last: Any, align: int) -> None:
-    """Whole vectors, where there is room for them all but the last: what they write beyond a row, the next row's overwrite."""
+    """The first `rows` values; all but the last as whole vectors where there is room: what they write beyond a row, the next row's overwrite."""
     b, vector = builder, values[0].type
     lanes = ir.IntType(vector.count)
     mask = ir.VectorType(ir.IntType(1), vector.count)
@@ -206,10 +206,18 @@ def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, r
     place = y
     with b.if_else(b.icmp_signed("!=", last, INTP(0)), likely=True) as (whole, part):
         with whole:
-            for value in values[:-1]:
+            done = b.append_basic_block("strip.stored")
+            for m, value in enumerate(values):
+                final, further = b.append_basic_block("strip.last"), b.append_basic_block("strip.next")
+                b.cbranch(b.icmp_signed("==", rows, INTP(m + 1)) if m + 1 < len(values) else ir.Constant(ir.IntType(1), 1), final, further)
+                b.position_at_end(final)
+                store(value, place, b.trunc(last, lanes))
+                b.branch(done)
+                b.position_at_end(further)
                 b.store(value, b.bitcast(place, vector.as_pointer()), align=align)
                 place = b.gep(place, [y_pitch])
-            store(values[-1], place, b.trunc(last, lanes))
+            b.branch(done)
+            b.position_at_end(done)
         with part:
             kept = cgutils.alloca_once(b, ir.ArrayType(vector, len(values)))
             for m, value in enumerate(values):
