@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,11 @@ from ..hosts import adopt, dtype_of, release
 from ..plan import Plan
 from ..problem import ConvProblem
 from .geometry import PAD_MODES
+from .layouts import channels_first, channels_last, serves
 from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compute_dtype, lower, real_bias, real_image, real_weights
 from .machine import detect as machine
 from .table import table
+from .workspace import borrow
 
 __all__ = [
     "adopt", "broadcast", "cast", "conjugate", "copy", "empty", "execute", "flip", "machine", "name", "overlaps", "pack", "release", "reshape",
@@ -105,17 +109,32 @@ def _inner(plan: Plan) -> ConvProblem:
     return lower(p.with_(**changes) if changes else p)
 
 
-def _channels_first(a: np.ndarray, problem: ConvProblem) -> np.ndarray:
-    return np.moveaxis(a, -1, 1) if problem.layout == "channels_last" else a
+@lru_cache(maxsize=256)
+def _channels_first(plan: Plan) -> Plan:
+    return replace(plan, problem=plan.problem.with_(layout="channels_first"))
+
+
+def _by_squares(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool) -> None:
+    """Channels last by way of channels first: the image and the result pass through scratch."""
+    x, one = arrays[0], _channels_first(plan)
+    held = -(-x.size // 16) * 16
+    with borrow(held + out.size, x.dtype) as scratch:
+        image = channels_first(x, plan.machine.vector_bytes, scratch[: x.size])
+        target = scratch[held:].reshape(one.problem.result_shape)
+        _convolve(one, (image, *arrays[1:]), target, packed)
+        channels_last(target, plan.machine.vector_bytes, out)
 
 
 def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool) -> None:
     p, inner = plan.problem, _inner(plan)
     first = inner.layout != p.layout
     compute = inner.dtype
+    if first and p.direction != "weight_grad" and arrays[0].dtype == compute == out.dtype and serves(arrays[0]) and serves(out):
+        _by_squares(plan, arrays, out, packed)
+        return
 
     def image(a: np.ndarray) -> np.ndarray:
-        a = _channels_first(a, p) if first else a
+        a = np.moveaxis(a, -1, 1) if first else a
         return as_compute(real_image(a, p.groups) if p.dtype in COMPLEX else a, compute)
 
     x = image(arrays[0])
@@ -147,7 +166,7 @@ def _deliver(p: ConvProblem, inner: ConvProblem, result: np.ndarray, out: np.nda
         else:
             out[...] = result
         return
-    view = _channels_first(out, p) if first else out
+    view = np.moveaxis(out, -1, 1) if first else out
     if p.dtype in COMPLEX:
         whole = np.empty(view.shape, view.dtype) if inner.shuffle != p.shuffle else view
         complex_image(result, p.groups, whole)

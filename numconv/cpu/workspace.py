@@ -22,14 +22,19 @@ def aligned(nbytes: int) -> np.ndarray:
 
 @contextmanager
 def borrow(count: int, dtype: np.dtype) -> Iterator[np.ndarray]:
-    """`count` elements of uninitialised scratch for this thread, until the block ends; nested calls get memory of their own."""
+    """`count` elements of uninitialised scratch for this thread, until the block ends; nested blocks have memory of their own."""
     need = count * dtype.itemsize
-    kept: np.ndarray | None = getattr(_local, "kept", None)
-    _local.kept = None
+    stack: list[np.ndarray | None] = _local.__dict__.setdefault("stack", [])  # what is kept for each depth of nesting
+    depth = _local.__dict__.setdefault("depth", 0)
+    if depth == len(stack):
+        stack.append(None)
+    kept = stack[depth]
     if kept is None or kept.size < need:
-        kept = aligned(need)
+        kept = stack[depth] = aligned(need)
+    _local.depth = depth + 1
     try:
         yield kept[:need].view(dtype)
     finally:
-        if kept.size <= KEEP:
-            _local.kept = kept
+        _local.depth = depth
+        if kept.size > KEEP:
+            stack[depth] = None
