@@ -63,7 +63,8 @@ def main(seconds: float, seed: int, machine: object) -> None:
             continue
         p, (x, w, bias), expected = drawn
         for row in table():
-            if row.problem is ConvProblem and row.error_factor == 1 and row.refuses(p) is None:
+            padded = p.padding_mode == "zeros" or "padding_mode" in row.honours  # else the device pads before
+            if row.problem is ConvProblem and row.error_factor == 1 and padded and row.refuses(p) is None:
                 out = np.empty(p.result_shape, x.dtype)
                 row.run(p, (x, row.pack(p, w, machine), bias), out, machine)
                 assert out.shape == expected.shape and (out == expected).all(), (row.name, p)
