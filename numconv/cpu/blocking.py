@@ -20,6 +20,7 @@ from .geometry import Geometry, geometry
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (2, 8), (1, 8)), 16: ((6, 2), (4, 3), (2, 4), (1, 8))}
 
 COPY, STORE, START = 5.0, 3.0, 30.0  # cycles per vector copied in, per vector stored, per tile started
+SMALL = 3e5  # multiply-adds of a problem that its call costs more than
 ISSUE = 0.87  # cycles per vector operation, at the clock that Machine.flops assumes
 
 
@@ -137,7 +138,7 @@ def tile_for(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
     """For one sample and one worker, whatever the call has."""
     one = problem.with_(batch=1)
     tiles = TILES[32 if machine.registers >= 32 else 16]
-    if problem.dtype != "float32":  # each tile is seconds of compilation per dtype; these two waste little on any shape
+    if problem.dtype != "float32" or problem.multiplications < SMALL:  # each tile is seconds of compilation; these two waste little on any shape
         tiles = (tiles[1], tiles[-1])
     return min(tiles, key=lambda tile: _best(one, machine, 1, tile)[0])
 

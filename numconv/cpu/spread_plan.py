@@ -16,7 +16,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem, Ints
-from .blocking import ISSUE
+from .blocking import ISSUE, SMALL
 from .epilogue import ACTIVATIONS
 from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
 
@@ -209,6 +209,8 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
     tiles = (tile,) if tile else TILES[32 if machine.registers >= 32 else 16]
+    if not tile and problem.with_(batch=1).multiplications < SMALL:  # seconds of compilation each
+        tiles = tiles[len(tiles) // 2 - 1 :: len(tiles) // 2]
     best: tuple[float, _Choice] | None = None
     for t in tiles:
         if t[1] > 1 and a.produced <= lanes:
