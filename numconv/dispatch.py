@@ -65,9 +65,10 @@ def call(
 
 def on_host(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """The arrays as NumPy's where all are that, CPU torch tensors or None; else None."""
-    if all(a is None or type(a) is np.ndarray for a in arrays):
+    others = [a for a in arrays if type(a) is not np.ndarray and a is not None]
+    if not others:
         return arrays
-    if not all(a is None or type(a) is np.ndarray or (hosts.is_torch(a) and a.device.type == "cpu") for a in arrays):
+    if not all(hosts.is_torch(a) and a.is_cpu for a in others):
         return None
     try:
         return tuple(None if a is None else hosts.adopt(a) for a in arrays)
@@ -111,15 +112,13 @@ def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm
     """The key of a call with NumPy arrays, or None."""
     if type(algorithm) is not str:
         return None
-    parts: list[Any] = [name, algorithm, accuracy]
-    for a in arrays:
-        parts += (None,) if a is None else (a.shape, a.dtype)
+    specs = [None if a is None else (a.shape, a.dtype) for a in arrays]
     if not _PLAIN.issuperset(map(type, options)):
         try:
             options = tuple(map(_frozen, options))
         except _NoKeyError:
             return None
-    return (*parts, *options)
+    return (name, algorithm, accuracy, *specs, *options)
 
 
 def _remember(key: tuple[Any, ...], session: Session, request: Request, steps: Steps) -> None:

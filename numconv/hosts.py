@@ -36,7 +36,8 @@ def adopt(array: Any) -> np.ndarray[Any, Any]:
 
 def _from_torch(tensor: Any) -> np.ndarray[Any, Any]:
     torch = sys.modules["torch"]
-    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.requires_grad or tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.detach().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:  # torch's bfloat16 has no NumPy dtype: the same bits under ml_dtypes' name
         return np.asarray(tensor.view(torch.int16).numpy()).view(dtype_of("bfloat16"))
     return np.asarray(tensor.numpy())
@@ -49,6 +50,6 @@ def release(array: np.ndarray[Any, Any], like: Any) -> Any:
     torch = sys.modules["torch"]
     if min(array.strides, default=0) < 0:  # a result reversed, which no tensor can view
         array = array.copy()
-    if array.dtype.name == "bfloat16":
+    if array.dtype.kind == "V" and array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)

@@ -16,7 +16,7 @@ from .arguments import Request
 from .arguments_values import Spec, Subject
 from .devices import Device
 from .plan import NoKernel, Plan, make_plan
-from .problem import ConvProblem, DeformProblem, Ints, PatchProblem, Problem
+from .problem import ConvProblem, DeformProblem, Ints, PatchProblem, Problem, one_of
 
 LIMIT = 4096  # entries of each cache; beyond it the cache starts anew
 ALL_ROWS = float("inf")
@@ -94,8 +94,9 @@ def plan_for(
     found = _plans.get(key)
     if found is not None:
         return found
+    problem = one_of(problem)
     table = tuple(row for row in device.table() if row.error_factor <= accuracy)
-    one = single(problem) if plan_as is None else plan_as
+    one = one_of(single(problem)) if plan_as is None else plan_as
     try:
         plan = make_plan(one, device.machine(), table, algorithm)
         if plan.kernel.refuses(problem) is not None:  # serves one sample, but not all of them as groups of one

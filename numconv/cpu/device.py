@@ -10,7 +10,7 @@ import numpy as np
 
 from ..hosts import adopt, dtype_of, release
 from ..plan import Plan
-from ..problem import ConvProblem
+from ..problem import ConvProblem, one_of
 from .geometry import PAD_MODES
 from .layouts import channels_first, channels_last, serves
 from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compute_dtype, lower, real_bias, real_image, real_weights
@@ -94,6 +94,7 @@ def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
         out[...] = target.astype(out.dtype, copy=False)
 
 
+@lru_cache(maxsize=4096)
 def _inner(plan: Plan) -> ConvProblem:
     """What the kernel is asked for: the plan's problem without what is adapted around it."""
     p = plan.problem
@@ -106,7 +107,7 @@ def _inner(plan: Plan) -> ConvProblem:
         changes |= {"padding_mode": "zeros", "spatial": spatial, "pad_low": (0,) * p.rank}
     if p.shuffle > 1 and ("shuffle" not in honours or p.dtype in COMPLEX):
         changes["shuffle"] = 1
-    return lower(p.with_(**changes) if changes else p)
+    return one_of(lower(p.with_(**changes) if changes else p))
 
 
 @lru_cache(maxsize=256)

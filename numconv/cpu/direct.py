@@ -22,14 +22,15 @@ from ..problem import ConvProblem
 from .blocking import Blocking, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .filling import HEAD, fill_box, line, spans
-from .geometry import geometry, weight_terms
+from .geometry import geometry, weight_taps
 from .launch import device_function, kernel, threads
-from .packing import weight_packer, zero
+from .packing import runs, weight_packer, zero
 from .simd.tiles import columns, gemm_tile, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
 SMALL_PACK = 1 << 14  # weights; fewer are packed in the calling thread
+SMALL_WORK = 200_000  # multiply-adds; as fewer are done
 
 
 @device_function
@@ -193,40 +194,40 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
 
 
 @lru_cache(maxsize=512)
-def _weight_tables(problem: ConvProblem) -> list[tuple[np.ndarray, bool]]:
-    """Per job: where each term stands in a group's weights, and whether that is 0, 1, 2, …"""
+def _packing(problem: ConvProblem, machine: Machine) -> tuple[Any, int, tuple[Any, ...]]:
+    """The packer, the size of what it makes, and its arguments after the two arrays."""
+    b, _, _, jobs, _, size = prepared(problem, machine, 1)
     g = geometry(problem)
     kernel = (1,) * (3 - problem.rank) + problem.kernel
-    tables = [weight_terms(g, job, kernel) for job in g.jobs]
-    return [(t, bool((t == np.arange(t.size)).all())) for t in tables]
+    channels, step = g.group_in, g.weight_strides[1]
+    taps = [weight_taps(job, kernel) for job in g.jobs]
+    if step == problem.taps == taps[0].size:  # the channels are one run
+        channels, taps = 1, [np.arange(channels * step)]
+    table = [value for i, t in enumerate(taps) for run in runs(t, int(jobs[9 * i]), b.tile[0]) for value in run]
+    packer = weight_packer(b.tile[0], b.tile[2])
+    packer = packer if problem.out_channels * g.group_in * problem.taps > SMALL_PACK else packer.serial
+    return packer, size, (np.array(table, np.int64), channels, step, g.weight_group, g.weight_strides[0], g.group_out, problem.groups)
 
 
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """Weights in register-tile order: per job, (groups, blocks, terms, rows)."""
-    b, _, _, jobs, _, size = prepared(problem, machine, 1)
-    g = geometry(problem)
+    packer, size, arguments = _packing(problem, machine)
     packed = np.empty(size, w.dtype)
-    packer = weight_packer(b.tile[0], b.tile[2])
-    packer = packer if w.size > SMALL_PACK else packer.serial
-    flat = w.reshape(-1)
-    for i, (terms, plain) in enumerate(_weight_tables(problem)):
-        if terms.size:
-            packer(
-                flat, packed, terms, plain, terms.size, g.weight_group, g.weight_strides[0], g.group_out, problem.groups, int(jobs[9 * i])
-            )  # fmt: skip
+    packer(w.reshape(-1), packed, *arguments)
     return packed
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, packed, bias = arrays
-    workers = threads()
+    workers = threads() if problem.multiplications > SMALL_WORK else 1
     b, tables, offsets, jobs, integers, _ = prepared(problem, machine, workers)
     tasks = problem.batch * problem.groups * b.splits * b.boxes[0] * b.boxes[1] * b.boxes[2]
-    workers = min(workers, tasks) if b.work > 2e5 else 1
+    workers = min(workers, tasks)
     loop = driver(*b.tile)
+    flat = out.reshape(-1)
     with borrow(workers * b.worker_pitch, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), packed, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, b.worker_pitch, workers, tasks,
+            x.reshape(-1), packed, flat if bias is None else bias, flat, scratch, b.worker_pitch, workers, tasks,
             offsets, *tables, jobs, integers,
         )  # fmt: skip
 

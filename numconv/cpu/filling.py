@@ -59,10 +59,9 @@ def fill_phase(shape, x, plane, buffer, slot, table_t, table_h, corner, g, span_
         p = corner[1] + get(g, 21) * get(g, span_h) + first * apart
         for _ in range(first, last):
             ah = get(table_h, p)
-            if at < 0 or ah < 0:
-                copy_row(shape, x, plane, step, buffer, d, 0, 0, 0, 0, extent_w)
-            else:
-                copy_row(shape, x, plane + (at * source_h + ah) * source_w + start, step, buffer, d, j0, j1, a, b, extent_w)
+            source = plane + (at * source_h + ah) * source_w + start
+            live = -(at >= 0) & -(ah >= 0)
+            copy_row(shape, x, source & live, step, buffer, d, j0 & live, j1 & live, a & live, b & live, extent_w)
             d += extent_w
             p += apart
         copy_row(shape, x, plane, step, buffer, d, 0, 0, 0, 0, gap)
@@ -115,8 +114,6 @@ def fill_box(line, x, base, channels, buffer, b0, tables, corner, g):
         fill_channels(stepping(line, 1), x, base, channels, buffer, b0, tables, corner, g)
     elif step == 2:
         fill_channels(stepping(line, 2), x, base, channels, buffer, b0, tables, corner, g)
-    elif step == 3:
-        fill_channels(stepping(line, 3), x, base, channels, buffer, b0, tables, corner, g)
     elif step == 4:
         fill_channels(stepping(line, 4), x, base, channels, buffer, b0, tables, corner, g)
     else:

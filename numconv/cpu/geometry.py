@@ -171,10 +171,7 @@ def _gap(axis: Axis, extent: int, mode: str) -> int:
     return max(0, min(gaps))
 
 
-def weight_terms(g: Geometry, job: tuple, kernel: Ints) -> np.ndarray:
-    """Offset of each term (channel, tap) in one group's weights, for produced channel 0."""
+def weight_taps(job: tuple, kernel: Ints) -> np.ndarray:
+    """Offset of each tap of a job in a filter."""
     k1, k2 = kernel[1:]
-    taps = np.array([(a * k1 + b) * k2 + c for (a, _, _), (b, _, _), (c, _, _) in product(*(axis[2] for axis in job))], np.int64)
-    return (np.arange(g.group_in)[:, None] * g.weight_strides[1] + taps[None, :]).ravel()
-
-
+    return np.array([(a * k1 + b) * k2 + c for (a, _, _), (b, _, _), (c, _, _) in product(*(axis[2] for axis in job))], np.int64)

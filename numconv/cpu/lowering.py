@@ -6,6 +6,7 @@ the imaginary ones: one mechanism, no kernel of its own.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ COMPLEX = {"complex64": "float32", "complex128": "float64"}
 ALL = HALF | INTEGERS | COMPLEX.keys() | {"float32", "float64"}
 
 
+@cache
 def compute_dtype(dtype: str, out_dtype: str) -> str:
     """In which a kernel works.  Integer sums wrap, so 32 bits serve every integer result of at most 32 bits."""
     if dtype in HALF:

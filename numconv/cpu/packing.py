@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from numba import prange
 
 from .launch import inlined, kernel
@@ -24,34 +25,56 @@ def zero(shape, buffer, d, count):
         store_n(buffer, d + j, blank, count - j)
 
 
+TOGETHER = 16  # channels
+
+
+def runs(offsets: np.ndarray, place: int, rows: int) -> list[tuple[int, int, int, int]]:
+    """Terms k of one channel, at offsets[k] of its weights: (offset, terms, place, pitch) of each run of neighbours."""
+    parts = np.split(np.arange(len(offsets)), np.flatnonzero(np.diff(offsets) != 1) + 1)
+    return [(int(offsets[k[0]]), k.size, place + int(k[0]) * rows, len(offsets) * rows) for k in parts if k.size]
+
+
 @inlined
-def _pack_block(shape, w, source, row_step, valid, terms, plain, count, packed, target):
-    """One block of `rows` channels: packed[target + k·rows + r] = w[source + r·row_step + terms[k]]; rows beyond `valid` repeat the last."""
-    mr, width = rows(shape), lanes(shape)
-    k = 0
-    if plain:  # terms are 0, 1, 2, …
-        while k + width <= count:
-            transpose_block(shape, w, source + k, row_step, valid, packed, target + k * mr)
-            k += width
-    while k < count:
-        term = source + get(terms, k)
-        for r in range(mr):
-            put(packed, target + k * mr + r, get(w, term + min(r, valid - 1) * row_step))
-        k += 1
+def _pack_term(shape, w, source, row_step, valid, packed, target):
+    """packed[target + r] = w[source + r·row_step]; rows beyond `valid` repeat the last."""
+    if valid == rows(shape):  # a loop of constant length
+        for r in range(rows(shape)):
+            put(packed, target + r, get(w, source + r * row_step))
+    else:
+        for r in range(rows(shape)):
+            put(packed, target + r, get(w, source + min(r, valid - 1) * row_step))
 
 
 @lru_cache(maxsize=64)
 def weight_packer(tile_rows: int, tile_lanes: int) -> Any:
-    """packed[start + ((g·blocks + b)·count + k)·rows + r] = w[g·group_pitch + (b·rows + r)·row_step + terms[k]]."""
+    """packed[place + (((g·blocks + b)·channels + c)·pitch + k·rows + r] = w[g·group_pitch + (b·rows + r)·row_step + c·channel_step + offset + k].
 
-    def pack(w, packed, terms, plain, count, group_pitch, row_step, out_channels, groups, start):
+    The table has a run of neighbouring terms after the other: (offset, terms, place, pitch).  A few channels at a time, all runs in turn, so that
+    w comes into L1 once, whatever jobs its taps go to.
+    """
+
+    def pack(w, packed, table, channels, channel_step, group_pitch, row_step, out_channels, groups):
         blocks = (out_channels + tile_rows - 1) // tile_rows
         for task in prange(groups * blocks):
-            shape = tile_shape(tile_rows, 1, tile_lanes)
+            shape, t = tile_shape(tile_rows, 1, tile_lanes), pointer(table)
             g, b = task // blocks, task % blocks
             valid = min(tile_rows, out_channels - b * tile_rows)
             source = g * group_pitch + b * tile_rows * row_step
-            target = start + task * count * tile_rows
-            _pack_block(shape, pointer(w), source, row_step, valid, pointer(terms), plain, count, pointer(packed), target)
+            for first in range(0, channels, TOGETHER):
+                last = min(channels, first + TOGETHER)
+                for i in range(0, table.size, 4):
+                    begin, count, pitch = source + get(t, i), get(t, i + 1), get(t, i + 3)
+                    target = get(t, i + 2) + task * channels * pitch
+                    whole = count - count % tile_lanes
+                    for k in range(0, whole, tile_lanes):
+                        for c in range(first, last):
+                            transpose_block(
+                                shape, pointer(w), begin + c * channel_step + k, row_step, valid, pointer(packed), target + c * pitch + k * tile_rows
+                            )  # fmt: skip
+                    for k in range(whole, count):
+                        for c in range(first, last):
+                            _pack_term(
+                                shape, pointer(w), begin + c * channel_step + k, row_step, valid, pointer(packed), target + c * pitch + k * tile_rows
+                            )  # fmt: skip
 
     return kernel(pack)

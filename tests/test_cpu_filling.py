@@ -1,0 +1,82 @@
+"""The copies of the dense CPU kernel: input into the polyphase buffer, weights into tile order."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import reference
+from guarded import guarded
+
+from numconv.cpu.direct import ROWS, prepared
+from numconv.cpu.geometry import geometry
+from numconv.cpu.machine import detect
+from numconv.problem import ConvProblem
+
+DIRECT, GATHER = ROWS
+
+
+def _problem(spatial: tuple, kernel: tuple, stride: tuple, pad: tuple, dilation: tuple, groups: int = 1, mode: str = "zeros", back: bool = False) -> ConvProblem:
+    outputs = tuple((i + 2 * p - d * (k - 1) - 1) // s + 1 for i, p, d, k, s in zip(spatial, pad, dilation, kernel, stride, strict=True))
+    return ConvProblem(
+        "input_grad" if back else "forward", 1, 3 * groups, 13 * groups, groups, spatial, kernel, stride, pad, dilation, outputs,
+        "float32", "float32", padding_mode=mode,
+    )  # fmt: skip
+
+
+#: spatial, kernel, stride, padding, dilation: every step that is copied in registers and one that is not; rows of one vector and of several
+CASES = [((9, width), (3, k), (2, s), (1, k // 2), (1, 1)) for width in (7, 16, 75) for k, s in ((3, 1), (3, 2), (3, 3), (5, 4), (7, 5), (2, 4))]
+CASES += [((2, 6, 6), (3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)), ((33, 33), (3, 3), (1, 1), (36, 36), (36, 36)), ((80,), (5,), (2,), (40,), (3,))]
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, (*c[0], *c[1], *c[2]))))
+def test_copies_stay_inside(case: tuple, at_end: bool) -> None:
+    """Exact results from arrays that touch a page which may not be touched: a read outside ends the process."""
+    rng = np.random.default_rng(1)
+    for back in (False, True):
+        p = _problem(*case, groups=2, back=back)
+        shape = (1, p.source[0], *p.source[1])
+        x, w = (guarded(rng.integers(-4, 5, s).astype(np.float32), at_end) for s in (shape, p.weight_shape))
+        out, row = np.full(p.result_shape, np.nan, np.float32), GATHER if back else DIRECT
+        row.run(p, (x, guarded(row.pack(p, w, detect()), at_end), None), out, detect())
+        pads = list(zip(p.pad_low, p.pad_high if not back else p.pad_low, strict=True))
+        if back:
+            extra = [i - ((o - 1) * s - 2 * lo + d * (k - 1) + 1) for i, o, s, lo, d, k in zip(p.spatial, p.outputs, p.stride, p.pad_low, p.dilation, p.kernel, strict=True)]  # fmt: skip
+            expected = reference.conv_transpose(x, w, None, stride=p.stride, pads=pads, output_padding=extra, groups=2, dilation=p.dilation)
+        else:
+            expected = reference.conv(x, w, None, stride=p.stride, pads=[(lo, lo) for lo in p.pad_low], dilation=p.dilation, groups=2)
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular", "symmetric"])
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_padding_modes_at_every_step(mode: str, step: int) -> None:
+    rng = np.random.default_rng(2)
+    p = _problem((9, 45), (3, 7), (2, step), (1, 3), (1, 1), mode=mode)
+    x, w = (rng.integers(-4, 5, s).astype(np.float32) for s in ((1, 3, 9, 45), p.weight_shape))
+    out = np.full(p.result_shape, np.nan, np.float32)
+    DIRECT.run(p, (x, DIRECT.pack(p, w, detect()), None), out, detect())
+    expected = reference.conv(x, w, None, stride=p.stride, pads=[(1, 1), (3, 3)], dilation=(1, 1), groups=1, padding_mode=mode)
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("case", [*CASES[:4], *CASES[-3:]], ids=lambda c: "-".join(map(str, (*c[0], *c[1], *c[2]))))
+def test_packed_weights(case: tuple, back: bool) -> None:
+    """Per job (groups, blocks, terms, rows), the terms being (channel, tap); rows beyond the last channel repeat it."""
+    p = _problem(*case, groups=2, back=back)
+    w = np.arange(np.prod(p.weight_shape), dtype=np.float32).reshape(p.weight_shape)
+    packed = (GATHER if back else DIRECT).pack(p, w, detect())
+    rows, g = prepared(p, detect(), 1)[0].tile[0], geometry(p)
+    grouped = w.reshape(2, 13, 3, *(1,) * (3 - p.rank), *p.kernel)
+    grouped = grouped.swapaxes(1, 2) if back else grouped  # group, produced, summed, taps
+    order = [min(r, g.group_out - 1) for r in range(-(-g.group_out // rows) * rows)]
+    expected = []
+    for job in g.jobs:
+        taps = [tuple(tap[0] for tap in taps) for taps in product(*(axis[2] for axis in job))]
+        one = np.stack([grouped[(slice(None), slice(None), slice(None), *tap)] for tap in taps], -1) if taps else np.empty((2, g.group_out, g.group_in, 0))
+        blocks = one.reshape(2, g.group_out, -1)[:, order].reshape(2, -1, rows, one.shape[2] * one.shape[3]).swapaxes(2, 3)
+        expected.append(blocks.reshape(-1))
+    np.testing.assert_array_equal(packed, np.concatenate(expected))
