@@ -13,6 +13,7 @@ Lavin and Gray, arXiv 1509.09308; points: Barabasz et al., arXiv 1803.10986.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -280,7 +281,15 @@ def _refuse(problem: ConvProblem) -> str | None:
     return None
 
 
+def _worth_its_error(problem: ConvProblem) -> bool:
+    """Outputs that few taps see carry the error of their whole tile, so not with more padding than keeps the size; and not for a few microseconds."""
+    margins = zip(problem.pad_low, problem.pad_high, problem.kernel, problem.dilation, strict=True)
+    return problem.multiplications >= 3e6 and all(max(low, high) <= d * (k // 2) for low, high, k, d in margins)
+
+
 def _cost(problem: ConvProblem, machine: Machine) -> float:
+    if not _worth_its_error(problem.with_(batch=1)):
+        return inf  # by name only
     b = chosen(problem.with_(batch=1), machine)
     return CLOCK * (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops
 
