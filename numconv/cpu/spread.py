@@ -41,7 +41,7 @@ def clipped(first, count, step, reach, extent):
 
 
 @device_function
-def _copy(line, x, base, buffer, b0, start, size, column, pitch, apart, channel_apart, channels, height, width, volume):
+def copy_rows(line, x, base, buffer, b0, start, size, column, pitch, apart, channel_apart, channels, height, width, volume):
     """size[0] × size[1] source rows of each channel, from column `column` (zeros outside), at `pitch`; planes and channels apart as said."""
     n = lanes(line)
     for c in range(channels):
@@ -68,7 +68,7 @@ def _row(shape, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_fi
         for plane in range(lo_t, lo_t + n_t):
             k = plane * per_plane + lo_h * per_row
             if terms > 0:
-                spread_tile(shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, w0 + p * mr, terms, plane > lo_t)
+                spread_tile(shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, w0 + p * mr, terms, plane > lo_t, None, 0)
 
 
 @device_function
@@ -144,7 +144,7 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
     if copied:
         start_t, end_t = clipped(first_t, get(g, 18), step[0], get(g, 37), extent[0])
         start_h, end_h = clipped(first_h, get(g, 19), step[1], get(g, 38), extent[1])
-        _copy(
+        copy_rows(
             line, x, base, scratch, s0, (start_t, start_h), (end_t - start_t, end_h - start_h), first_w, pitch, apart, channel_apart, channels,
             extent[1], extent[2], volume,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from numba import prange
 from .launch import device_function, kernel
 from .scalars import end_inside, first_inside
 from .simd.tiles import lanes, tile_shape
-from .simd.vector import fma, load, load_between, load_n, pointer, store
+from .simd.vector import fma, get, load, load_between, load_n, pointer, put, store
 
 
 @lru_cache(maxsize=4)
@@ -132,3 +132,16 @@ def dot_driver(tile_lanes: int) -> Any:
                 w[task * taps + tap] = one
 
     return kernel(dot_rows)
+
+
+@kernel
+def rows_to_phases(x, target, count, width, step, pitch):
+    """target[row, f, i] = x[row, i·step + f], zero beyond, flat.  Parallel over rows."""
+    for row in prange(count):
+        for f in range(step):
+            base = (row * step + f) * pitch
+            inside = max(0, (width - f + step - 1) // step)
+            for i in range(inside):
+                put(target, base + i, get(x, row * width + i * step + f))
+            for i in range(inside, pitch):
+                put(target, base + i, x.dtype.type(0))

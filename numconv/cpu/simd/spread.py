@@ -17,11 +17,11 @@ from .vector import I32, array_pointer, element_type, emit_fma, lane_mask, maske
 
 
 @intrinsic
-def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c_index, terms, accumulate):  # type: ignore[no-untyped-def]
-    """c[i, j] (+)= Σ_k x[offsets[k] + i·step] · w[k, j], i < rows, j < columns = vectors·lanes; in the order of k.
+def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c_index, terms, accumulate, places, p_index):  # type: ignore[no-untyped-def]
+    """c[i, j] (+)= Σ_k x[offsets[k] + places[i]] · w[k, j], i < rows, j < columns = vectors·lanes; in the order of k.
 
     w: (terms, columns) from w_index; c: (rows, columns) from c_index.  `accumulate`: start from c, not from zero.  `terms` is 1 or more.
-    Reads x at x_index + offsets[k] … + (rows − 1)·step for each k: the caller keeps that inside the array.
+    `places`: from p_index; None: rows are the tile's step apart.  The caller keeps x_index + offsets[k] + places[i] inside the array.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -32,6 +32,7 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
         x_ptr, o_ptr, w_ptr, c_ptr = (array_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (1, 3, 5, 7))
         terms, accumulate = args[9], args[10]
         grid = _Grid(builder, tile, element, c_ptr, INTP(width))
+        table = None if isinstance(places, types.NoneType) else array_pointer(context, builder, sig.args[11], args[11], args[12])
         entry = builder.block
         resume, head, body, done = (builder.append_basic_block(n) for n in ("spread.resume", "spread.head", "spread.body", "spread.done"))
         builder.cbranch(accumulate, resume, head)
@@ -56,8 +57,11 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
             for j in range(tile.vectors)
         ]
         new = []
+        if table:  # nothing moves over this: held in registers, the places would crowd out the order of the loads (a quarter of the speed)
+            builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
         for i in range(tile.rows):
-            value = splat(builder, builder.load(builder.gep(line, [INTP(i * tile.step)])), tile.lanes)
+            place = builder.load(builder.gep(table, [INTP(i)])) if table else INTP(i * tile.step)
+            value = splat(builder, builder.load(builder.gep(line, [place])), tile.lanes)
             new.append([emit_fma(builder, value, weights[j], sums[i][j]) for j in range(tile.vectors)])
         after = builder.add(k, INTP(1))
         k.add_incoming(after, body)
@@ -69,8 +73,8 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
 
     if not (isinstance(shape, TileShape) and x.dtype == w.dtype == c.dtype):
         return None
-    sig = types.void(shape, x, types.intp, offsets, types.intp, w, types.intp, c, types.intp, types.intp, types.boolean)
-    return sig, codegen
+    intp = types.intp
+    return types.void(shape, x, intp, offsets, intp, w, intp, c, intp, intp, types.boolean, places, intp), codegen
 
 
 @intrinsic

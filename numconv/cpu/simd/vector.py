@@ -122,6 +122,13 @@ def masked_load(builder: Any, vector: ir.VectorType) -> Any:
     return cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.load.{suffix(vector)}.p0")
 
 
+def masked_store(builder: Any, vector: ir.VectorType) -> Any:
+    """And its masked store."""
+    mask = ir.VectorType(ir.IntType(1), vector.count)
+    fnty = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), I32, mask])
+    return cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(vector)}.p0")
+
+
 def lanes_of(ty: Any) -> int:
     """From a literal int, or from anything typed with lanes (a Vector, a TileShape)."""
     return int(ty.lanes if hasattr(ty, "lanes") else ty.literal_value)
@@ -204,9 +211,7 @@ def store_n(typingctx, array, index, vector, count):  # type: ignore[no-untyped-
         pointer = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), value.type.as_pointer())
         mask = lane_mask(builder, value.type.count, args[3])
         align = value.type.element.get_abi_size(context.target_data)
-        fnty = ir.FunctionType(ir.VoidType(), [value.type, pointer.type, I32, mask.type])
-        function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(value.type)}.p0")
-        builder.call(function, [value, pointer, ir.Constant(I32, align), mask])
+        builder.call(masked_store(builder, value.type), [value, pointer, ir.Constant(I32, align), mask])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector, types.intp), codegen
