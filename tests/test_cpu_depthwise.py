@@ -116,4 +116,5 @@ def test_refusals() -> None:
     plain = _problem(CASES[0])
     assert ROW.refuses(plain.with_(groups=1)) == "serves one input channel per group"
     assert ROW.refuses(plain.with_(padding_mode="reflect"))
-    assert "last axis" in str(ROW.refuses(plain.with_(stride=(1, 3))))
+    assert "last axis" in str(ROW.refuses(_problem((1, (5, 9), (3, 3), (1, 3), ((1, 1), (1, 1)), (1, 1)))))
+    assert "last axis" in str(ROW.refuses(_problem((1, (9, 1), (3, 1), (3, 1), ((1, 1), (0, 0)), (1, 1)))))

@@ -21,7 +21,7 @@ from .epilogue import store_row
 from .launch import device_function, kernel, threads
 from .simd.strip import strip_shape, strip_tile
 from .simd.vector import get, pointer, zero_of
-from .strips import ANY, HEAD, cut_for, tables
+from .strips import ANY, HEAD, axes_of, cut_for, tables
 
 MOST = 4096  # taps; the tables grow with them, and a Fourier transform is faster long before
 SMALL = 2e5  # multiply-adds that are not worth a second thread
@@ -107,7 +107,7 @@ def _refuse(problem: ConvProblem) -> str | None:
         return "reads nothing but zeros beside the image"
     if problem.taps > MOST:
         return f"serves at most {MOST} taps"
-    return None if problem.stride[-1] <= 2 else "serves strides of 1 and 2 on the last axis"
+    return None if axes_of(problem)[2].stride <= 2 else "serves strides of 1 and 2 on the last axis of more than one pixel"
 
 
 def cost(problem: ConvProblem, machine: Machine) -> float:

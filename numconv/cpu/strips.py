@@ -43,7 +43,7 @@ class _Axis(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _axes(problem: ConvProblem) -> tuple[_Axis, _Axis, _Axis]:
+def axes_of(problem: ConvProblem) -> tuple[_Axis, _Axis, _Axis]:
     """Three, those of extent 1 first: so a column of pixels is a row."""
     p = collapsed(problem)
     kernel = three(p.kernel, 1)
@@ -140,7 +140,7 @@ def _cut(axes: tuple[_Axis, _Axis, _Axis], along: int, rows: int, taps: int, lan
 @lru_cache(maxsize=512)
 def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
     """The cheapest, and its cycles per plane."""
-    axes = _axes(problem)
+    axes = axes_of(problem)
     lanes = machine.vector_bytes // np.dtype(problem.dtype).itemsize
     half = lanes // 2 if machine.vector_bytes == 64 else lanes  # narrower vectors than that are no faster
     rows = ROWS[32 if machine.registers >= 32 else 16]
