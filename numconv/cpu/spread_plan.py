@@ -23,11 +23,11 @@ from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, t
 JOB = 12  # integers per job
 START, COPY_ROW, COPY, SQUARE = 40.0, 14.0, 3.0, 220.0  # cycles per tile, per row copied, per vector of it, per square transposed and stored
 
-FETCH = 0.05  # per byte from beyond the second cache
+FETCH, PIECES = 0.05, 0.15  # per byte from beyond the second cache: in long rows; in short pieces
 
 #: (positions, vectors), by number of SIMD registers
 TILES: dict[int, tuple[tuple[int, int], ...]] = {
-    32: (*((p, 2) for p in range(14, 5, -1)), (14, 1), (8, 1)),
+    32: (*((p, 2) for p in range(14, 4, -1)), (14, 1), (8, 1)),
     16: ((6, 2), (5, 2), (4, 2), (6, 1)),
 }
 
@@ -154,7 +154,8 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     tiles = -(-c.box[2] // positions)
     stream = 1.15 if not c.copied and _scattered(a, size) else 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
     image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(_terms(a)) * size
-    cycles = 200.0 + (FETCH * blocks * image if image > machine.l2 * 3 // 4 else 0.0) + (FETCH * filters if filters > machine.l2 // 2 else 0.0)
+    strided = not c.copied and a.axes[2].axis.step > 1 and a.summed * prod(a.source) * size > machine.l2
+    cycles = 200.0 + (PIECES * image if strided else 0.0) + (FETCH * blocks * image if image > machine.l2 * 3 // 4 else 0.0) + (FETCH * filters if filters > machine.l2 // 2 else 0.0)
     for job, terms in zip(a.jobs, _terms(a), strict=True):
         live = 1.0
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
