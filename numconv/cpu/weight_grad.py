@@ -6,6 +6,7 @@ convolutions, whose channels cannot fill a vector.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import outer_product
-from .scalars import scalars, three
+from .launch import threads
+from .scalars import three
 from .weight_rows import dot_driver, rows_to_phases
+from .workspace import borrow
 
 Array = np.ndarray[Any, Any]
 
@@ -31,14 +34,34 @@ def _phases(c: ConvProblem, x: Array) -> Array:
     return split
 
 
+@lru_cache(maxsize=512)
+def _tables(c: ConvProblem) -> tuple[Array, Array, Array, Array]:
+    """For each tap of the outer axes (first, end) of the positions inside and its shift, of the last (column, place); sizes and pitches."""
+    kernel, stride, dilation, low = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0)
+    extent, outputs = three(c.spatial, 1), three(c.outputs, 1)
+    inside = []
+    for k, s, d, lo, e, o in list(zip(kernel, stride, dilation, low, extent, outputs, strict=True))[:2]:
+        shifts = [a * d - lo for a in range(k)]
+        inside.append([(max(0, -(v // s)), min(o, (e - 1 - v) // s + 1), v) for v in shifts])
+    pitch = -(-extent[2] // stride[2])
+    columns = [divmod(a * dilation[2] - low[2], stride[2]) for a in range(kernel[2])]
+    row = stride[2] * pitch
+    integers = (
+        c.batch, c.groups, c.group_in, c.group_out, *kernel, stride[1] * row, prod(extent[:2]) * row, extent[1] * row, row, pitch, *outputs, stride[0],
+    )  # fmt: skip
+    tables = (*inside, [(j, phase * pitch + j) for j, phase in columns], integers)
+    return tuple(np.array(t, np.int64).reshape(-1) for t in tables)  # type: ignore[return-value]
+
+
 def _run_dot(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     if not out.size:
         return
     x, y = (a.astype(out.dtype, copy=False) for a in arrays)
-    loop = dot_driver(machine.vector_bytes // out.dtype.itemsize)
-    (loop if c.multiplications > 100_000 else loop.serial)(
-        _phases(c, x), y.reshape(-1), out.reshape(-1), c.batch, c.in_channels, c.out_channels, c.groups, scalars(c)
-    )  # fmt: skip
+    width, tasks = machine.vector_bytes // out.dtype.itemsize, c.out_channels * c.group_in
+    workers = min(threads(), tasks) if c.multiplications > 100_000 else 1
+    loop = dot_driver(width)
+    with borrow(workers * c.taps * width, out.dtype) as scratch:
+        (loop if workers > 1 else loop.serial)(_phases(c, x), y.reshape(-1), out.reshape(-1), scratch, workers, tasks, c.taps, *_tables(c))
 
 
 def _dot_cost(c: ConvProblem, machine: Machine) -> float:
@@ -50,7 +73,8 @@ def _dot_cost(c: ConvProblem, machine: Machine) -> float:
     (t_out, h_out, w_out), (kt, kh, kw) = three(c.outputs, 1), three(c.kernel, 1)
     vectors, chunks = -(-w_out // width), -(-kw // 4)
     wait = 4.0 if (prod(three(c.spatial, 1)[1:]) + h_out * w_out) * np.dtype(c.out_dtype).itemsize > machine.l1 else 0.0
-    cycles = t_out * vectors * kt * kh * (h_out * (1.6 * kw + wait) + 60 * chunks) + 20 * c.taps + 200
+    starts = vectors if h_out > 1 else min(vectors, 3)
+    cycles = t_out * kt * kh * (vectors * h_out * (1.6 * kw + wait) + 60 * chunks * starts) + 20 * c.taps + 200
     copied = c.in_channels * prod(c.spatial) if c.stride[-1] > 1 else 0
     return machine.launch + (c.out_channels * c.group_in * cycles * 4 * width / machine.flops + 1e-9 * copied) / machine.cores
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from numba import prange
 
 from .launch import device_function, kernel
-from .scalars import end_inside, first_inside
+from .packing import zero
 from .simd.tiles import lanes, tile_shape
 from .simd.vector import fma, get, load, load_between, load_n, pointer, put, store
 
@@ -69,67 +68,84 @@ _one, _two, _three, _four = (taps_kernel(n) for n in (1, 2, 3, 4))
 
 
 @device_function
-def _filter_row(shape, y, y0, x, x0, x_step, pitch, sw, aw, dw, kw, w_out, count, sums, at):
-    """All taps of one filter row, over `count` rows of y and of x."""
+def _filter_row(shape, y, y0, x, x0, x_step, columns, pitch, kw, w_out, count, sums, at):
+    """All taps of one filter row, over `count` rows of y and of x; `columns`: for each tap its column in a phase, and its place in a row.
+
+    Goes down a column of vectors; a single row is gone along, where it is inside the image.
+    """
     width = lanes(shape)
     first = 0
     while first < kw:
         each = min(kw - first, 4)
         if kw - first == 5 or kw - first == 6:
             each = 3
-        j0 = aw + first * dw
-        j1, j2, j3 = j0 + min(1, each - 1) * dw, j0 + min(2, each - 1) * dw, j0 + (each - 1) * dw
-        l0, l1, l2, l3 = j0 // sw, j1 // sw, j2 // sw, j3 // sw
-        i0, i1, i2, i3 = j0 % sw * pitch + l0, j1 % sw * pitch + l1, j2 % sw * pitch + l2, j3 % sw * pitch + l3
+        j0, j1, j2, j3 = 2 * first, 2 * (first + min(1, each - 1)), 2 * (first + min(2, each - 1)), 2 * (first + each - 1)
+        l0, l1, l2, l3 = get(columns, j0), get(columns, j1), get(columns, j2), get(columns, j3)
+        i0, i1, i2, i3 = get(columns, j0 + 1), get(columns, j1 + 1), get(columns, j2 + 1), get(columns, j3 + 1)
+        low, high = min(l0, l1, l2, l3), max(l0, l1, l2, l3)
         target = at + first * width
-        for q in range(0, w_out, width):
-            n = min(width, w_out - q)
+        q = 0
+        while q < w_out:
+            n, steps, y_next, x_next = min(width, w_out - q), count, w_out, x_step
+            if count == 1 and low + q >= 0:
+                steps, y_next, x_next = max(1, min(w_out, pitch - high) // width - q // width), width, width
             yq, xq = y0 + q, x0 + q
             m0, m1, m2, m3 = l0 + q, l1 + q, l2 + q, l3 + q
             if each == 1:
-                _one(shape, y, yq, w_out, x, xq, x_step, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, count, sums, target)
+                _one(shape, y, yq, y_next, x, xq, x_next, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, steps, sums, target)
             elif each == 2:
-                _two(shape, y, yq, w_out, x, xq, x_step, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, count, sums, target)
+                _two(shape, y, yq, y_next, x, xq, x_next, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, steps, sums, target)
             elif each == 3:
-                _three(shape, y, yq, w_out, x, xq, x_step, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, count, sums, target)
+                _three(shape, y, yq, y_next, x, xq, x_next, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, steps, sums, target)
             else:
-                _four(shape, y, yq, w_out, x, xq, x_step, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, count, sums, target)
+                _four(shape, y, yq, y_next, x, xq, x_next, i0, i1, i2, i3, m0, m1, m2, m3, pitch, n, steps, sums, target)
+            q += steps * width if count == 1 else width
         first += each
+
+
+@device_function
+def _filter(shape, task, x, y, sums, s0, planes, rows, columns, g):
+    """All taps of one filter, `lanes` partial sums of each."""
+    batch, groups, group_in, group_out, kt, kh, kw, row_step = get(g, 0), get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5), get(g, 6), get(g, 7)
+    volume, plane, row, pitch, t_out, h_out, w_out, t_step = get(g, 8), get(g, 9), get(g, 10), get(g, 11), get(g, 12), get(g, 13), get(g, 14), get(g, 15)
+    k = task // group_in
+    c = k // group_out * group_in + task % group_in
+    for n in range(batch):
+        y0, x0 = (n * groups * group_out + k) * t_out * h_out * w_out, (n * groups * group_in + c) * volume
+        for a in range(kt):
+            for u in range(get(planes, 3 * a), get(planes, 3 * a + 1)):
+                for b in range(kh):
+                    p = get(rows, 3 * b)
+                    count = get(rows, 3 * b + 1) - p
+                    if count > 0:
+                        source = x0 + (u * t_step + get(planes, 3 * a + 2)) * plane + p * row_step + get(rows, 3 * b + 2) * row
+                        _filter_row(
+                            shape, y, y0 + (u * h_out + p) * w_out, x, source, row_step, columns, pitch, kw, w_out, count, sums,
+                            s0 + (a * kh + b) * kw * lanes(shape),
+                        )  # fmt: skip
 
 
 @lru_cache(maxsize=8)
 def dot_driver(tile_lanes: int) -> Any:
     """The loop of `dot_rows` for vectors of so many lanes."""
 
-    def dot_rows(x, y, w, batch, channels, out_channels, groups, geo):
-        """x: rows as stride phases, (n, c, t, h, phase, column), `pitch` columns.  Parallel over (k, c): a task owns all their taps."""
-        t_in, h_in, w_in, kt, kh, kw, st, sh, sw, pt, ph, pw, dt, dh, dw, t_out, h_out, w_out = geo
-        group_in, group_out = channels // groups, out_channels // groups
-        taps = kt * kh * kw
-        pitch = (w_in + sw - 1) // sw
-        for task in prange(out_channels * group_in):
+    def dot_rows(x, y, w, scratch, workers, tasks, taps, planes, rows, columns, geometry):
+        """x: rows as stride phases, (n, c, t, h, phase, column), `pitch` columns.  A task is a filter of one channel, with all its taps."""
+        for worker in prange(workers):
             shape = tile_shape(1, 1, tile_lanes)
             width = lanes(shape)
-            k = task // group_in
-            c = k // group_out * group_in + task % group_in
-            sums = np.zeros(taps * width, w.dtype)
-            xs, ys, total = pointer(x), pointer(y), pointer(sums)
-            for n in range(batch):
-                for row in range(kt * kh):
-                    at, ah = row // kh * dt - pt, row % kh * dh - ph
-                    p = first_inside(ah, sh)
-                    count = end_inside(ah, sh, h_in, h_out) - p
-                    if count <= 0:
-                        continue
-                    for u in range(first_inside(at, st), end_inside(at, st, t_in, t_out)):
-                        y0 = (((n * out_channels + k) * t_out + u) * h_out + p) * w_out
-                        x0 = (((n * channels + c) * t_in + u * st + at) * h_in + p * sh + ah) * sw * pitch
-                        _filter_row(shape, ys, y0, xs, x0, sh * sw * pitch, pitch, sw, -pw, dw, kw, w_out, count, total, row * kw * width)
-            for tap in range(taps):
-                one = sums[tap * width]
-                for lane in range(1, width):
-                    one += sums[tap * width + lane]
-                w[task * taps + tap] = one
+            s0 = worker * taps * width
+            sums = pointer(scratch)
+            for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                zero(shape, sums, s0, taps * width)
+                _filter(
+                    shape, task, pointer(x), pointer(y), sums, s0, pointer(planes), pointer(rows), pointer(columns), pointer(geometry)
+                )  # fmt: skip
+                for tap in range(taps):
+                    one = get(sums, s0 + tap * width)
+                    for lane in range(1, width):
+                        one += get(sums, s0 + tap * width + lane)
+                    w[task * taps + tap] = one
 
     return kernel(dot_rows)
 

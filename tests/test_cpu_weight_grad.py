@@ -1,4 +1,4 @@
-"""The `outer_product` row: copied and in place, every split of channels, taps that see nothing, arrays read and written to their last byte."""
+"""The weight gradient's rows: copied and in place, every split of channels, taps that see nothing, arrays read and written to their last byte."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu import outer_plan, outer_product
+from numconv.cpu import outer_plan, outer_product, weight_grad
 from numconv.cpu.machine import detect
-from numconv.kernel import Machine
+from numconv.kernel import Kernel, Machine
 from numconv.problem import ConvProblem, effective_kernel
 
 #: channels of a group in and out, groups, spatial, kernel, stride, padding, dilation
@@ -85,14 +85,15 @@ def test_other_types(dtype: str) -> None:
     np.testing.assert_array_equal(_computed(p, x, y, detect()), _expected(p, x.astype("int64"), y.astype("int64")).astype("int64").astype(dtype))
 
 
+@pytest.mark.parametrize("row", weight_grad.ROWS, ids=lambda row: row.name)
 @pytest.mark.parametrize("at_end", [True, False])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
-def test_reads_and_writes_stay_inside(case: tuple, at_end: bool) -> None:
+def test_reads_and_writes_stay_inside(case: tuple, at_end: bool, row: Kernel) -> None:
     """Arrays that touch a page which may not be touched: a read or write outside ends the process."""
     p = _problem(case)
     x, y = (guarded(a, at_end) for a in _arrays(p))
     out = guarded(np.zeros(p.weight_shape, "float32"), at_end)
-    outer_product.run(p, (x, y), out, detect())
+    row.run(p, (x, y), out, detect())
     np.testing.assert_array_equal(out, _expected(p, x, y))
 
 
