@@ -34,7 +34,7 @@ def cases() -> Iterator[Case]:
     try:
         import cv2
     except ImportError:
-        cv2 = None
+        cv2 = None  # type: ignore[assignment]
     image = rng.standard_normal((1024, 1024)).astype(np.float32)
     for size in (3, 5, 9, 15, 31):
         kernel = rng.standard_normal((size, size)).astype(np.float32)
