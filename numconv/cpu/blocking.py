@@ -79,16 +79,18 @@ class _Box:
         self.positions = ((box[0] - 1) * e[1] + box[1] - 1) * e[2] + box[2]
 
 
+def parts(extent: int, least: int = 1) -> list[int]:
+    """Even parts of an extent, at least `least` long where it is: by every small number, then by some of each power of two."""
+    counts = {m << s for m in (1, 3, 4, 5, 6, 7) for s in range(40) if m << s <= max(1, extent // least)}
+    return sorted({-(-extent // k) for k in counts} | ({1} if least == 1 else set()))
+
+
 def _candidates(g: Geometry) -> list[tuple[int, int, int]]:
     """Whole volumes, then runs of planes, runs of rows, runs of columns; evenly divided."""
     ct, ch, cw = (a.count for a in g.axes)
 
-    def parts(n: int) -> list[int]:
-        return sorted({-(-n // k) for k in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64, 96, 128) if k <= n} | {1})
-
     boxes = [(bt, ch, cw) for bt in parts(ct)] + [(1, bh, cw) for bh in parts(ch)]
-    wide = range(1, 1 + max(1, cw // 64))
-    boxes += [(1, 1, -(-cw // k)) for k in wide] if ch == 1 or cw > 512 else []
+    boxes += [(1, 1, b) for b in parts(cw, 64)] if ch == 1 or cw > 512 else []
     return list(dict.fromkeys(boxes))
 
 

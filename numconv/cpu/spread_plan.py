@@ -7,7 +7,7 @@ target; on the last axis the rows are copied between zeros if any falls outside.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem, Ints
-from .blocking import ISSUE, SMALL
+from .blocking import ISSUE, SMALL, parts
 from .epilogue import ACTIVATIONS
 from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
 
@@ -41,16 +41,20 @@ class Taps:
     reach: int
     extent: int  # of the source
 
-    def live(self, job: int) -> list[tuple[int, int]]:
-        """(first, number) of the taps that see the source, for each target."""
+    @cached_property
+    def live(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each job: first and number of the taps that see the source, for each target."""
         found = []
-        for u in range(self.axis.jobs[job][1]):
-            inside = [i for i, (_, o) in enumerate(self.jobs[job]) if 0 <= self.axis.origin + u * self.axis.step + o < self.extent]
-            found.append((inside[0], len(inside)) if inside else (0, 0))
+        for job, (_, count, _) in zip(self.jobs, self.axis.jobs, strict=True):
+            base = self.axis.origin + self.axis.step * np.arange(count)
+            places = np.array([o for _, o in job], np.int64)  # increasing
+            first, end = np.searchsorted(places, -base), np.searchsorted(places, self.extent - base)
+            found.append((np.where(end > first, first, 0), np.maximum(end - first, 0)))
         return found
 
+    @cached_property
     def padded(self) -> bool:
-        return any(n < len(self.jobs[j]) for j in range(len(self.jobs)) for _, n in self.live(j))
+        return any(bool((number < len(job)).any()) for job, (_, number) in zip(self.jobs, self.live, strict=True))
 
 
 def _taps(axis: Axis, extent: int) -> Taps:
@@ -159,8 +163,8 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     for job, terms in zip(a.jobs, _terms(a), strict=True):
         live = 1.0
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
-            found = axis.live(j)
-            live *= sum(n for _, n in found) / max(1, len(axis.jobs[j])) / max(1, len(found)) * b
+            number = axis.live[j][1]
+            live *= float(number.sum()) / max(1, len(axis.jobs[j])) / max(1, number.size) * b
         cycles += blocks * tiles * (live * terms * (ISSUE * positions * vectors * stream + 1.0) + c.box[0] * c.box[1] * START)
         cycles += blocks * vectors * (-(-prod(c.box) // lanes) * SQUARE + lanes * c.box[0] * c.box[1] * 4)
     if c.copied:
@@ -177,18 +181,15 @@ def _scattered(a: Layout, size: int) -> bool:
 def _boxes(a: Layout) -> list[tuple[int, int, int]]:
     ct, ch, cw = (x.axis.count for x in a.axes)
 
-    def parts(n: int) -> list[int]:
-        return sorted({-(-n // k) for k in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64, 96, 128) if k <= n} | {1})
-
     boxes = [(bt, ch, cw) for bt in parts(ct)] + [(1, bh, cw) for bh in parts(ch)]
     if cw > 100:
-        boxes += [(1, 1, -(-cw // k)) for k in range(2, 1 + cw // 56)]
+        boxes += [(1, 1, b) for b in parts(cw, 56)]
     return list(dict.fromkeys(boxes))
 
 
 def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: int, machine: Machine) -> list[_Choice]:
     found = []
-    padded = a.axes[2].padded()
+    padded = a.axes[2].padded
     blocks = -(-a.produced // (tile[1] * lanes))
     boxes = _boxes(a)
     smallest = min(boxes, key=prod)
@@ -237,7 +238,7 @@ def _tables(a: Layout, apart: int, pitch: int, channel_apart: int) -> tuple[np.n
     where = {}
     for axis, j in [(x, j) for x in (0, 1) for j in range(len(a.axes[x].jobs))]:
         where[axis, j] = len(ranges)
-        ranges += [v for pair in a.axes[axis].live(j) for v in pair]
+        ranges += np.stack(a.axes[axis].live[j], 1).ravel().tolist()
     start = 0
     channel = np.arange(a.summed, dtype=np.int64)[:, None] * channel_apart
     for job in a.jobs:
