@@ -139,12 +139,55 @@ def figures(name: str) -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}."])
 
 
+def contests() -> str:
+    """The contest under other rules: prepacked weights, batches, double precision, channels last, one thread."""
+    lines = ["| contest | layers | torch time / numconv time | worst |", "|---|---|---|---|"]
+    last = None
+    for name, title in CONTESTS.items():
+        found = results(name)
+        if found is not None:
+            last, total = found, found["summary"]
+            lines.append(f"| {title} | {len(found['layers'])} | {total['ratio']:.2f} | {total['worst']['ratio']:.2f} |")
+    return NOT_YET if last is None else "\n".join([*lines, "", f"{machine.line(last)}."])
+
+
+def scaling() -> str:
+    """What the time is proportional to."""
+    found = results("scaling")
+    if found is None:
+        return NOT_YET
+    lines = ["| varied | values | numconv ms | torch time / numconv time | kernels |", "|---|---|---|---|---|"]
+    for what in dict.fromkeys(r["what"] for r in found["rows"]):
+        rows = [r for r in found["rows"] if r["what"] == what]
+        cells = (("value", "{}"), ("ours_ms", "{:.3g}"), ("ratio", "{:.2f}"))
+        lines.append(f"| {what} | {' | '.join(', '.join(form.format(r[k]) for r in rows) for k, form in cells)} | {', '.join(dict.fromkeys(r['algorithm'] for r in rows))} |")
+    return "\n".join([*lines, "", f"About 64→64, 56×56, 3×3. {machine.line(found)}."])
+
+
+def others() -> str:
+    """SciPy and OpenCV."""
+    found = results("others")
+    if found is None:
+        return NOT_YET
+    lines = ["| | peer | peer ms | numconv ms | ratio |", "|---|---|---|---|---|"]
+    lines += [f"| {r['what']} | {r['peer']} | {r['peer_ms']:.3g} | {r['ours_ms']:.3g} | {r['ratio']:.2f} |" for r in found["rows"]]
+    return "\n".join([*lines, "", f"{machine.line(found)}."])
+
+
+CONTESTS = {
+    "peers_prepacked": "prepacked weights (`nc.Conv2d(w)(x)`)", "peers_batch16": "batch 16, every fifth layer",
+    "peers_float64": "float64, every fifth layer", "peers_last": "channels last, every fifth layer", "peers_one": "one thread",
+    "backward": "gradients of input and weights (`nc.vjp`)",
+}  # fmt: skip
 TABLES: dict[str, Callable[[str], str]] = {
     "variants": variants,
     "kernels cpu": lambda link: kernels("cpu", link),
     "kernels cuda": lambda link: kernels("cuda", link),
     "peers": lambda link: peers(False),
     "peers full": lambda link: peers(True),
+    "contests": lambda link: contests(),
+    "scaling": lambda link: scaling(),
+    "others": lambda link: others(),
     "dispatch": lambda link: figures("dispatch"),
     "compile": lambda link: figures("compile"),
 }

@@ -159,7 +159,8 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     stream = 1.15 if not c.copied and _scattered(a, size) else 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
     image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(_terms(a)) * size
     strided = not c.copied and a.axes[2].axis.step > 1 and a.summed * prod(a.source) * size > machine.l2
-    cycles = 200.0 + (PIECES * image if strided else 0.0) + (FETCH * blocks * image if image > machine.l2 * 3 // 4 else 0.0) + (FETCH * filters if filters > machine.l2 // 2 else 0.0)
+    fetches = blocks if image > machine.l2 * 3 // 4 else int(a.summed * prod(a.source) * size > machine.l2)
+    cycles = 200.0 + (PIECES if strided else FETCH * fetches) * image + (FETCH * filters if filters > machine.l2 // 2 else 0.0)
     for job, terms in zip(a.jobs, _terms(a), strict=True):
         live = 1.0
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
@@ -181,7 +182,7 @@ def _scattered(a: Layout, size: int) -> bool:
 def _boxes(a: Layout) -> list[tuple[int, int, int]]:
     ct, ch, cw = (x.axis.count for x in a.axes)
 
-    boxes = [(bt, ch, cw) for bt in parts(ct)] + [(1, bh, cw) for bh in parts(ch)]
+    boxes = [(bt, ch, cw) for bt in parts(ct)] + [(bt, bh, cw) for bt in (1, 2, 4, 8) if bt <= ct for bh in parts(ch)]
     if cw > 100:
         boxes += [(1, 1, b) for b in parts(cw, 56)]
     return list(dict.fromkeys(boxes))
@@ -222,7 +223,7 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
             boxes = prod(-(-n // b) for n, b in zip(counts, c.box, strict=True))
             tasks = problem.batch * problem.groups * boxes * c.splits
             idle = -(-tasks // workers) * workers / tasks
-            whole = prod(counts) / (boxes * prod(c.box))  # the last boxes are smaller
+            whole = prod(counts) / (boxes * prod(c.box)) if workers == 1 else 1.0  # the last boxes are smaller; others wait for a whole one
             cost = _cycles(a, c, lanes, machine, size) * tasks * idle * whole
             if best is None or cost < best[0]:
                 best = cost, c
