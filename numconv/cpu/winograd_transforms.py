@@ -72,19 +72,25 @@ def analyse(shape, x, s, phase, shift, count, m, out, q, apart):
                 store(out, q + v + i * apart, z[i])
 
 
+@inlined
+def _restore_vector(shape, x, p, apart, m, out, t, step):
+    """Aᵀ of one vector of positions: frequencies at x[p + i·apart], i < m + 2, to outputs at out[t + i·step], i < m."""
+    m0, m1, m2, m3 = load(x, p, shape), load(x, p + apart, shape), load(x, p + 2 * apart, shape), load(x, p + 3 * apart, shape)
+    if m == 4:
+        r = output_row(m0, m1, m2, m3, load(x, p + 4 * apart, shape), load(x, p + 5 * apart, shape))
+        for i in range(4):
+            store(out, t + i * step, r[i])
+    else:
+        store(out, t, m0 + m1 + m2)
+        store(out, t + step, m1 - m2 - m3)
+
+
 @device_function
 def restore(shape, x, s, apart, count, m):
     """Aᵀ of `count` positions in place: frequencies at x[s + i·apart], i < m + 2, to outputs at x[s + i·apart], i < m."""
     n = lanes(shape)
     for p in range(s, s + count, n):
-        m0, m1, m2, m3 = load(x, p, shape), load(x, p + apart, shape), load(x, p + 2 * apart, shape), load(x, p + 3 * apart, shape)
-        if m == 4:
-            r = output_row(m0, m1, m2, m3, load(x, p + 4 * apart, shape), load(x, p + 5 * apart, shape))
-            for i in range(4):
-                store(x, p + i * apart, r[i])
-        else:
-            store(x, p, m0 + m1 + m2)
-            store(x, p + apart, m1 - m2 - m3)
+        _restore_vector(shape, x, p, apart, m, x, p, apart)
 
 
 @inlined
@@ -191,15 +197,7 @@ def _restore_far(shape, x, s, apart, count, m, d, out, o):
     n = lanes(shape)
     for u in range(0, count, d):
         for k in range((d - 1) // n, -1, -1):
-            p, t = s + u + k * n, o + u * m + k * n
-            m0, m1, m2, m3 = load(x, p, shape), load(x, p + apart, shape), load(x, p + 2 * apart, shape), load(x, p + 3 * apart, shape)
-            if m == 4:
-                r = output_row(m0, m1, m2, m3, load(x, p + 4 * apart, shape), load(x, p + 5 * apart, shape))
-                for i in range(4):
-                    store(out, t + i * d, r[i])
-            else:
-                store(out, t, m0 + m1 + m2)
-                store(out, t + d, m1 - m2 - m3)
+            _restore_vector(shape, x, s + u + k * n, apart, m, out, o + u * m + k * n, d)
 
 
 @device_function

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .tiles import INTP, TileShape, _Grid, _incoming
+from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
 from .vector import I32, array_pointer, element_type, emit_fma, lane_mask, masked_load, splat
 
@@ -28,47 +28,27 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
         tile: TileShape = sig.args[0]
         dtype = sig.args[7].dtype
         element, align, width = element_type(dtype), dtype.bitwidth // 8, tile.vectors * tile.lanes
-        vector = ir.VectorType(element, tile.lanes)
         x_ptr, o_ptr, w_ptr, c_ptr = (array_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (1, 3, 5, 7))
         terms, accumulate = args[9], args[10]
         grid = _Grid(builder, tile, element, c_ptr, INTP(width))
         table = None if isinstance(places, types.NoneType) else array_pointer(context, builder, sig.args[11], args[11], args[12])
-        entry = builder.block
-        resume, head, body, done = (builder.append_basic_block(n) for n in ("spread.resume", "spread.head", "spread.body", "spread.done"))
-        builder.cbranch(accumulate, resume, head)
-        builder.position_at_end(resume)
-        old = grid.load(align)
-        builder.branch(head)
-        builder.position_at_end(head)
-        start = grid.phis()
-        _incoming(start, [[ir.Constant(vector, None)] * tile.vectors for _ in range(tile.rows)], entry)
-        _incoming(start, old, resume)
-        builder.branch(body)
-        builder.position_at_end(body)
-        k = builder.phi(INTP)
-        k.add_incoming(INTP(0), head)
-        sums = grid.phis()
-        _incoming(sums, start, head)
-        row = builder.gep(w_ptr, [builder.mul(k, INTP(width))])
-        offset = builder.load(builder.gep(o_ptr, [k]))
-        line = builder.gep(x_ptr, [offset if offset.type == INTP else builder.sext(offset, INTP)])
-        weights = [
-            builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), vector.as_pointer()), align=align)
-            for j in range(tile.vectors)
-        ]
-        new = []
-        if table:  # nothing moves over this: held in registers, the places would crowd out the order of the loads (a quarter of the speed)
-            builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
-        for i in range(tile.rows):
-            place = builder.load(builder.gep(table, [INTP(i)])) if table else INTP(i * tile.step)
-            value = splat(builder, builder.load(builder.gep(line, [place])), tile.lanes)
-            new.append([emit_fma(builder, value, weights[j], sums[i][j]) for j in range(tile.vectors)])
-        after = builder.add(k, INTP(1))
-        k.add_incoming(after, body)
-        _incoming(sums, new, body)
-        builder.cbranch(builder.icmp_signed("<", after, terms), body, done)
-        builder.position_at_end(done)
-        grid.store(new, align)
+
+        def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
+            row, line = builder.gep(w_ptr, [builder.mul(k, INTP(width))]), line_of(builder, x_ptr, o_ptr, k)
+            weights = [
+                builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
+                for j in range(tile.vectors)
+            ]
+            if table:  # nothing moves over this: held in registers, the places would crowd out the order of the loads (a quarter of the speed)
+                builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
+            new = []
+            for i in range(tile.rows):
+                place = builder.load(builder.gep(table, [INTP(i)])) if table else INTP(i * tile.step)
+                value = splat(builder, builder.load(builder.gep(line, [place])), tile.lanes)
+                new.append([emit_fma(builder, value, weights[j], sums[i][j]) for j in range(tile.vectors)])
+            return new
+
+        chain(builder, grid, accumulate, terms, align, add_term)
         return context.get_dummy_value()
 
     if not (isinstance(shape, TileShape) and x.dtype == w.dtype == c.dtype):

@@ -104,6 +104,40 @@ def _incoming(phis: list[list[Any]], values: list[list[Any]], block: Any) -> Non
             phi.add_incoming(value, block)
 
 
+def chain(builder: Any, grid: _Grid, accumulate: Any, terms: Any, align: int, add_term: Any) -> None:
+    """The loop of a register tile: from zero, or from what the grid's places hold, `add_term(k, sums)` for k < terms, then stored there."""
+    shape, zero = grid.shape, ir.Constant(grid.vector, None)
+    entry = builder.block
+    resume, head, body, done = (builder.append_basic_block(n) for n in ("tile.resume", "tile.head", "tile.body", "tile.done"))
+    builder.cbranch(accumulate, resume, head)
+    builder.position_at_end(resume)
+    old = grid.load(align)
+    builder.branch(head)
+    builder.position_at_end(head)
+    start = grid.phis()
+    _incoming(start, [[zero] * shape.vectors for _ in range(shape.rows)], entry)
+    _incoming(start, old, resume)
+    builder.branch(body)
+    builder.position_at_end(body)
+    k = builder.phi(INTP)
+    k.add_incoming(INTP(0), head)
+    sums = grid.phis()
+    _incoming(sums, start, head)
+    new = add_term(k, sums)
+    after = builder.add(k, INTP(1))
+    k.add_incoming(after, body)
+    _incoming(sums, new, body)
+    builder.cbranch(builder.icmp_signed("<", after, terms), body, done)
+    builder.position_at_end(done)
+    grid.store(new, align)
+
+
+def line_of(builder: Any, x: Any, offsets: Any, k: Any) -> Any:
+    """Address of x[offsets[k]]."""
+    offset = builder.load(builder.gep(offsets, [k]))
+    return builder.gep(x, [offset if offset.type == INTP else builder.sext(offset, INTP)])
+
+
 @intrinsic
 def gemm_tile(typingctx, shape, a, a_index, x, x_index, offsets, o_index, c, c_index, terms, pitch, accumulate):  # type: ignore[no-untyped-def]
     """c[i, j] (+)= Σ_k a[k, i] · x[offsets[k] + j], i < rows, j < vectors·lanes; the sum runs in the order of k.
@@ -117,49 +151,26 @@ def gemm_tile(typingctx, shape, a, a_index, x, x_index, offsets, o_index, c, c_i
         dtype = sig.args[7].dtype
         element = element_type(dtype)
         align = dtype.bitwidth // 8
-        vector = ir.VectorType(element, tile.lanes)
-        zero = ir.Constant(vector, None)
         a_ptr = array_pointer(context, builder, sig.args[1], args[1], args[2])
         x_ptr = array_pointer(context, builder, sig.args[3], args[3], args[4])
         o_ptr = array_pointer(context, builder, sig.args[5], args[5], args[6])
         c_ptr = array_pointer(context, builder, sig.args[7], args[7], args[8])
         terms, pitch, accumulate = args[9], args[10], args[11]
         grid = _Grid(builder, tile, element, c_ptr, pitch)
-        entry = builder.block
-        resume, head, body, done = (builder.append_basic_block(n) for n in ("tile.resume", "tile.head", "tile.body", "tile.done"))
-        builder.cbranch(accumulate, resume, head)
-        builder.position_at_end(resume)
-        old = grid.load(align)
-        builder.branch(head)
-        builder.position_at_end(head)
-        start = grid.phis()
-        _incoming(start, [[zero] * tile.vectors for _ in range(tile.rows)], entry)
-        _incoming(start, old, resume)
-        builder.branch(body)
-        builder.position_at_end(body)
-        k = builder.phi(INTP)
-        k.add_incoming(INTP(0), head)
-        sums = grid.phis()
-        _incoming(sums, start, head)
-        row = builder.gep(a_ptr, [builder.mul(k, INTP(tile.rows))])
-        offset = builder.load(builder.gep(o_ptr, [k]))
-        if offset.type != INTP:
-            offset = builder.sext(offset, INTP)
-        line = builder.gep(x_ptr, [offset])
-        values = [
-            builder.load(builder.bitcast(builder.gep(line, [INTP(j * tile.lanes)]), vector.as_pointer()), align=align)
-            for j in range(tile.vectors)
-        ]
-        new = []
-        for i in range(tile.rows):
-            weight = splat(builder, builder.load(builder.gep(row, [INTP(i)])), tile.lanes)
-            new.append([emit_fma(builder, weight, values[j], sums[i][j]) for j in range(tile.vectors)])
-        after = builder.add(k, INTP(1))
-        k.add_incoming(after, body)
-        _incoming(sums, new, body)
-        builder.cbranch(builder.icmp_signed("<", after, terms), body, done)
-        builder.position_at_end(done)
-        grid.store(new, align)
+
+        def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
+            row, line = builder.gep(a_ptr, [builder.mul(k, INTP(tile.rows))]), line_of(builder, x_ptr, o_ptr, k)
+            values = [
+                builder.load(builder.bitcast(builder.gep(line, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
+                for j in range(tile.vectors)
+            ]
+            new = []
+            for i in range(tile.rows):
+                weight = splat(builder, builder.load(builder.gep(row, [INTP(i)])), tile.lanes)
+                new.append([emit_fma(builder, weight, values[j], sums[i][j]) for j in range(tile.vectors)])
+            return new
+
+        chain(builder, grid, accumulate, terms, align, add_term)
         return context.get_dummy_value()
 
     if not (isinstance(shape, TileShape) and a.dtype == x.dtype == c.dtype):
