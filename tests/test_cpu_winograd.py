@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -10,6 +11,7 @@ import pytest
 import reference
 from tolerance import assert_within
 
+import numconv as nc
 from numconv.cpu import winograd
 from numconv.cpu.machine import detect
 from numconv.cpu.winograd_blocking import axes, chosen, prepared
@@ -147,3 +149,27 @@ def test_refuses() -> None:
     assert "stride 1" in str(ROW.refuses(p.with_(stride=(1, 2))))
     assert "three taps" in str(ROW.refuses(problem((8, 8, 1, (9, 9), (5, 1), (0, 0), (1, 1)))))
     assert "four input channels" in str(ROW.refuses(p.with_(in_channels=3)))
+
+
+@pytest.mark.parametrize(
+    ("function", "x_shape", "w_shape", "padding", "dilation"),
+    [
+        ("conv2d", (1, 8, 64, 64), (16, 8, 3, 3), 1, 1),
+        ("conv2d", (1, 32, 48, 50), (32, 32, 3, 3), 1, 1),
+        ("conv2d", (1, 32, 64, 72), (32, 32, 3, 3), 4, 4),
+        ("conv2d", (1, 64, 40, 70), (64, 64, 1, 3), (0, 1), 1),
+        ("conv1d", (1, 32, 4001), (64, 32, 3), 1, 1),
+        ("conv3d", (1, 32, 8, 20, 20), (32, 32, 3, 3, 3), 1, 1),
+    ],
+)
+def test_where_it_is_automatic_each_output_keeps_its_own_bound(function: str, x_shape: Any, w_shape: Any, padding: Any, dilation: int) -> None:
+    """No allowance for the tile here: sizes and paddings for which `auto` may take it (by name, since the choice is the machine's)."""
+    rng = np.random.default_rng(4)
+    x, w = rng.uniform(-1, 1, x_shape).astype("float32"), rng.uniform(-1, 1, w_shape).astype("float32")
+    call = getattr(nc, function)
+    options = {"padding": padding, "dilation": dilation, "algorithm": "winograd"}
+    assert ROW.cost(nc.explain(call, x, w, **options).plan.problem, MACHINE) < math.inf
+    rank = x.ndim - 2
+    pads = [(p, p) for p in (padding if isinstance(padding, tuple) else (padding,) * rank)]
+    exact, magnitude = (reference.conv(a, b, None, pads=pads, dilation=(dilation,) * rank) for a, b in ((x, w), (abs(x), abs(w))))
+    assert_within(call(x, w, **options), exact, magnitude, w[0].size, factor=ROW.error_factor)
