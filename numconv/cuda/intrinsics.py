@@ -145,6 +145,27 @@ def load_pair(typingctx, array, index):
     return signature(U32, array, index), codegen
 
 
+def _ldmatrix(form):
+    """Four 8 × 8 matrices of 16-bit elements from shared memory: lane l names the 16 bytes of row l mod 8 of matrix l div 8, gets a word of each."""
+
+    @intrinsic
+    def ldmatrix(typingctx, shared, index):
+        def codegen(context, builder, sig, args):
+            where = context.cast(builder, args[1], sig.args[1], types.intp)
+            pointer = _element_pointer(context, builder, sig.args[0], args[0], where)
+            address = builder.ptrtoint(builder.addrspacecast(pointer, ir.PointerType(pointer.type.pointee, addrspace=3)), I32)
+            text = f"ldmatrix.sync.aligned.m8n8.x4{form}.shared.b16 {{$0,$1,$2,$3}}, [$4];"
+            out = _asm(builder, [I32] * 4, [I32], [address], text, "=r,=r,=r,=r,r,~{memory}", side_effect=True)
+            return context.make_tuple(builder, sig.return_type, [builder.extract_value(out, i) for i in range(4)])
+
+        return signature(types.UniTuple(U32, 4), shared, index), codegen
+
+    return ldmatrix
+
+
+ldmatrix4, ldmatrix4_trans = _ldmatrix(""), _ldmatrix(".trans")
+
+
 @intrinsic
 def cp_async16(typingctx, shared, shared_index, source, source_index, count):
     """Start copying 16 bytes from global to shared memory; bytes from `count` on are zeros.  Both addresses 16-byte aligned."""

@@ -26,6 +26,8 @@ from numba import config, cuda
 SIMULATED = bool(config.ENABLE_CUDASIM)
 #: threads of a block in kernels without shared memory; the simulator starts one OS thread for each, so few
 THREADS = 4 if SIMULATED else 256
+#: dynamic shared memory that any kernel may have without asking
+PLAIN_SHARED = 48 << 10
 #: blocks of a grid-stride kernel at most
 MAX_BLOCKS = 2 if SIMULATED else 132 * 16
 
@@ -75,8 +77,12 @@ class Table:
         return copy
 
 
-def launch(kernel: Any, grid: Any, block: Any, stream: Any, *arguments: Any) -> None:
-    kernel[grid, block, stream](*(a.here() if type(a) is Table else a for a in arguments))
+def launch(kernel: Any, grid: Any, block: Any, stream: Any, *arguments: Any, shared: int = 0) -> None:
+    """`shared`: bytes of dynamic shared memory."""
+    values = [a.here() if type(a) is Table else a for a in arguments]
+    if shared > PLAIN_SHARED:
+        allow_shared(kernel, values, shared)
+    kernel[grid, block, stream, shared](*values)
 
 
 def storage(dtype: Any) -> np.dtype[Any]:
@@ -149,6 +155,12 @@ if SIMULATED:
 
     def capability() -> tuple[int, int]:
         return 9, 0
+
+    def shared_limit() -> int:
+        return 227 << 10
+
+    def allow_shared(kernel: Any, arguments: Any, shared: int) -> None:
+        pass
 
     def memory_range(array: Any) -> tuple[int, int]:
         low, high = np.lib.array_utils.byte_bounds(array._ary) if array.size else (0, 0)
@@ -255,6 +267,21 @@ else:
     def capability() -> tuple[int, int]:
         """Compute capability of the current card; the newest where there is none."""
         return tuple(cuda.get_current_device().compute_capability) if cuda.is_available() else (9, 0)  # type: ignore[return-value]
+
+    def shared_limit() -> int:
+        """Bytes of shared memory that a block may ask for on the current card."""
+        return int(cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+
+    def allow_shared(kernel: Any, arguments: Any, shared: int) -> None:
+        """Let a kernel have more than 48 KB, once for each device; numba-cuda has no option for it (NVIDIA/numba-cuda#94)."""
+        allowed = kernel.__dict__.setdefault("numconv_shared", {})
+        if allowed.get(current_device(), 0) >= shared:
+            return
+        compiled = kernel.compile(tuple(kernel.typeof_pyval(a) for a in arguments))
+        function = compiled._codelibrary.get_cufunc()
+        most = driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        driver.driver.cuKernelSetAttribute(most, shared, function.handle, function.device.id)
+        allowed[current_device()] = shared
 
     def is_aligned(array: Any) -> bool:
         """Whether 16-byte reads may start at its first element: a view of a larger array may begin anywhere."""

@@ -16,6 +16,8 @@ from .specimens import Specimen
 
 #: resident threads, registers and shared bytes of a multiprocessor
 LIMITS = {"sm_75": (1024, 65536, 65536), "sm_80": (2048, 65536, 167936), "sm_90": (2048, 65536, 233472), "sm_90a": (2048, 65536, 233472)}
+#: bytes of shared memory that one block may ask for
+BLOCK_SHARED = {"sm_75": 64 << 10, "sm_80": 163 << 10, "sm_90": 227 << 10, "sm_90a": 227 << 10}
 ARCHITECTURES: tuple[tuple[Any, ...], ...] = ((7, 5), (8, 0), (9, 0), (9, 0, "a"))
 
 
@@ -88,12 +90,12 @@ def lint(text: str) -> dict[str, int]:
     }
 
 
-def occupancy(usage: Usage, threads: int, arch: str) -> float:
+def occupancy(usage: Usage, threads: int, arch: str, dynamic: int = 0) -> float:
     """Resident share of a multiprocessor's threads, by registers (allotted by 256 a warp), shared memory and threads."""
     most, registers, shared = LIMITS[arch]
     warps = -(-threads // 32)
     per_warp = -(-usage.registers * 32 // 256) * 256
     blocks = min(most // threads, registers // (per_warp * warps), 32 if arch != "sm_75" else 16)
-    if usage.shared:
-        blocks = min(blocks, shared // (usage.shared + 1024))
+    if usage.shared + dynamic:
+        blocks = min(blocks, shared // (usage.shared + dynamic + 1024))
     return blocks * threads / most

@@ -136,6 +136,28 @@ def exchange(value):
     return found, lane
 
 
+def _ldmatrix(transposed):
+    def ldmatrix(shared, index):
+        lanes, lane = exchange(int(index))
+        words = _plain(shared).reshape(-1)
+        if any(i % 4 or i + 4 > words.size for i in lanes):
+            raise IndexError(f"ldmatrix at {lanes} of {words.size}")
+        found = []
+        for q in range(4):
+            rows = [words[i : i + 4] for i in lanes[8 * q : 8 * q + 8]]
+            if transposed:
+                a, b = (int(rows[2 * (lane & 3) + i].view(np.uint16)[lane >> 2]) for i in (0, 1))
+                found.append(np.uint32(a | b << 16))
+            else:
+                found.append(rows[lane >> 2][lane & 3])
+        return tuple(found)
+
+    return ldmatrix
+
+
+ldmatrix4, ldmatrix4_trans = _ldmatrix(False), _ldmatrix(True)
+
+
 def _mma(depth, unpack, a_layout, b_layout):
     def mma(a, b, c):
         lanes, lane = exchange((a, b))
@@ -189,17 +211,23 @@ mma_m16n8k16_bf16 = _mma(16, _unpack_bf16, _a_16, _b_16)
 
 
 def _shared_array(self, shape, dtype, alignment=None):
-    """One array for each call site (the simulator's own aliases those on one line), poisoned with NaN against unwritten reads."""
+    """One array for each call site (the simulator's own aliases those on one line), poisoned with NaN against unwritten reads.
+
+    Of shape 0: the memory that the launch has asked for.
+    """
     try:
         dtype = np.dtype(dtype)
     except TypeError:
         dtype = numpy_support.as_dtype(dtype)
+    if shape == 0:
+        shape = self._dynshared_size // dtype.itemsize
     frame = sys._getframe(1)
     key = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
     with _lock:
         array = self._allocations.get(key)
         if array is None:
-            array = self._allocations[key] = np.full(shape, np.nan if dtype.kind in "fc" else 77, dtype)
+            poison = np.nan if dtype.kind in "fc" else 0x7FFF7FFF if dtype == np.uint32 else 77  # NaN in any of the types that words hold
+            array = self._allocations[key] = np.full(shape, poison, dtype)
     return array
 
 

@@ -17,6 +17,7 @@ from . import (
     depthwise_grad,
     direct,
     dynamic,
+    fragments,
     gradients,
     implicit_gemm,
     layout,
@@ -45,6 +46,7 @@ class Specimen:
     wanted: tuple[str, ...] = ()  # instructions that its PTX must hold
     doubles: bool = False  # whether float64 arithmetic is meant
     registers: int = 255  # budget for each thread
+    dynamic: int = 0  # bytes of shared memory asked for at launch
 
 
 def _storage(dtype: str) -> str:
@@ -111,29 +113,31 @@ def _implicit_gemm() -> Iterator[Specimen]:
 
 def _tensor_core() -> Iterator[Specimen]:
     instruction = {"float16": "m16n8k16.row.col.f32.f16.f16.f32", "bfloat16": "m16n8k16.row.col.f32.bf16.bf16.f32"}
-    cases = [(d, t, None, False) for d in ("float16", "bfloat16", "float32") for t in tensor_core.TILES]
-    cases += [("float16", tensor_core.TILES[1], "silu", True), ("float32", tensor_core.TILES[2], "relu", True)]
-    for dtype, tile, act, outer in cases:
+    every = [(d, t, None, False, False) for d in ("float16", "bfloat16", "float32") for t in fragments.TILES]
+    every += [("float16", fragments.TILES[2], "silu", True, False), ("float32", fragments.TILES[3], "tanh", True, False)]
+    every += [("float16", fragments.fitting(fragments.TILES[0], 100 << 10), None, False, False)]  # what a card with less shared memory takes
+    every += [(d, fragments.TILES[3], None, False, True) for d in ("float16", "float32")]
+    for dtype, tile, act, outer, split in every:
+        out, bias = ("float32", None) if split else (dtype, dtype)
         yield Specimen(
-            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}, {tile[5]} stages" + (f" {act} 3-D" if act else ""),
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words, {tile[5]} stages"
+            + (f" {act} 3-D" if act else " split-K" if split else ""),
             "tensor_core",
-            lambda dtype=dtype, tile=tile, act=act, outer=outer: tensor_core.make_tensor_core(dtype, dtype, dtype, act, outer, tile),
-            ("uint32[]", "uint32[]", *_arrays(dtype, dtype), "int32[]", "int32", "int32"),
-            tensor_core.threads(tile),
+            lambda dtype=dtype, tile=tile, act=act, outer=outer, split=split, out=out, bias=bias: tensor_core.make_tensor_core(
+                dtype, out, bias, act, outer, tile, split
+            ),
+            ("uint32[]", "uint32[]", *(_arrays(dtype) if bias else ("uint32[]",)), *_arrays(out), "int32[]", "int32", "int32"),
+            fragments.threads(tile),
             least=(8, 0),
             wanted=(
                 "mma.sync.aligned." + instruction.get(dtype, "m16n8k8.row.col.f32.tf32.tf32.f32"),
+                "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
                 "cp.async.cg.shared.global",
                 f"cp.async.wait_group {tile[5] - 2}",
             ),
+            registers=255 if tile[4] == 64 else 168 if tile[3] == 64 else 128,
+            dynamic=fragments.shared_bytes(tile),
         )
-    for dtype in ("float16", "float32"):
-        tile = tensor_core.TILES[2]
-        yield Specimen(
-            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]} split-K", "tensor_core",
-            lambda dtype=dtype, tile=tile: tensor_core.make_tensor_core(dtype, "float32", None, None, False, tile, True),
-            ("uint32[]", "uint32[]", "uint32[]", "float32[]", "int32[]", "int32", "int32"), tensor_core.threads(tile), least=(8, 0),
-        )  # fmt: skip
     for dtype in ("float32", "float16", "int8"):
         yield Specimen(
             dtype, "transpose", lambda dtype=dtype: transpose.make_transpose(dtype, transpose.TILE, transpose.ROWS),

@@ -14,11 +14,12 @@ import numpy as np
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
+from .fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
 from .geometry import lower
-from .launch import SIMULATED, allocate, ceil_div, flat, is_aligned, launch, stream_of, words
+from .launch import allocate, ceil_div, flat, is_aligned, launch, shared_limit, stream_of, words
 from .layout import gather_axes
 from .split_k import FULL, finish, parts_for
-from .tensor_core_kernel import CHUNK, SIMULATED_TILES, TILES, Tile, make_tensor_core, threads
+from .tensor_core_kernel import make_tensor_core
 from .transpose import transpose
 
 
@@ -87,7 +88,7 @@ def schedule(problem: ConvProblem) -> tuple[Tile, int]:
     def badness(tile: Tile) -> float:
         return ceil_div(blocks(tile) * parts(tile), FULL // 2) / parts(tile) * tile[0] * tile[1] * (1 + 24 * (1 / tile[0] + 1 / tile[1]))
 
-    tile = min(SIMULATED_TILES if SIMULATED else TILES, key=badness)
+    tile = min(tiles(), key=badness)
     return tile, parts(tile)
 
 
@@ -98,17 +99,18 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     bias_dtype = None if bias is None else bias.dtype.name
     tiles_m, tiles_n = ceil_div(low.positions * problem.batch, tile[0]), ceil_div(low.targets, tile[1])
     grid = tiles_m * tiles_n * problem.groups * low.phases * parts
-    outer, stream = problem.rank == 3, stream_of(out)
+    outer, stream, tile = problem.rank == 3, stream_of(out), fitting(tile, shared_limit())
+    shared = shared_bytes(tile)
     x_words, w_words = words(image(problem, x)), words(w)
     sizes = np.int32(tiles_m), np.int32(tiles_n)
     if parts == 1:
         kernel = make_tensor_core(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, outer, tile)
         bias_flat = w_words if bias is None else flat(bias)
-        launch(kernel, grid, threads(tile), stream, x_words, w_words, bias_flat, flat(out), low.device, *sizes)
+        launch(kernel, grid, threads(tile), stream, x_words, w_words, bias_flat, flat(out), low.device, *sizes, shared=shared)
         return
     space = allocate((parts, out.size), "float32", out)
     kernel = make_tensor_core(problem.dtype, "float32", None, None, outer, tile, True)
-    launch(kernel, grid, threads(tile), stream, x_words, w_words, w_words, flat(space), low.device, *sizes)
+    launch(kernel, grid, threads(tile), stream, x_words, w_words, w_words, flat(space), low.device, *sizes, shared=shared)
     finish(problem, space, bias, out, parts, "float32")
 
 

@@ -4,9 +4,8 @@ Y[m, o] = Σ_k X[m, k] · W[o, k], k over (tap, chunk of channels); a chunk is 1
 channels last with each group padded to whole chunks, and the weights are (group, target, tap, padded channel); an image that is so
 already is read in place, another is transposed once into a workspace.  The result is stored in the caller's layout.
 
-Tiles travel by `cp.async` through STAGES stages of shared memory; the source-size operand zero-fills the padding.  Rows of 64 bytes are
-swizzled, chunk' = chunk ^ (row >> 1 & 3): the 8 rows × 4 words that a fragment read touches fall in 32 different banks.  Fragments have
-one layout in 32-bit words for m16n8k8.tf32 and m16n8k16.f16/bf16, so that one kernel serves the three.
+Tiles travel by `cp.async` through the stages of dynamic shared memory, up to 144 KB of it; the source-size operand zero-fills the padding.
+A thread copies the same chunk of every step, and has the table's entry of a step one step ahead.  Fragments, products and the way out: `fragments`.
 
 k ascends, the accumulation within an `mma` is the hardware's.  Writes are disjoint.  Needs compute capability 8.0.  Proved in the
 simulator (with fragment layouts as we read the PTX ISA) and by compiling; not yet run on a GPU.
@@ -20,34 +19,10 @@ from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
 from . import geometry as at
+from .fragments import Tile, check, make_epilogue, make_multiply, make_start, make_swizzle, operands, sums_end, threads
 from .launch import jit, kernel_factory
-from .ptx import (
-    cp_async16,
-    cp_async_commit,
-    cvt_rna_tf32,
-    f32_from_bits,
-    idiv,
-    imod,
-    imul,
-    load4,
-    make_cp_async_wait,
-    mma_m16n8k8_tf32,
-    mma_m16n8k16_bf16,
-    mma_m16n8k16_f16,
-)  # fmt: skip
+from .ptx import cp_async16, cp_async_commit, f32_bits, idiv, imod, imul, load4, make_cp_async_wait
 from .scalars import activation, bias_loader, storer
-
-#: (BM, BN, words of k, WM, WN, stages); a warp computes WM × WN
-Tile = tuple[int, int, int, int, int, int]
-TILES: tuple[Tile, ...] = (
-    (128, 128, 16, 64, 32, 3),
-    (128, 64, 16, 32, 32, 4),
-    (64, 64, 16, 32, 32, 4),
-    (128, 32, 16, 32, 32, 4),
-    (128, 16, 16, 32, 16, 4),
-)
-SIMULATED_TILES: tuple[Tile, ...] = ((16, 8, 16, 16, 8, 3),)
-CHUNK = {"float16": 8, "bfloat16": 8, "float32": 4}
 
 
 @kernel_factory
@@ -55,33 +30,33 @@ def make_tensor_core(
     dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, split: bool = False
 ) -> Any:
     """The kernel for these types and tile; `outer`: the third axis takes part; `split`: y is the workspace of split-K's parts."""
+    check(tile)
     BM, BN, BK, WM, WN, STAGES = tile
-    WARPS_N = BN // WN
-    NT = (BM // WM) * WARPS_N * 32
+    WARPS_N, NT = BN // WN, threads(tile)
     CH = BK // 4  # chunks of a row
     STEP = NT // CH  # rows loaded at once
     A_ROWS, B_ROWS = max(1, BM // STEP), max(1, BN // STEP)
     MT, NJ = WM // 16, WN // 8
-    A_STAGE, B_STAGE = BM * BK, BN * BK
-    A_ALL, B_ALL = STAGES * A_STAGE, STAGES * B_STAGE
-    assert BK == 16 and WM % 16 == 0 and WN % 8 == 0 and (BM % STEP == 0 or STEP % BM == 0)
+    A_STAGE, B_STAGE, A_ALL = BM * BK, BN * BK, STAGES * BM * BK
+    assert STEP % 8 == 0  # rows that a thread copies have one swizzle
     OUTSIDE = -(1 << 30)
-    TF32 = dtype == "float32"
-    mma = {"float16": mma_m16n8k16_f16, "bfloat16": mma_m16n8k16_bf16, "float32": mma_m16n8k8_tf32}[dtype]
-    wait = make_cp_async_wait(STAGES - 2)
-    store, load_bias, apply = storer(out_dtype, "float32"), bias_loader(bias_dtype, "float32"), activation(act, "float32")
+    left, right = operands(dtype, tile, False)
+    swizzle, start_a, start_b = make_swizzle(left), make_start(left), make_start(right)
+    ROWS_AT = sums_end(tile)
+    COLUMNS_AT, BIAS_AT = ROWS_AT + BM, ROWS_AT + BM + BN
+    WHOLE_A, WHOLE_B = BM % STEP == 0, BN % STEP == 0
+    multiply, wait = make_multiply(dtype, tile, False), make_cp_async_wait(STAGES - 2)
+    load_bias = bias_loader(bias_dtype, "float32")
+    keep, put = make_epilogue(tile, storer(out_dtype, "float32"), activation(act, "float32"))
 
     def tensor_core(x, w, bias, y, tab, tiles_m, tiles_n):
-        As = cuda.shared.array(A_ALL, uint32, alignment=16)
-        Bs = cuda.shared.array(B_ALL, uint32, alignment=16)
+        shared = cuda.shared.array(0, uint32, alignment=16)
         acc = cuda.local.array((MT, NJ, 4), float32)
         fb = cuda.local.array((NJ, 2), uint32)
         base = cuda.local.array(A_ROWS, int32)
         t0 = cuda.local.array(A_ROWS, int32)
         h0 = cuda.local.array(A_ROWS, int32)
         w0 = cuda.local.array(A_ROWS, int32)
-        channel = cuda.local.array((NJ, 2), int32)
-        beta = cuda.local.array((NJ, 2), float32)
 
         tid = int32(cuda.threadIdx.x)
         rest = int32(cuda.blockIdx.x)
@@ -124,8 +99,23 @@ def make_tensor_core(
             t0[j] = int32(jt * tab[at.ST])
             h0[j] = int32(jh * tab[at.SH])
             w0[j] = int32(jw * tab[at.SW]) if m < M else int32(OUTSIDE)
-        # rows of a fragment differ by multiples of 8, so the swizzle of a loaded row is one value for each thread
-        place = int32(int32(row * int32(BK)) + int32(int32(chunk ^ (int32(row >> int32(1)) & int32(3))) * int32(4)))
+            if chunk == int32(0) and r < int32(BM):  # where the position's results go
+                where = int32(tab[uint32(f + int32(5))] + n * tab[at.YN] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW])
+                if split:
+                    where = int32(where + imul(part, imul(tab[at.BATCH], tab[at.YN])))
+                shared[uint32(r + int32(ROWS_AT))] = uint32(where if m < M else int32(-1))
+        sg = tab[at.SHUFFLE]
+        size = idiv(tab[at.CHANNELS], sg)
+        r = tid
+        while r < int32(BN):
+            o = int32(o_first + r)
+            c = int32(imul(g, targets) + o)
+            q = idiv(c, size)
+            where = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[at.YC])
+            shared[uint32(r + int32(COLUMNS_AT))] = uint32(where if o < targets else int32(-1))
+            shared[uint32(r + int32(BIAS_AT))] = f32_bits(float32(load_bias(bias, c)) if o < targets and not split else float32(0))
+            r = int32(r + int32(NT))
+        place = int32(row * int32(BK) + int32(chunk ^ swizzle(row)) * int32(4))
         w_row = int32(imul(int32(imul(g, targets) + o_first + row), all_k) + kstart)
 
         for i in range(MT):
@@ -133,15 +123,16 @@ def make_tensor_core(
                 for e in range(4):
                     acc[i, j, e] = float32(0)
         steps = idiv(int32(kcount + int32(CH - 1)), int32(CH))
-        lane = imod(tid, int32(32))
-        warp = idiv(tid, int32(32))
-        lg, lt = idiv(lane, int32(4)), imod(lane, int32(4))
+        lane, warp = imod(tid, int32(32)), idiv(tid, int32(32))
         m_warp = int32(idiv(warp, int32(WARPS_N)) * int32(WM))
         o_warp = int32(imod(warp, int32(WARPS_N)) * int32(WN))
-        swizzle = int32(int32(lg >> int32(1)) & int32(3))
-        a_at = int32(int32(m_warp + lg) * int32(BK) + lt)
-        b_at = int32(int32(o_warp + lg) * int32(BK) + lt)
+        a_start, b_start = start_a(lane, m_warp), int32(start_b(lane, o_warp) + int32(A_ALL))
 
+        k = chunk
+        entry = load4(tab, int32(first_tap + k * int32(4)) if k < kcount else int32(0))
+        dt = int32(0)
+        if outer and k < kcount:
+            dt = tab[uint32(int32(first_outer + k))]
         t = int32(1 - STAGES)
         while t < steps:
             if t >= int32(0):
@@ -150,92 +141,38 @@ def make_tensor_core(
             ahead = int32(t + int32(STAGES - 1))
             if ahead < steps:
                 stage = imod(ahead, int32(STAGES))
-                k = int32(ahead * int32(CH) + chunk)
                 inside = k < kcount
-                e = load4(tab, int32(first_tap + (k * int32(4) if inside else int32(0))))
-                dt = int32(0)
-                if outer:
-                    dt = tab[uint32(int32(first_outer + (k if inside else int32(0))))]
                 for j in range(A_ROWS):
-                    if int32(row + int32(j * STEP)) < int32(BM):
-                        ok = inside and uint32(int32(h0[j] + e[2])) < ih and uint32(int32(w0[j] + e[3])) < iw
+                    if WHOLE_A or int32(row + int32(j * STEP)) < int32(BM):
+                        ok = inside and uint32(int32(h0[j] + entry[2])) < ih and uint32(int32(w0[j] + entry[3])) < iw
                         if outer:
                             ok = ok and uint32(int32(t0[j] + dt)) < it
-                        source = int32(base[j] + e[0]) if ok else int32(0)
+                        source = int32(base[j] + entry[0]) if ok else int32(0)
                         count = uint32(16) if ok else uint32(0)
                         target = int32(stage * int32(A_STAGE) + place + int32(j * STEP * BK))
-                        cp_async16(As, target, x, int32(source * int32(4)), count)
+                        cp_async16(shared, target, x, int32(source * int32(4)), count)
                 for j in range(B_ROWS):
                     r = int32(row + int32(j * STEP))
-                    if r < int32(BN):
+                    if WHOLE_B or r < int32(BN):
                         ok = inside and int32(o_first + r) < targets
                         source = int32(w_row + imul(int32(j * STEP), all_k) + k) if ok else int32(0)
                         count = uint32(16) if ok else uint32(0)
-                        target = int32(stage * int32(B_STAGE) + place + int32(j * STEP * BK))
-                        cp_async16(Bs, target, w, int32(source * int32(4)), count)
+                        target = int32(stage * int32(B_STAGE) + place + int32(A_ALL + j * STEP * BK))
+                        cp_async16(shared, target, w, int32(source * int32(4)), count)
             cp_async_commit()
+            k = int32(k + int32(CH))
+            if k < kcount:  # the entry of the next step, on its way while this one is multiplied
+                entry = load4(tab, int32(first_tap + k * int32(4)))
+                if outer:
+                    dt = tab[uint32(int32(first_outer + k))]
             if t >= int32(0):
                 stage = imod(t, int32(STAGES))
-                a_stage, b_stage = int32(stage * int32(A_STAGE) + a_at), int32(stage * int32(B_STAGE) + b_at)
-                for ks in range(BK // 8):
-                    near = int32(int32(int32(2 * ks) ^ swizzle) * int32(4))
-                    far = int32(int32(int32(2 * ks + 1) ^ swizzle) * int32(4))
-                    for j in range(NJ):
-                        b0 = Bs[uint32(b_stage + int32(j * 8 * BK) + near)]
-                        b1 = Bs[uint32(b_stage + int32(j * 8 * BK) + far)]
-                        if TF32:
-                            b0, b1 = cvt_rna_tf32(f32_from_bits(b0)), cvt_rna_tf32(f32_from_bits(b1))
-                        fb[j, 0] = b0
-                        fb[j, 1] = b1
-                    for i in range(MT):
-                        a0 = As[uint32(a_stage + int32(i * 16 * BK) + near)]
-                        a1 = As[uint32(a_stage + int32((i * 16 + 8) * BK) + near)]
-                        a2 = As[uint32(a_stage + int32(i * 16 * BK) + far)]
-                        a3 = As[uint32(a_stage + int32((i * 16 + 8) * BK) + far)]
-                        if TF32:
-                            a0, a1 = cvt_rna_tf32(f32_from_bits(a0)), cvt_rna_tf32(f32_from_bits(a1))
-                            a2, a3 = cvt_rna_tf32(f32_from_bits(a2)), cvt_rna_tf32(f32_from_bits(a3))
-                        for j in range(NJ):
-                            d = mma((a0, a1, a2, a3), (fb[j, 0], fb[j, 1]), (acc[i, j, 0], acc[i, j, 1], acc[i, j, 2], acc[i, j, 3]))
-                            acc[i, j, 0] = d[0]
-                            acc[i, j, 1] = d[1]
-                            acc[i, j, 2] = d[2]
-                            acc[i, j, 3] = d[3]
+                multiply(shared, int32(stage * int32(A_STAGE) + a_start), int32(stage * int32(B_STAGE) + b_start), acc, fb)
             t = int32(t + int32(1))
 
-        sg = tab[at.SHUFFLE]
-        size = idiv(tab[at.CHANNELS], sg)
-        for j in range(NJ):
-            for e in range(2):
-                o = int32(o_first + o_warp + int32(j * 8 + e) + lt * int32(2))
-                c = int32(imul(g, targets) + o)
-                channel[j, e] = int32(-1)
-                beta[j, e] = float32(0)
-                if o < targets:
-                    if not split:
-                        beta[j, e] = load_bias(bias, c)
-                    q = idiv(c, size)
-                    channel[j, e] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[at.YC])
-        for i in range(MT):
-            for half in range(2):
-                m = int32(m_first + m_warp + int32(i * 16 + half * 8) + lg)
-                n = idiv(m, positions)
-                p = int32(m - imul(n, positions))
-                q = idiv(p, nw)
-                jw = int32(p - imul(q, nw))
-                jt = idiv(q, nh)
-                jh = int32(q - imul(jt, nh))
-                where = int32(tab[uint32(f + int32(5))] + n * tab[at.YN] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW])
-                if split:
-                    where = int32(where + imul(part, imul(tab[at.BATCH], tab[at.YN])))
-                if m < M:
-                    for j in range(NJ):
-                        for e in range(2):
-                            if channel[j, e] >= int32(0):
-                                store(y, int32(where + channel[j, e]), apply(float32(acc[i, j, half * 2 + e] + beta[j, e])))
+        cuda.syncthreads()
+        keep(shared, acc, tid, m_warp, o_warp)
+        cuda.syncthreads()
+        put(shared, y, tid, tab[at.YC] == int32(1))
 
     return jit(tensor_core, launch_bounds=NT)
-
-
-def threads(tile: Tile) -> int:
-    return (tile[0] // tile[3]) * (tile[1] // tile[4]) * 32

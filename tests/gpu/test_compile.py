@@ -7,22 +7,24 @@ built around.  Not that they are fast: nothing has been timed on a GPU.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
-from numconv.cuda.resources import ARCHITECTURES, Usage, link, link_ptx, lint, ptx
+from numconv.cuda.resources import ARCHITECTURES, BLOCK_SHARED, LIMITS, Usage, architecture, link, link_ptx, lint, ptx
 from numconv.cuda.specimens import Specimen, specimens
 
 ALL = specimens()
 IDS = [f"{s.family}: {s.label}" for s in ALL]
 
 
-def allowed(usage: Usage, specimen: Specimen) -> None:
+def allowed(usage: Usage, specimen: Specimen, cc: tuple[Any, ...]) -> None:
     assert usage.spills == 0
     assert usage.stack == 0
     assert usage.registers <= specimen.registers
     assert usage.shared <= 48 << 10
-    assert usage.registers * specimen.threads <= 65536
+    assert usage.shared + specimen.dynamic <= BLOCK_SHARED[architecture(cc)]
+    assert usage.registers * specimen.threads <= LIMITS[architecture(cc)][1]
 
 
 @pytest.mark.parametrize("specimen", ALL, ids=IDS)
@@ -38,10 +40,10 @@ def test_ptx_and_older_architectures(specimen: Specimen) -> None:
         assert re.search(re.escape(instruction), text), f"no {instruction}"
     for cc in ARCHITECTURES[:-1]:
         if cc >= specimen.least:
-            allowed(link_ptx(text, cc), specimen)
+            allowed(link_ptx(text, cc), specimen, cc)
 
 
 @pytest.mark.parametrize("specimen", ALL, ids=IDS)
 def test_hopper(specimen: Specimen) -> None:
     """The very path of run time on sm_90a: LTO-IR, then nvJitLink."""
-    allowed(link(specimen, ARCHITECTURES[-1]), specimen)
+    allowed(link(specimen, ARCHITECTURES[-1]), specimen, ARCHITECTURES[-1])
