@@ -6,6 +6,8 @@ the same kernel and gives the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -13,8 +15,12 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem
-from .split_k import parts_for
+from .split_k import LEAST, PARTS
 
+#: an H100 SXM by its data sheet: what costs are computed for where there is no card to ask, and tiles are chosen for on every card
+H100 = Machine(name="cuda", cores=132, flops=6.7e13, bandwidth=3.35e12, launch=5e-6, l1=228 << 10, l2=50 << 20)
+#: rate of the second cache over that of memory; seconds for the beginning and end of a block
+SECOND_CACHE, BEGIN = 1.6, 1.5e-6
 _ITEM = {"bfloat16": 2, "float16": 2}
 int32 = np.int32
 
@@ -62,32 +68,83 @@ def scatter(problem: ConvProblem, machine: Machine) -> float:
     return max(roof(problem, machine, 0.06 * full), machine.launch + 20e-9 * chain + 1e-6 * problem.taps)
 
 
-def tile_share(problem: ConvProblem, rows: int, columns: int, depth: int, machine: Machine) -> tuple[float, int]:
-    """(part of the launched tiles' work that is wanted times how full the waves of blocks are, parts of split-K)."""
+@dataclass(frozen=True)
+class Block:
+    """A tile as the model sees it: rows × columns of results, `depth` terms a step, at `share` of the arithmetic peak where it fills a multiprocessor."""
+
+    tile: Any
+    rows: int
+    columns: int
+    depth: int
+    share: float
+    resident: int = 2  # blocks that a multiprocessor holds
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the model says of a tiled kernel on one sample."""
+
+    seconds: float
+    tile: Any
+    parts: int  # of split-K
+    blocks: int  # of all parts
+    waves: int
+    flops: float  # with what fills incomplete tiles
+    bytes: float  # to and from the card's memory
+    bound: str  # the longest of its times
+
+
+def gemm(
+    blocks: Sequence[Block], positions: int, targets: int, terms: float, deepest: int, copies: int, machine: Machine, rate: float, size: int,
+    moved: float, launches: int = 1,
+) -> Estimate:  # fmt: skip
+    """The quickest of `blocks`, and of the parts of split-K, for `copies` products of positions × terms by terms × targets.
+
+    Multiprocessors take blocks in waves; a wave lasts as long as its steps at the tile's share of the peak, and the beginnings and ends of
+    blocks that a multiprocessor does not hold at once come after each other.  Below that lie the second cache, from which every block
+    reads its own tiles, and memory, which everything crosses once; parts cross it twice, and take a launch to add.
+    """
+    found = []
+    for block in blocks:
+        tiles = -(-positions // block.rows) * -(-targets // block.columns) * copies
+        for parts in PARTS:
+            if parts > max(1, -(-deepest // block.depth) // LEAST):
+                break
+            count = tiles * parts
+            waves, rounds = -(-count // machine.cores), -(-count // (machine.cores * block.resident))
+            work = 2.0 * block.rows * block.columns * block.depth * -(-terms // (block.depth * parts))
+            moving = moved + (8.0 * parts * positions * targets * copies if parts > 1 else 0.0)
+            times = {
+                "arithmetic": waves * work * machine.cores / (machine.flops * rate * block.share) + rounds * BEGIN,
+                "second cache": count * work / 2 * (1 / block.rows + 1 / block.columns) * size / (SECOND_CACHE * machine.bandwidth),
+                "memory": moving / (0.8 * machine.bandwidth),
+            }
+            bound = max(times, key=lambda name: times[name])
+            seconds = times[bound] + machine.launch * (launches + (parts > 1))
+            found.append(Estimate(seconds, block.tile, parts, count, waves, work * count, moving, bound))
+    return min(found, key=lambda e: e.seconds)
+
+
+def extents(problem: ConvProblem) -> tuple[int, int, float, int, int]:
+    """positions, targets, terms, terms of the deepest stride phase, groups · phases: a problem of one sample as `gemm` takes it."""
     channels, spatial = problem.target
-    targets = channels // problem.groups
-    phases = prod(min(s, e) for s, e in zip(problem.stride, spatial, strict=True)) if problem.direction == "input_grad" else 1
-    positions = -(-prod(spatial) // max(1, phases))
-    down, across = -(-max(1, positions) // rows), -(-targets // columns)
-    blocks = down * across * problem.groups * max(1, phases)
-    terms = problem.source[0] // problem.groups * problem.taps // max(1, phases)
-    parts = parts_for(blocks, -(-terms // depth))
-    waves = -(-blocks * parts // machine.cores)
-    filled = positions / (down * rows) * targets / (across * columns)
-    return filled * (blocks * parts / (waves * machine.cores)), parts
+    sources, phases, deepest = problem.source[0] // problem.groups, 1, problem.taps
+    if problem.direction == "input_grad":
+        phases = max(1, prod(min(s, e) for s, e in zip(problem.stride, spatial, strict=True)))
+        deepest = prod(-(-k // s) for k, s in zip(problem.kernel, problem.stride, strict=True))
+    positions = max(1, -(-prod(spatial) // phases))
+    return positions, channels // problem.groups, max(1.0, sources * problem.taps / phases), sources * deepest, problem.groups * phases
 
 
-def tiled(problem: ConvProblem, machine: Machine, tiles: Any, rate: float = 1.0, waste: float = 1.0, extra: float = 0.0) -> float:
-    """Seconds of the best of `tiles` (rows, columns, depth, share of `rate` times the float32 peak); `extra` bytes beside the traffic."""
-    best = float("inf")
-    arithmetic = operations(problem) * waste / (machine.flops * peak_share(problem.dtype) * rate)
-    result = 4.0 * problem.target[0] * prod(problem.target[1])
-    for rows, columns, depth, share in tiles:
-        filled, parts = tile_share(problem, rows, columns, depth, machine)
-        moved = traffic(problem) + extra + (2 * parts * result if parts > 1 else 0)
-        seconds = max(arithmetic / max(share * filled, 1e-6), moved / (0.8 * machine.bandwidth))
-        best = min(best, seconds + machine.launch * (2 if parts > 1 else 1))
-    return best
+def tiled(
+    problem: ConvProblem, machine: Machine, blocks: Sequence[Block], rate: float = 1.0, waste: float = 1.0, extra: float = 0.0, launches: int = 1
+) -> Estimate:
+    """`gemm` for a forward or input_grad problem; `waste`: terms made over terms wanted; `extra` bytes beside the traffic."""
+    positions, targets, terms, deepest, copies = extents(problem)
+    return gemm(
+        blocks, positions, targets, terms * waste, int(deepest * waste), copies, machine, peak_share(problem.dtype) * rate,
+        itemsize(problem.dtype), traffic(problem) + extra, launches,
+    )  # fmt: skip
 
 
 def simple(share: float, launches: int = 1) -> Any:

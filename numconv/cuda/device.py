@@ -14,16 +14,13 @@ from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, image_shape
 from . import gradients, launch, layout, split_k
+from .costs import H100
 from .layout import INDEX_LIMIT
 
 name = "cuda"
 adopt = launch.adopt
 release = launch.release
 cast = layout.cast
-
-
-#: an H100 SXM by its data sheet: what costs are computed for where there is no card to ask
-H100 = Machine(name="cuda", cores=132, flops=6.7e13, bandwidth=3.35e12, launch=5e-6, l1=228 << 10, l2=50 << 20)
 
 
 @lru_cache(maxsize=1)

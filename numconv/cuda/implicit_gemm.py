@@ -15,7 +15,7 @@ from .geometry import Lowered, lower
 from .implicit_gemm_kernel import SIMULATED_TILES, TILES, WIDE_TILES, Form, Tile, make_implicit_gemm, threads
 from .launch import SIMULATED, allocate, ceil_div, flat, is_aligned, launch, stream_of
 from .scalars import ALL, accumulator, scalars
-from .split_k import FULL, finish, parts_for
+from .split_k import finish
 
 
 def tiles_for(dtype: str, out_dtype: str, act: str | None) -> tuple[Tile, ...]:
@@ -27,26 +27,19 @@ def tiles_for(dtype: str, out_dtype: str, act: str | None) -> tuple[Tile, ...]:
     return TILES[1:] if act in ("silu", "sigmoid", "tanh", "hardswish") else TILES
 
 
-def choose_tile(low: Lowered, tiles: tuple[Tile, ...], blocks_of: int) -> Tile:
-    """The tile with the least waste and idle time; `blocks_of`: groups · phases that multiply the positions of one sample."""
-
-    def badness(tile: Tile) -> float:
-        blocks = ceil_div(low.positions, tile[0]) * ceil_div(low.targets, tile[1]) * blocks_of
-        parts = parts_for(blocks, ceil_div(low.depth, tile[2]))
-        waves = ceil_div(blocks * parts, FULL // 2) / parts
-        # loads per product fall with the tile: 1/BM + 1/BN beside the products themselves
-        return waves * tile[0] * tile[1] * (1 + 8 * (1 / tile[0] + 1 / tile[1]))
-
-    return min(tiles, key=badness)
+def blocks(tiles: tuple[Tile, ...]) -> list[costs.Block]:
+    """60 % of the peak where a block has many sums for each number it reads, else 40 %."""
+    return [costs.Block(t, t[0], t[1], t[2], 0.6 if t[0] * t[1] >= 8192 else 0.4, 512 // threads(t)) for t in tiles]
 
 
 @lru_cache(maxsize=512)
 def schedule(problem: ConvProblem, low: Lowered) -> tuple[Tile, int]:
     """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
-    blocks_of = problem.groups * low.phases
-    tile = choose_tile(low, tiles_for(problem.dtype, problem.out_dtype, problem.activation), blocks_of)
-    blocks = ceil_div(low.positions, tile[0]) * ceil_div(low.targets, tile[1]) * blocks_of
-    return tile, parts_for(blocks, ceil_div(low.depth, tile[2]))
+    found = costs.gemm(
+        blocks(tiles_for(problem.dtype, problem.out_dtype, problem.activation)), low.positions, low.targets, low.depth, low.depth,
+        problem.groups * low.phases, costs.H100, costs.peak_share(problem.dtype), costs.itemsize(problem.dtype), costs.traffic(problem),
+    )  # fmt: skip
+    return found.tile, found.parts
 
 
 def form_of(problem: ConvProblem, x: Any, out: Any, parts: int) -> Form:
@@ -99,10 +92,12 @@ def workspace(problem: ConvProblem, machine: Machine) -> int:
     return parts * prod(problem.result_shape) * scalars(problem.dtype, problem.out_dtype).itemsize if parts > 1 else 0
 
 
+def estimate(problem: ConvProblem, machine: Machine) -> costs.Estimate:
+    return costs.tiled(problem, machine, blocks(TILES if costs.peak_share(problem.dtype) == 1.0 else WIDE_TILES))
+
+
 def cost(problem: ConvProblem, machine: Machine) -> float:
-    """60 % of the peak for full tiles and waves."""
-    tiles = TILES if costs.peak_share(problem.dtype) == 1.0 else WIDE_TILES
-    return costs.tiled(problem, machine, [(t[0], t[1], t[2], 0.6 if t[0] * t[1] >= 8192 else 0.4) for t in tiles])
+    return estimate(problem, machine).seconds
 
 
 COMMON: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """Split-K: where one sample gives too few blocks to fill the card, the sum over k is cut into parts and added in a fixed order.
 
 The parts lie in a workspace (parts, *result), in float32 or the accumulator's type; `finish` adds them in ascending order, then bias,
-activation and store.  The number of parts comes from the geometry of one sample alone, so that neither batch nor card changes a bit.
+activation and store.  The number of parts comes from the geometry of one sample and the model of one card (`costs`), so that neither batch
+nor card changes a bit.
 """
 
 from __future__ import annotations
@@ -18,16 +19,9 @@ from .launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import activation, bias_loader, loader, scalars, storer
 
-#: blocks that fill a card: twice an H100's multiprocessors.  A constant, for the same bits on every card
-FULL = 264
-MOST = 16
-
-
-def parts_for(blocks: int, steps: int) -> int:
-    """Parts of the sum, for the blocks of one sample and the steps along k of each: at least 8 steps a part."""
-    if 2 * blocks > FULL:
-        return 1
-    return max(1, min(FULL // max(1, blocks), steps // 8, MOST))
+#: parts that a sum may have, of so many steps each at least; `costs.gemm` chooses
+PARTS, LEAST = (1, 2, 3, 4, 6, 8, 12, 16), 8
+MOST = PARTS[-1]
 
 
 @kernel_factory

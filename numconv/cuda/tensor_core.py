@@ -18,9 +18,13 @@ from .fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
 from .geometry import lower
 from .launch import allocate, ceil_div, flat, is_aligned, launch, shared_limit, stream_of, words
 from .layout import gather_axes
-from .split_k import FULL, finish, parts_for
+from .split_k import finish
 from .tensor_core_kernel import make_tensor_core
 from .transpose import transpose
+
+#: dense products over those of float32 on the CUDA cores, by the data sheet of an H100; what `mma.sync` reaches of them, an estimate
+RATE = {"float16": 16.0, "bfloat16": 16.0, "float32": 8.0}
+MMA_SYNC = 0.6
 
 
 def padded(channels: int, dtype: str) -> int:
@@ -73,23 +77,28 @@ def image(problem: ConvProblem, x: Any) -> Any:
     return out
 
 
+def blocks(dtype: str, among: tuple[Tile, ...]) -> list[costs.Block]:
+    """A tile's share of the peak: of what `mma.sync` reaches of it, or of what shared memory feeds, 128 bytes a cycle for all warps' fragments and
+    the copies (a cycle is 128 products of the CUDA cores)."""
+    found = []
+    for tile in among:
+        BM, BN, BK, WM, WN, _ = tile
+        words = (BM // WM) * (BN // WN) * (WM + WN) + BM + BN
+        share = min(MMA_SYNC, BM * BN / (words * costs.itemsize(dtype) * RATE[dtype]))
+        found.append(costs.Block(tile, BM, BN, BK // 4 * CHUNK[dtype], share, min(512 // threads(tile), (227 << 10) // shared_bytes(tile))))
+    return found
+
+
 @lru_cache(maxsize=512)
 def schedule(problem: ConvProblem) -> tuple[Tile, int]:
     """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
-    low = lower(problem, chunk=CHUNK[problem.dtype])
-    blocks_of = problem.groups * low.phases
-
-    def blocks(tile: Tile) -> int:
-        return ceil_div(low.positions, tile[0]) * ceil_div(low.targets, tile[1]) * blocks_of
-
-    def parts(tile: Tile) -> int:
-        return parts_for(blocks(tile), ceil_div(low.depth, tile[2] // 4))
-
-    def badness(tile: Tile) -> float:
-        return ceil_div(blocks(tile) * parts(tile), FULL // 2) / parts(tile) * tile[0] * tile[1] * (1 + 24 * (1 / tile[0] + 1 / tile[1]))
-
-    tile = min(tiles(), key=badness)
-    return tile, parts(tile)
+    low, dtype = lower(problem, chunk=CHUNK[problem.dtype]), problem.dtype
+    depth = low.depth * CHUNK[dtype]
+    found = costs.gemm(
+        blocks(dtype, tiles()), low.positions, low.targets, depth, depth, problem.groups * low.phases, costs.H100, RATE[dtype], costs.itemsize(dtype),
+        costs.traffic(problem),
+    )  # fmt: skip
+    return found.tile, found.parts
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -132,15 +141,16 @@ def workspace(problem: ConvProblem, machine: Machine) -> int:
     return weights + (0 if in_place(problem) else problem.batch * problem.groups * width * prod(spatial) * size)
 
 
+def estimate(problem: ConvProblem, machine: Machine) -> costs.Estimate:
+    """The pass over the image, where it is not in place, on top."""
+    dtype, sources = problem.dtype, problem.source[0] // problem.groups
+    waste = padded(sources, dtype) / sources
+    extra = 0.0 if in_place(problem) else (1 + 2 * waste) * problem.source[0] * prod(problem.source[1]) * costs.itemsize(dtype)
+    return costs.tiled(problem, machine, blocks(dtype, TILES), RATE[dtype], waste, extra, 1 if in_place(problem) else 2)
+
+
 def cost(problem: ConvProblem, machine: Machine) -> float:
-    """Half of the tensor cores' rate at full tiles and waves; the pass over the image and the packing of weights on top."""
-    rate = 16.0 if problem.dtype != "float32" else 8.0  # dense rate over the float32 rate of the CUDA cores, H100 through mma.sync
-    sources = problem.source[0] // problem.groups
-    waste = padded(sources, problem.dtype) / sources
-    extra = 0.0 if in_place(problem) else 2.0 * problem.source[0] * waste * prod(problem.source[1]) * costs.itemsize(problem.dtype)
-    depth = 4 * CHUNK[problem.dtype]
-    tiles = [(t[0], t[1], depth, 0.45 if t[0] * t[1] >= 8192 else 0.3) for t in TILES]
-    return costs.tiled(problem, machine, tiles, rate, waste, extra) + machine.launch * (1 if in_place(problem) else 2)
+    return estimate(problem, machine).seconds
 
 
 _COMMON: dict[str, Any] = {

@@ -22,12 +22,13 @@ from .geometry import image_strides, three
 from .launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imod, imul, load4
 from .scalars import ALL, loader, scalars, storer
-from .split_k import FULL
 
 HEAD = 32
 # head: 0 positions in all, 1 part length, 2 positions per sample, 3 columns, 4 Og, 5 groups, 6 dy sample stride, 7 dy channel stride,
 # 8-10 dy axis strides, 11 x sample stride, 12 x group stride, 13-15 x axis strides · step, 16-18 steps, 19-21 extents, 22-23 P axes h, w,
 # 24 weights, 25 where the third axis' offsets start
+#: blocks that fill a card: twice an H100's multiprocessors.  A constant, for the same bits on every card
+FULL = 264
 Tile = tuple[int, int, int, int, int]
 TILES: tuple[Tile, ...] = ((64, 64, 16, 4, 4), (32, 128, 16, 4, 4), (16, 64, 16, 4, 4), (128, 128, 8, 8, 8))
 SIMULATED_TILES: tuple[Tile, ...] = ((8, 8, 4, 4, 4),)

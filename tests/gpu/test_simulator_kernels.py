@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -10,7 +11,7 @@ import pytest
 import reference
 from numba import cuda
 
-from numconv.cuda import device
+from numconv.cuda import costs, device, implicit_gemm, tensor_core
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem
 
@@ -222,10 +223,17 @@ def test_padding_modes(mode: str, layout: str) -> None:
         ("tensor_core", "forward", {"channels": 40, "filters": 4, "dtype": "float16"}),
     ],
 )
-def test_split_k_adds_its_parts(row: str, direction: str, options: dict[str, Any]) -> None:
-    """Few outputs and a long sum: the plan cuts it, which `workspace` shows."""
+def test_split_k_adds_its_parts(row: str, direction: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few outputs and a long sum, tiles and parts chosen for a card so slow that a second launch costs nothing beside the sums."""
+    chosen = []
+    gemm = costs.gemm
+    monkeypatch.setattr(costs, "H100", replace(costs.H100, flops=1e9))
+    monkeypatch.setattr(costs, "gemm", lambda *a: chosen.append(gemm(*a)) or chosen[-1])
+    for module in (implicit_gemm, tensor_core):
+        monkeypatch.setattr(module, "schedule", module.schedule.__wrapped__)  # what is cached was chosen for another card
     spatial = (2, 2) if direction == "input_grad" else (4, 3)
     check(row, direction, spatial, (3, 3), pad=1, batch=1, **options)
+    assert max(found.parts for found in chosen) > 1
 
 
 @pytest.mark.parametrize("row", TRANSPOSED)
