@@ -1,6 +1,7 @@
-"""Depthwise convolution: a thread computes a strip of TH output rows of one column, the input window of a tap column in registers.
+"""Depthwise convolution: by `halo_kernel`, from a tile of the image in shared memory; where none fits, a thread computes a strip of TH output
+rows of one column, the input window of a tap column in registers.
 
-Loop: y[n, c, i, q] = Σ_{kt, kw} Σ_{kh} x[n, c//m, …, i·sh + kh·dh − ph, q·sw + kw·dw − pw] · w[c, kt, kh, kw].  For each tap column the
+The strips: y[n, c, i, q] = Σ_{kt, kw} Σ_{kh} x[n, c//m, …, i·sh + kh·dh − ph, q·sw + kw·dw − pw] · w[c, kt, kh, kw].  For each tap column the
 (TH − 1)·sh + (KH − 1)·dh + 1 input rows are loaded once and used by all TH outputs.  Neighbouring threads take neighbouring columns
 (channels first) or channels (channels last), so that loads and stores coalesce in either layout.  Taps ascend as (t, w, h): an order of
 its own, the same for every image size.  Any rank: the first axis is a loop, a missing axis has extent 1.
@@ -17,7 +18,7 @@ from numba.cuda.types import int32, uint32
 
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from . import costs
+from . import costs, halo
 from .geometry import image_strides, three
 from .launch import Table, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
@@ -31,7 +32,7 @@ SIZE = 35
 
 
 @kernel_factory
-def make_depthwise(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, shape: tuple[int, int, int, int]) -> Any:
+def make_strips(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, shape: tuple[int, int, int, int]) -> Any:
     """`shape`: taps, stride and dilation along h, rows of a strip."""
     KH, STRIDE, DILATION, TH = shape
     ROWS = (TH - 1) * STRIDE + (KH - 1) * DILATION + 1 if TH > 1 else KH
@@ -40,7 +41,7 @@ def make_depthwise(dtype: str, out_dtype: str, bias_dtype: str | None, act: str 
     kind, load, store = number.kind, number.load, number.store
     load_bias, apply = bias_loader(bias_dtype, number.name), activation(act, number.name)
 
-    def depthwise(x, w, bias, y, tab, total):
+    def strips(x, w, bias, y, tab, total):
         window = cuda.local.array(ROWS, kind)
         acc = cuda.local.array(TH, kind)
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
@@ -99,7 +100,7 @@ def make_depthwise(dtype: str, out_dtype: str, bias_dtype: str | None, act: str 
                     store(y, int32(where + row * tab[28]), apply(kind(acc[j] + beta)))
             i = int32(i + step)
 
-    return jit(depthwise)
+    return jit(strips)
 
 
 def strip_shape(problem: ConvProblem) -> tuple[int, int, int, int]:
@@ -132,10 +133,19 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
 def compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, flip: bool = False) -> None:
     """`flip`: the taps of w in reverse, for the input gradient."""
     x, w, bias = arrays
+    form = halo.form_of(problem, x, out)
+    if form is None:
+        strips(problem, arrays, out, flip)
+    else:
+        halo.compute(problem, form, x, w, None, bias, out, flip)
+
+
+def strips(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, flip: bool) -> None:
+    x, w, bias = arrays
     shape = strip_shape(problem)
     outputs = three(problem.outputs, 1)
     total = problem.batch * problem.out_channels * outputs[0] * ceil_div(outputs[1], shape[3]) * outputs[2]
-    kernel = make_depthwise(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation, shape)
+    kernel = make_strips(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation, shape)
     w_flat = flat(w)
     bias_flat = w_flat if bias is None else flat(bias)
     table = _table(problem, shape[3], flip)
@@ -146,12 +156,16 @@ def refuse(problem: ConvProblem) -> str | None:
     if not problem.is_depthwise:
         return "serves one input channel per group (depthwise) only"
     kernel = three(problem.kernel, 1)[1]
-    return None if kernel <= 32 else f"holds at most 32 taps along the second last axis, got {kernel}"
+    if kernel > 32 and halo.form_of(problem, None, None) is None:
+        return f"holds at most 32 taps along the second last axis where the image's tile is too large for shared memory, got {kernel}"
+    return None
 
 
 def cost(problem: ConvProblem, machine: Machine) -> float:
-    """Traffic, with every input row read (window / strip) times through L2 at worst once more: bandwidth-bound in practice."""
-    return costs.roof(problem, machine, 0.15, extra_bytes=0.25 * costs.traffic(problem))
+    """From shared memory the halo is all that is read twice, through L2; by strips every input row (window / strip) times, and every tap."""
+    if halo.form_of(problem, None, None) is None:
+        return costs.roof(problem, machine, 0.15, extra_bytes=0.25 * costs.traffic(problem))
+    return costs.roof(problem, machine, 0.35, extra_bytes=0.1 * costs.traffic(problem))
 
 
 ROWS = (
@@ -163,6 +177,6 @@ ROWS = (
         dtypes=ALL,
         honours=frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
         refuse=refuse,
-        summary="Strips of output rows, one column to a thread; input window in registers.",
+        summary="Input tile with its halo in shared memory, four neighbours to a thread; strips of rows where it does not fit.",
     ),
 )

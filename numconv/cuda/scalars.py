@@ -52,67 +52,91 @@ def accumulator(dtype: str, out_dtype: str) -> str:
 
 
 @lru_cache(maxsize=128)
-def loader(dtype: str, acc: str) -> Callable[..., Any]:
-    """load(array, index) → the element as the accumulator's type."""
+def widener(dtype: str, acc: str) -> Callable[..., Any]:
+    """widen(stored value) → the accumulator's type."""
     kind = _NUMBA[acc]
     if dtype == "bfloat16":
 
         @inlined
-        def load(array, index):
-            return kind(f32_from_bits(uint32(uint32(array[uint32(index)]) << uint32(16))))
+        def widen(value):
+            return kind(f32_from_bits(uint32(uint32(value) << uint32(16))))
 
     elif dtype == "float16":
 
         @inlined
-        def load(array, index):
-            return kind(float32(array[uint32(index)]))
+        def widen(value):
+            return kind(float32(value))
 
     elif dtype == acc:
 
         @inlined
-        def load(array, index):
-            return array[uint32(index)]
+        def widen(value):
+            return value
 
     else:
 
         @inlined
-        def load(array, index):
-            return kind(array[uint32(index)])
+        def widen(value):
+            return kind(value)
+
+    return widen
+
+
+@lru_cache(maxsize=128)
+def loader(dtype: str, acc: str) -> Callable[..., Any]:
+    """load(array, index) → the element as the accumulator's type."""
+    widen = widener(dtype, acc)
+
+    @inlined
+    def load(array, index):
+        return widen(array[uint32(index)])
 
     return load
 
 
 @lru_cache(maxsize=128)
-def storer(dtype: str, acc: str) -> Callable[..., Any]:
-    """store(array, index, value of the accumulator's type)."""
+def narrower(dtype: str, acc: str) -> Callable[..., Any]:
+    """narrow(value of the accumulator's type) → what is stored."""
     if dtype == "bfloat16":
 
         @inlined
-        def store(array, index, value):
+        def narrow(value):
             bits = f32_bits(float32(value))
             rounded = uint32(bits + uint32(0x7FFF) + uint32(uint32(bits >> uint32(16)) & uint32(1)))
             if value != value:
                 rounded = uint32(bits | uint32(0x400000))  # rounding could carry a NaN over into an infinity
-            array[uint32(index)] = uint16(rounded >> uint32(16))
+            return uint16(rounded >> uint32(16))
 
     elif dtype == "float16":
 
         @inlined
-        def store(array, index, value):
-            array[uint32(index)] = float16(value)
+        def narrow(value):
+            return float16(value)
 
     elif dtype == acc:
 
         @inlined
-        def store(array, index, value):
-            array[uint32(index)] = value
+        def narrow(value):
+            return value
 
     else:
         stored = getattr(types, "uint8" if dtype == "bool" else dtype)
 
         @inlined
-        def store(array, index, value):
-            array[uint32(index)] = stored(value)  # integers wrap
+        def narrow(value):
+            return stored(value)  # integers wrap
+
+    return narrow
+
+
+@lru_cache(maxsize=128)
+def storer(dtype: str, acc: str) -> Callable[..., Any]:
+    """store(array, index, value of the accumulator's type)."""
+    narrow = narrower(dtype, acc)
+
+    @inlined
+    def store(array, index, value):
+        array[uint32(index)] = narrow(value)
 
     return store
 
@@ -142,13 +166,14 @@ def four(acc: str) -> Callable[..., Any]:
 
 @lru_cache(maxsize=32)
 def quad_loader(dtype: str, acc: str, used: bool) -> Callable[..., Any]:
-    """quad(array, index): four neighbours by one 128-bit load; where it is not used, something of the same type to compile."""
-    kind = _NUMBA[acc]
-    if used and dtype == acc:
+    """quad(array, index): four neighbours by one vector load; where it is not used, something of the same type to compile."""
+    kind, widen = _NUMBA[acc], widener(dtype, acc)
+    if used:
 
         @inlined
         def quad(array, index):
-            return load4(array, index)
+            a, b, c, d = load4(array, index)
+            return widen(a), widen(b), widen(c), widen(d)
 
         return quad
 
@@ -160,13 +185,14 @@ def quad_loader(dtype: str, acc: str, used: bool) -> Callable[..., Any]:
 
 
 @lru_cache(maxsize=32)
-def quad_storer(acc: str, used: bool) -> Callable[..., Any]:
-    """put(array, index, a, b, c, d): four neighbours by one 128-bit store; where it is not used, nothing."""
+def quad_storer(acc: str, used: bool, dtype: str | None = None) -> Callable[..., Any]:
+    """put(array, index, a, b, c, d): four neighbours by one vector store, as `dtype`; where it is not used, nothing."""
+    narrow = narrower(dtype or acc, acc)
     if used:
 
         @inlined
         def put(array, index, a, b, c, d):
-            store4(array, index, (a, b, c, d))
+            store4(array, index, (narrow(a), narrow(b), narrow(c), narrow(d)))
 
         return put
 

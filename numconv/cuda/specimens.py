@@ -7,7 +7,7 @@ into the docs.  Not imported at run time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import (
@@ -19,6 +19,7 @@ from . import (
     dynamic,
     fragments,
     gradients,
+    halo_kernel,
     implicit_gemm,
     layout,
     matrix,
@@ -164,20 +165,45 @@ def _weight_grad() -> Iterator[Specimen]:
     )
 
 
-def _channelwise() -> Iterator[Specimen]:
-    for dtype, shape in (
-        *(("float32", s) for s in ((3, 1, 1, 4), (3, 2, 1, 4), (5, 1, 1, 4), (7, 1, 1, 4), (9, 1, 1, 4), (1, 1, 1, 1), (3, 1, 9, 1))),
-        ("float16", (3, 1, 1, 4)),
-        ("bfloat16", (3, 1, 1, 4)),
-        ("float64", (5, 1, 1, 4)),
-        ("int8", (3, 1, 1, 4)),
-    ):
-        out = "int32" if dtype == "int8" else dtype
+#: label → form of `halo_kernel`
+HALO = {
+    "3×3": halo_kernel.Form((3, 3), (1, 1), (1, 1), (4, 8, 8, 4), False, False, 3, True, True),
+    "3×3, stride 2": halo_kernel.Form((3, 3), (2, 2), (1, 1), (1, 8, 8, 4), False, False, 3, True, True),
+    "3×3, dilation 9": halo_kernel.Form((3, 3), (1, 1), (9, 9), (1, 8, 8, 4), False, False, 3, True, True),
+    "5×5": halo_kernel.Form((5, 5), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 2, True, True),
+    "7×7": halo_kernel.Form((7, 7), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 1, True, True),
+    "7×7, by elements": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 2, 2, 4), False),
+    "11×11": halo_kernel.Form((11, 11), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 3, True, True),
+    "31×31": halo_kernel.Form((31, 31), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 1, True, True),
+    "1×9": halo_kernel.Form((1, 9), (1, 1), (1, 1), (4, 1, 64, 1), False, False, 0, True, True),
+    "3×3, channels last": halo_kernel.Form((3, 3), (1, 1), (1, 1), (32, 4, 8, 4), True, False, 0, True, True),
+    "7×7, channels last": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 4, 8, 4), True, False, 0, True, True),
+    "separable 5×5": halo_kernel.Form((5, 5), (1, 1), (1, 1), (4, 8, 8, 4), False, True, 2, True, True),
+    "separable 5×5, channels last": halo_kernel.Form((5, 5), (1, 1), (1, 1), (16, 4, 8, 4), True, True, 0, True, True),
+}
+
+
+def _halo() -> Iterator[Specimen]:
+    cases = [("float32", label) for label in HALO]
+    cases += [(dtype, "3×3") for dtype in ("float16", "bfloat16", "int8")] + [("float16", "3×3, channels last"), ("float64", "separable 5×5")]
+    for dtype, label in cases:
+        out, form = "int32" if dtype == "int8" else dtype, HALO[label]
+        if dtype == "float64":
+            form = replace(form, tile=(1, 8, 8, 4))
         yield Specimen(
-            f"{dtype} {shape[0]} taps, stride {shape[1]}, dilation {shape[2]}, strip {shape[3]}",
+            f"{dtype} {label}", "halo", lambda dtype=dtype, out=out, form=form: halo_kernel.make_halo(dtype, out, out, None, form),
+            (*_arrays(dtype, dtype, dtype, out, out), "int32[]"), halo_kernel.sizes(form).threads, doubles=_has_doubles(dtype),
+            wanted=("ld.global.v4", "st.global.v4") if form.quad_loads and dtype != "float64" else (), registers=128,
+        )  # fmt: skip
+
+
+def _channelwise() -> Iterator[Specimen]:
+    for dtype, shape in (("float32", (3, 1, 1, 4)), ("float32", (7, 1, 96, 1)), ("bfloat16", (3, 2, 1, 4)), ("complex128", (5, 1, 1, 4))):
+        yield Specimen(
+            f"{dtype} strips, {shape[0]} taps, stride {shape[1]}, dilation {shape[2]}, strip {shape[3]}",
             "depthwise",
-            lambda dtype=dtype, out=out, shape=shape: depthwise.make_depthwise(dtype, out, out, None, shape),
-            (*_conv(dtype, out), "int32"),
+            lambda dtype=dtype, shape=shape: depthwise.make_strips(dtype, dtype, dtype, None, shape),
+            (*_conv(dtype), "int32"),
             doubles=_has_doubles(dtype),
         )
 
@@ -300,4 +326,4 @@ def _gradients() -> Iterator[Specimen]:
 
 
 def specimens() -> list[Specimen]:
-    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_channelwise(), *_direct(), *_transposed(), *_operators(), *_gradients()]
+    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_halo(), *_channelwise(), *_direct(), *_transposed(), *_operators(), *_gradients()]

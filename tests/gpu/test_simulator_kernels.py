@@ -11,7 +11,8 @@ import pytest
 import reference
 from numba import cuda
 
-from numconv.cuda import costs, device, implicit_gemm, tensor_core
+from numconv.cuda import costs, device, halo, implicit_gemm, tensor_core
+from numconv.cuda.halo_kernel import sizes
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem
 
@@ -36,6 +37,11 @@ DEPTHWISE: dict[str, dict[str, Any]] = {
     "one axis": {"spatial": (8,), "kernel": (5,), "pad": 2},
     "three axes": {"spatial": (3, 4, 4), "kernel": (2, 3, 2), "pad": 1, "stride": (2, 1, 2)},
     "dilation beyond the window": {"spatial": (9, 4), "kernel": (3, 3), "pad": 9, "dilation": 9},
+    "by four": {"spatial": (5, 8), "kernel": (3, 3), "pad": 1, "act": "relu"},
+    "by four, stride, dilation": {"spatial": (6, 12), "kernel": (2, 3), "pad": (0, 2), "stride": (1, 3), "dilation": (2, 2), "shuffle": 3},
+    "by four, channels last": {"spatial": (4, 5), "kernel": (3, 3), "pad": 1, "layout": "channels_last", "channels": 12, "filters": 12, "groups": 12},
+    "multiplier, channels last": {"spatial": (4, 3), "kernel": (3, 2), "pad": 1, "layout": "channels_last", "filters": 6, "dilation": (1, 2)},
+    "rows in pieces": {"spatial": (16,), "kernel": (13,), "pad": 5, "dilation": 1},
 }  # fmt: skip
 TYPES = ("float64", "float16", "bfloat16", "complex64", "complex128", "int8", "uint8", "int64")
 NARROW = {"int8": "int32", "uint8": "int32", "int16": "int32"}
@@ -161,13 +167,50 @@ def test_depthwise(label: str) -> None:
     check("depthwise", "forward", **{"channels": 3, "filters": 3, "groups": 3, "batch": 1, **DEPTHWISE[label]})
 
 
+@pytest.mark.parametrize("label", [label for label in DEPTHWISE if "four" not in label])
+def test_depthwise_by_strips(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no tile of shared memory holds."""
+    monkeypatch.setattr(halo, "form_of", lambda *arguments: None)
+    check("depthwise", "forward", **{"channels": 3, "filters": 3, "groups": 3, "batch": 1, **DEPTHWISE[label]})
+
+
+@pytest.mark.parametrize(("layout", "tile"), [("channels_first", (2, 2, 4, 4)), ("channels_last", (8, 2, 4, 4))])
+def test_depthwise_with_several_strips_and_threads_across(layout: str, tile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(halo, "TILES", dict.fromkeys((False, True), (tile,)))
+    halo._with_tile.cache_clear()
+    check("depthwise", "forward", (9, 12), (3, 3), channels=8, filters=8, groups=8, stride=(2, 1), pad=1, layout=layout, batch=1)
+    halo._with_tile.cache_clear()
+
+
+def test_tiles_are_chosen_by_waste_and_shared_memory() -> None:
+    def form(spatial: Any, kernel: Any, dilation: int = 1, layout: str = "channels_first") -> Any:
+        tiles = {False: halo.FIRST_TILES, True: halo.LAST_TILES}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(halo, "TILES", tiles)
+            halo._with_tile.cache_clear()
+            pads = tuple(dilation * (k // 2) for k in kernel)
+            p = ConvProblem(
+                "forward", 32, 256, 256, 256, spatial, kernel, (1, 1), pads, (dilation,) * 2, spatial, "float32", "float32", layout=layout
+            )
+            found = halo.form_of(p, None, None)
+        halo._with_tile.cache_clear()
+        return found
+
+    assert form((7, 7), (3, 3)).tile[1:3] == (2, 2) and not form((7, 7), (3, 3)).quad_loads
+    assert form((112, 112), (3, 3)).quad_loads and form((112, 112), (3, 3)).shift == 3
+    for layout in ("channels_first", "channels_last"):
+        large = form((56, 56), (31, 31), layout=layout)
+        assert sizes(large).elements * 4 <= halo.SHARED
+        assert form((512, 512), (7, 7), 96, layout) is None
+
+
 @pytest.mark.parametrize("label", DEPTHWISE)
 def test_depthwise_weight_grad(label: str) -> None:
     options = {"channels": 3, "filters": 3, "groups": 3, "batch": 2, **DEPTHWISE[label], "act": None, "shuffle": 1}
     check("depthwise", "weight_grad", **options)
 
 
-@pytest.mark.parametrize("label", [label for label in DEPTHWISE if "stride" not in DEPTHWISE[label]])
+@pytest.mark.parametrize("label", [label for label in DEPTHWISE if "stride" not in DEPTHWISE[label] and "multiplier" not in label])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_depthwise_transposed(label: str, dtype: str) -> None:
     spatial = DEPTHWISE[label]["spatial"]
