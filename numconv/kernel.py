@@ -38,6 +38,14 @@ DEFAULTS: dict[str, object] = {
 }
 
 
+def worth_its_error(problem: ConvProblem) -> bool:
+    """Whether a transform that mixes the samples of a tile may be automatic, for one sample: outputs that few taps see carry the error of their
+    whole tile, so not with more padding than keeps the size; and not for a few microseconds.
+    """
+    margins = zip(problem.pad_low, problem.pad_high, problem.kernel, problem.dilation, strict=True)
+    return problem.multiplications >= 3e6 and all(max(low, high) <= d * (k // 2) for low, high, k, d in margins)
+
+
 def _accepts(problem: Any) -> str | None:
     return None
 

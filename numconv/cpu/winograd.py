@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..kernel import Kernel, Machine
+from ..kernel import Kernel, Machine, worth_its_error
 from ..problem import ConvProblem
 from .epilogue import store_row
 from .launch import device_function, inlined, kernel, threads
@@ -281,14 +281,8 @@ def _refuse(problem: ConvProblem) -> str | None:
     return None
 
 
-def _worth_its_error(problem: ConvProblem) -> bool:
-    """Outputs that few taps see carry the error of their whole tile, so not with more padding than keeps the size; and not for a few microseconds."""
-    margins = zip(problem.pad_low, problem.pad_high, problem.kernel, problem.dilation, strict=True)
-    return problem.multiplications >= 3e6 and all(max(low, high) <= d * (k // 2) for low, high, k, d in margins)
-
-
 def _cost(problem: ConvProblem, machine: Machine) -> float:
-    if not _worth_its_error(problem.with_(batch=1)):
+    if not worth_its_error(problem.with_(batch=1)):
         return inf  # by name only
     b = chosen(problem.with_(batch=1), machine)
     return CLOCK * (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops

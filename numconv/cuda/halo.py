@@ -39,12 +39,12 @@ def form_of(problem: ConvProblem, x: Any, out: Any, separable: bool = False) -> 
     loads = problem.in_channels % 4 == 0 and direct if last else three(problem.spatial, 1)[2] % 4 == 0
     stores = problem.out_channels % 4 == 0 and problem.shuffle == 1 if last else three(problem.outputs, 1)[2] % 4 == 0
     loads = vectors and loads and (x is None or is_aligned(x))
+    itemsize = scalars(problem.dtype, problem.out_dtype).itemsize
     form = Form(
         kernel, stride, dilation, (0, 0, 0, 0), last, separable, -pads[1] % 4 if loads and not last else 0, loads,
-        vectors and stores and (out is None or is_aligned(out)),
+        vectors and stores and (out is None or is_aligned(out)), 48 // itemsize,
     )  # fmt: skip
     planes = min(problem.batch, FULL) * three(problem.outputs, 1)[0]
-    itemsize = scalars(problem.dtype, problem.out_dtype).itemsize
     return _with_tile(form, problem.out_channels, (planes, *three(problem.outputs, 1)[1:]), itemsize)
 
 

@@ -26,7 +26,6 @@ from .scalars import activation, bias_loader, quad_loader, quad_storer, scalars
 # taps along t, 10 taps along t, 11 stride, 12 dilation, 13-15 pads, 16-20 x strides (n, c, t, h, w), 21-25 y strides, 26 shuffle,
 # 27-28 tiles along h, w, 29 blocks of channels, 30 last tap if reversed, 31 ±1
 SIZE = 32
-UNROLLED = 11  # taps along w in one piece at most; beyond, in pieces of 8
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class Form:
     shift: int = 0  # columns between the tile's first and the first that is read
     quad_loads: bool = False
     quad_stores: bool = False
+    window: int = 12  # quads of a row that a thread may hold
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def sizes(form: Form) -> Sizes:
     (kh, kw), (sh, sw), (dh, dw) = form.kernel, form.stride, form.dilation
     height, width = strips * th, across * (1 if form.channels_last else 4)
     rows = (height - 1) * sh + (kh - 1) * dh + 1
-    taps = kw if kw <= UNROLLED or form.channels_last else 8
+    taps = kw if form.channels_last or held(form, kw) <= form.window else 8 if held(form, 8) <= form.window else 4
     pieces = ceil_div(kw, taps)
     span = (width - 1) * sw + (taps * pieces - 1) * dw + 1 + form.shift
     if form.channels_last:
@@ -84,6 +84,11 @@ def sizes(form: Form) -> Sizes:
     weights = channels * row_taps * (1 if form.separable else kh)
     threads = strips * across * (channels // 4 if form.channels_last else channels)
     return Sizes((height, width), rows, columns, taps, pieces, strides, channels * rows * columns, middle, weights, column_weights, threads)
+
+
+def held(form: Form, taps: int) -> int:
+    """Quads of a row that so many taps read for four neighbours: all between the first and the last, or two for each tap."""
+    return min(ceil_div(3 * form.stride[1] + (taps - 1) * form.dilation[1] + 1 + form.shift, 4), 2 * taps)
 
 
 @kernel_factory

@@ -31,6 +31,7 @@ from . import (
     tensor_core,
     transpose,
     weight_grad,
+    winograd_kernel,
 )
 
 
@@ -175,6 +176,7 @@ HALO = {
     "7×7, by elements": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 2, 2, 4), False),
     "11×11": halo_kernel.Form((11, 11), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 3, True, True),
     "31×31": halo_kernel.Form((31, 31), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 1, True, True),
+    "1×65": halo_kernel.Form((1, 65), (1, 1), (1, 1), (4, 1, 64, 1), False, False, 0, True, True),
     "1×9": halo_kernel.Form((1, 9), (1, 1), (1, 1), (4, 1, 64, 1), False, False, 0, True, True),
     "3×3, channels last": halo_kernel.Form((3, 3), (1, 1), (1, 1), (32, 4, 8, 4), True, False, 0, True, True),
     "7×7, channels last": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 4, 8, 4), True, False, 0, True, True),
@@ -189,7 +191,7 @@ def _halo() -> Iterator[Specimen]:
     for dtype, label in cases:
         out, form = "int32" if dtype == "int8" else dtype, HALO[label]
         if dtype == "float64":
-            form = replace(form, tile=(1, 8, 8, 4))
+            form = replace(form, tile=(1, 8, 8, 4), window=6)
         yield Specimen(
             f"{dtype} {label}", "halo", lambda dtype=dtype, out=out, form=form: halo_kernel.make_halo(dtype, out, out, None, form),
             (*_arrays(dtype, dtype, dtype, out, out), "int32[]"), halo_kernel.sizes(form).threads, doubles=_has_doubles(dtype),
@@ -214,6 +216,19 @@ def _channelwise() -> Iterator[Specimen]:
             lambda dtype=dtype: depthwise_grad.make_depthwise_grad(dtype, dtype, depthwise_grad.TAPS, depthwise_grad.THREADS),
             (*_arrays(dtype, dtype, acc), "int32[]"), depthwise_grad.THREADS, doubles=_has_doubles(dtype),
         )  # fmt: skip
+
+
+def _winograd() -> Iterator[Specimen]:
+    for m in (2, 4):
+        words = f"F({m}×{m})"
+        yield Specimen(f"{words} image", "winograd", lambda m=m: winograd_kernel.make_image(m), (*_arrays("float32", "float32"), "int32[]", "int32"))
+        yield Specimen(f"{words} filters", "winograd", lambda m=m: winograd_kernel.make_filters(m), (*_arrays("float32", "float32"), "int32"))
+        for act in (None, "silu"):
+            yield Specimen(
+                f"{words} outputs" + (f" {act}" if act else ""), "winograd",
+                lambda m=m, act=act: winograd_kernel.make_outputs(m, "float32", "float32", act, m == 4 and not act),
+                (*_arrays("float32", "float32", "float32"), "int32[]", "int32"), wanted=("st.global.v4",) if m == 4 and not act else (),
+            )  # fmt: skip
 
 
 def _direct() -> Iterator[Specimen]:
@@ -326,4 +341,4 @@ def _gradients() -> Iterator[Specimen]:
 
 
 def specimens() -> list[Specimen]:
-    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_halo(), *_channelwise(), *_direct(), *_transposed(), *_operators(), *_gradients()]
+    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_winograd(), *_halo(), *_channelwise(), *_direct(), *_transposed(), *_operators(), *_gradients()]

@@ -21,6 +21,7 @@ from . import (
     tensor_core,
     transposed,
     weight_grad,
+    winograd,
 )
 
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
@@ -29,6 +30,7 @@ ADAPTED = frozenset({"layout", "padding_mode"})
 _KERNELS: tuple[Kernel, ...] = (
     *implicit_gemm.ROWS,
     *tensor_core.ROWS,
+    *winograd.ROWS,
     *depthwise.ROWS,
     *depthwise_grad.ROWS,
     *direct.ROWS,

@@ -41,7 +41,7 @@ DEPTHWISE: dict[str, dict[str, Any]] = {
     "by four, stride, dilation": {"spatial": (6, 12), "kernel": (2, 3), "pad": (0, 2), "stride": (1, 3), "dilation": (2, 2), "shuffle": 3},
     "by four, channels last": {"spatial": (4, 5), "kernel": (3, 3), "pad": 1, "layout": "channels_last", "channels": 12, "filters": 12, "groups": 12},
     "multiplier, channels last": {"spatial": (4, 3), "kernel": (3, 2), "pad": 1, "layout": "channels_last", "filters": 6, "dilation": (1, 2)},
-    "rows in pieces": {"spatial": (16,), "kernel": (13,), "pad": 5, "dilation": 1},
+    "rows in pieces": {"spatial": (16,), "kernel": (13,), "pad": 24, "dilation": 4},
 }  # fmt: skip
 TYPES = ("float64", "float16", "bfloat16", "complex64", "complex128", "int8", "uint8", "int64")
 NARROW = {"int8": "int32", "uint8": "int32", "int16": "int32"}
