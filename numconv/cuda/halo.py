@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..problem import ConvProblem
+from . import costs
 from .geometry import image_strides, three
 from .halo_kernel import SIZE, Form, make_halo, sizes
 from .launch import SIMULATED, Table, ceil_div, flat, is_aligned, launch, stream_of
 from .scalars import COMPLEX, scalars
-from .split_k import FULL
 
 SHARED = 48 << 10
+#: blocks that fill a card: two for each multiprocessor of an H100
+FULL = 2 * costs.H100.cores
 #: (channels, strips of rows, groups of threads along w, rows of a strip)
 FIRST_TILES = (
     (1, 16, 16, 4), (1, 8, 32, 4), (4, 8, 8, 4), (16, 4, 4, 4), (64, 2, 2, 4), (1, 8, 8, 4), (4, 4, 4, 4), (16, 2, 2, 4), (4, 1, 64, 1), (16, 1, 16, 1),
