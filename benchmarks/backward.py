@@ -47,8 +47,8 @@ def measure(layer: Layer, seconds: float) -> dict[str, Any]:
     times = contest(theirs, lambda: pullback(dy), seconds)
     a, b = (float(np.median(t)) for t in times)
     return {
-        "index": layer.index, "shape": layer.shape, "kind": layer.kind, "torch_ms": 1e3 * a, "ours_ms": 1e3 * b, "ratio": a / b,
-        "gflops": 2 * layer.flops / b / 1e9, "torch_gflops": 2 * layer.flops / a / 1e9,
+        "index": layer.index, "shape": layer.shape, "kind": layer.kind, "peer_ms": 1e3 * a, "ours_ms": 1e3 * b, "ratio": a / b,
+        "gflops": 2 * layer.flops / b / 1e9, "peer_gflops": 2 * layer.flops / a / 1e9,
     }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def main() -> int:
     for layer in layers.load(None, None, options.index):
         if all(lo == hi for lo, hi in layer.pads):
             rows.append(measure(layer, options.seconds))
-            print("{index:>3}  {kind:<12} {shape:<38} {torch_ms:>9.3f} {ours_ms:>9.3f} {ratio:>6.2f}".format(**rows[-1]), flush=True)
+            print("{index:>3}  {kind:<12} {shape:<38} {peer_ms:>9.3f} {ours_ms:>9.3f} {ratio:>6.2f}".format(**rows[-1]), flush=True)
     total = summary(rows)
     for kind, k in total["kinds"].items():
         print(f"{kind:<14} {k['layers']:>6} {k['ratio']:>6.2f} {k['worst']:>6.2f}")

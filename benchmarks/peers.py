@@ -1,10 +1,11 @@
-"""The contest: named layers, numconv against torch, interleaved in one process on the same threads.
+"""The contest: named layers, numconv against torch or onnxruntime, interleaved in one process on the same threads.
 
-    python benchmarks/peers.py --threads 2 [--kind depthwise] [--index 3 7] [--out results/peers.json]
+    python benchmarks/peers.py --threads 2 [--kind depthwise] [--index 3 7] [--peer onnxruntime] [--out results/peers.json]
 
-Per layer: both results are compared first (within both rounding bounds), then blocks of calls alternate, torch first; the first call of
+Per layer: both results are compared first (within both rounding bounds), then blocks of calls alternate, the peer first; the first call of
 every block is thrown away (the other library's threads may still spin, its data fill the caches).  The time is the median over all
-kept calls.  Weights are given plain in every call, `--prepacked` apart.  Ratios are torch time / our time: above 1 we are faster.
+kept calls.  Weights are given plain in every call, `--prepacked` apart (onnxruntime always has its own prepacked).  Ratios are the
+peer's time / our time: above 1 we are faster.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import layers
 import machine
 import numpy as np
 from layers import Layer
+from onnx_peer import with_onnxruntime
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peer", default="torch", choices=("torch", "onnxruntime"))
     parser.add_argument("--kind", nargs="*", help="only these kinds")
     parser.add_argument("--index", type=int, nargs="*", help="only these layers")
     parser.add_argument("--every", type=int, default=1, help="every n-th layer only")
@@ -39,7 +42,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.6, help="time budget per layer, both libraries")
     parser.add_argument("--layers", type=Path, help="another layers.json")
     parser.add_argument("--out", type=Path, help="write the results here as JSON")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.peer == "onnxruntime" and (options.dtype, options.layout) != ("float32", "channels_first"):
+        parser.error("onnxruntime: float32, channels first")
+    return options
 
 
 def contest(first: Any, second: Any, seconds: float) -> tuple[list[float], list[float]]:
@@ -81,24 +87,27 @@ def measure(layer: Layer, options: argparse.Namespace) -> dict[str, Any]:
     if last:
         xs = np.ascontiguousarray(np.moveaxis(x, 1, -1))
         tx = torch.from_numpy(xs).movedim(-1, 1)  # torch's channels_last memory
-    theirs = layers.with_torch(layer, tx, tw, tb)
+    plain = theirs = layers.with_torch(layer, tx, tw, tb)
+    if options.peer == "onnxruntime":
+        theirs = with_onnxruntime(layer, x, w, bias, options.threads)
     run = layers.ours(layer, xs, w, bias, options.layout, options.prepacked, options.algorithm)
     name, factor, workspace = layers.algorithm(layer, xs, w, bias, options.layout)
     start = time.perf_counter()
     y = run()
     first = time.perf_counter() - start
-    wanted = theirs().double().numpy()
+    wanted = plain().double().numpy()
     magnitude = layers.with_torch(layer, tx.abs().double(), tw.abs().double(), tb.abs().double())().numpy()
     error = layers.check(layer, np.moveaxis(y, -1, 1) if last else y, wanted, magnitude, options.dtype, factor)
+    layers.check(layer, theirs(), wanted, magnitude, options.dtype, factor)
     del wanted, magnitude
-    t_torch, t_ours = contest(theirs, run, options.seconds)
+    t_peer, t_ours = contest(theirs, run, options.seconds)
     middle = min if options.best else median
-    a, b = middle(t_torch), middle(t_ours)
+    a, b = middle(t_peer), middle(t_ours)
     return {
         "index": layer.index, "name": layer.name, "kind": layer.kind, "shape": layer.shape, "algorithm": name if options.algorithm == "auto" else options.algorithm,
-        "torch_ms": 1e3 * a, "ours_ms": 1e3 * b, "ratio": a / b, "gflops": layer.flops / b / 1e9, "torch_gflops": layer.flops / a / 1e9,
+        "peer_ms": 1e3 * a, "ours_ms": 1e3 * b, "ratio": a / b, "gflops": layer.flops / b / 1e9, "peer_gflops": layer.flops / a / 1e9,
         "gbytes": layer.bytes(x.itemsize) / b / 1e9, "workspace": workspace, "first_call_s": first, "error": error,
-        "torch_spread": spread(t_torch), "ours_spread": spread(t_ours), "calls": [len(t_torch), len(t_ours)],
+        "peer_spread": spread(t_peer), "ours_spread": spread(t_ours), "calls": [len(t_peer), len(t_ours)],
     }  # fmt: skip
 
 
@@ -114,7 +123,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "layers": len([r for r in rows if r["kind"] == k]),
             "ratio": geomean([r["ratio"] for r in rows if r["kind"] == k]),
             "gflops": geomean([r["gflops"] for r in rows if r["kind"] == k]),
-            "torch_gflops": geomean([r["torch_gflops"] for r in rows if r["kind"] == k]),
+            "peer_gflops": geomean([r["peer_gflops"] for r in rows if r["kind"] == k]),
             "worst": min(r["ratio"] for r in rows if r["kind"] == k),
         }
         for k in kinds
@@ -123,7 +132,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"kinds": by_kind, "ratio": geomean([r["ratio"] for r in rows]), "worst": {k: worst[k] for k in ("index", "shape", "kind", "ratio")}}
 
 
-ROW = "{index:>3}  {kind:<12} {shape:<38} {torch_ms:>9.3f} {ours_ms:>9.3f} {ratio:>6.2f} {gflops:>7.1f}  {algorithm}"
+ROW = "{index:>3}  {kind:<12} {shape:<38} {peer_ms:>9.3f} {ours_ms:>9.3f} {ratio:>6.2f} {gflops:>7.1f}  {algorithm}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -136,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_grad_enabled(False)
     header = machine.describe(options.threads)
     print(machine.line(header))
-    print(f"{'':>3}  {'kind':<12} {'shape':<38} {'torch ms':>9} {'ours ms':>9} {'ratio':>6} {'GF/s':>7}  algorithm", flush=True)
+    print(f"{'':>3}  {'kind':<12} {'shape':<38} {options.peer + ' ms':>9} {'ours ms':>9} {'ratio':>6} {'GF/s':>7}  algorithm", flush=True)
     rows, wrong = [], []
     for layer in layers.load(options.batch, options.kind, options.index, options.layers)[:: options.every]:
         try:
@@ -149,9 +158,9 @@ def main(argv: list[str] | None = None) -> int:
     if not rows:
         return 1
     total = summary(rows)
-    print(f"\n{'kind':<14} {'layers':>6} {'ratio':>6} {'worst':>6} {'GF/s':>7} {'torch':>7}")
+    print(f"\n{'kind':<14} {'layers':>6} {'ratio':>6} {'worst':>6} {'GF/s':>7} {'peer':>7}")
     for kind, k in total["kinds"].items():
-        print(f"{kind:<14} {k['layers']:>6} {k['ratio']:>6.2f} {k['worst']:>6.2f} {k['gflops']:>7.1f} {k['torch_gflops']:>7.1f}")
+        print(f"{kind:<14} {k['layers']:>6} {k['ratio']:>6.2f} {k['worst']:>6.2f} {k['gflops']:>7.1f} {k['peer_gflops']:>7.1f}")
     w = total["worst"]
     print(f"{'all':<14} {len(rows):>6} {total['ratio']:>6.2f} {w['ratio']:>6.2f}   worst: {w['index']} {w['kind']} {w['shape']}")
     if options.out:

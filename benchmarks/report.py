@@ -117,7 +117,7 @@ def peers(full: bool) -> str:
     total = found["summary"]
     lines = ["| layers | number | numconv GFLOP/s | torch GFLOP/s | torch time / numconv time | worst |", "|---|---|---|---|---|---|"]
     for kind, k in total["kinds"].items():
-        lines.append(f"| {kind} | {k['layers']} | {k['gflops']:.0f} | {k['torch_gflops']:.0f} | {k['ratio']:.2f} | {k['worst']:.2f} |")
+        lines.append(f"| {kind} | {k['layers']} | {k['gflops']:.0f} | {k['peer_gflops']:.0f} | {k['ratio']:.2f} | {k['worst']:.2f} |")
     count = sum(k["layers"] for k in total["kinds"].values())
     lines.append(f"| all | {count} | | | {total['ratio']:.2f} | {total['worst']['ratio']:.2f} |")
     lines += ["", f"Batch {found['options']['batch'] or 1}, {found['options']['dtype']}; geometric means. {machine.line(found)}."]
@@ -125,7 +125,7 @@ def peers(full: bool) -> str:
         lines += ["", "| layer | kind | torch ms | numconv ms | ratio | GFLOP/s | kernel |", "|---|---|---|---|---|---|---|"]
         for r in found["layers"]:
             lines.append(
-                f"| {r['shape']} | {r['kind']} | {r['torch_ms']:.3f} | {r['ours_ms']:.3f} | {r['ratio']:.2f} | {r['gflops']:.0f} | {r['algorithm']} |"
+                f"| {r['shape']} | {r['kind']} | {r['peer_ms']:.3f} | {r['ours_ms']:.3f} | {r['ratio']:.2f} | {r['gflops']:.0f} | {r['algorithm']} |"
             )
     return "\n".join(lines)
 
@@ -140,8 +140,8 @@ def figures(name: str) -> str:
 
 
 def contests() -> str:
-    """The contest under other rules: prepacked weights, batches, double precision, channels last, one thread."""
-    lines = ["| contest | layers | torch time / numconv time | worst |", "|---|---|---|---|"]
+    """The contest under other rules: prepacked weights, batches, double precision, channels last, one thread, onnxruntime."""
+    lines = ["| contest | layers | peer's time / numconv time | worst |", "|---|---|---|---|"]
     last = None
     for name, title in CONTESTS.items():
         found = results(name)
@@ -177,7 +177,7 @@ def others() -> str:
 CONTESTS = {
     "peers_prepacked": "prepacked weights (`nc.Conv2d(w)(x)`)", "peers_batch16": "batch 16, every fifth layer",
     "peers_float64": "float64, every fifth layer", "peers_last": "channels last, every fifth layer", "peers_one": "one thread",
-    "backward": "gradients of input and weights (`nc.vjp`)",
+    "backward": "gradients of input and weights (`nc.vjp`)", "peers_onnx": "onnxruntime, whose weights are constants; ours prepacked; every third layer",
 }  # fmt: skip
 TABLES: dict[str, Callable[[str], str]] = {
     "variants": variants,
