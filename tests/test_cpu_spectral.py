@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from scipy.fft import next_fast_len
 from test_cpu_gradients import CASES, problem
 from test_cpu_operators import MACHINE, RNG, run, small
 from tolerance import assert_within
 
-from numconv.cpu.fft import ROWS
+from numconv.cpu.fft import ROWS, fast_length
 from numconv.problem import ConvProblem
 
 FFT = ROWS[0]
@@ -45,6 +46,10 @@ def test_fft_of_small_integers_rounds_to_them(case: Any) -> None:
     c = problem(case, "forward", "float32")
     x, w = small(2, c.in_channels, *c.spatial), small(*c.weight_shape)
     np.testing.assert_array_equal(np.rint(run(FFT, c, x, w, None)), expected(c, x, w))
+
+
+def test_fast_lengths_are_scipys() -> None:
+    assert [fast_length(n) for n in range(1, 3000)] == [next_fast_len(n, real=True) for n in range(1, 3000)]
 
 
 def test_fft_keeps_nan_where_it_is() -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import numba
 
 from .cache import keep
+from .compiling import PartCompiler, WholeCompiler
 
 #: No flags.  Even `contract` is one too many: LLVM then fuses a·b + c in one variant of a loop and not in another, and a thread count changes bits.
 FAST: set[str] = set()
 
-#: what only kernels call needs no entry points for Python or C: a third of its compile time
-INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+KERNEL: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST, "pipeline_class": WholeCompiler}
+#: what only kernels call needs no entry points for Python or C, nor machine code of its own
+INNER = KERNEL | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
 
 _lock = threading.Lock()
 _state: dict[str, Any] = {"layer": "", "forked": False}
@@ -68,12 +70,12 @@ class ParallelKernel:
 
     @cached_property
     def parallel(self) -> Any:
-        return keep(numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath=FAST)(_renamed(self.function, "_parallel")))
+        return keep(numba.njit(parallel=True, **KERNEL)(_renamed(self.function, "_parallel")))
 
     @cached_property
     def serial(self) -> Any:
         # prange without parallel=True is range, on purpose
-        return keep(numba.njit(nogil=True, error_model="numpy", fastmath=FAST)(_renamed(self.function, "_serial")))
+        return keep(numba.njit(**KERNEL)(_renamed(self.function, "_serial")))
 
     def __call__(self, *args: Any) -> None:
         if threads() == 1:
@@ -98,9 +100,9 @@ def kernel(function: Any) -> ParallelKernel:
 
 def device_function(function: Any) -> Any:
     """Decorator for what kernels call: compiled into its callers, never started from Python."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FAST, **INNER)(function)
+    return numba.njit(**INNER)(function)
 
 
 def inlined(function: Any) -> Any:
     """Like `device_function`, for small ones: always inlined by LLVM.  An array is seven arguments, so a call costs as much as a short row."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath=FAST, forceinline=True, **INNER)(function)
+    return numba.njit(forceinline=True, **INNER)(function)
