@@ -238,7 +238,8 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     p = plan(problem, machine, machine.cores)
-    return (p.packed + machine.cores * p.worker_pitch) * np.dtype(problem.dtype).itemsize
+    block, packed = (p.block_size, 0) if packs_itself(problem, machine) else (0, p.packed)
+    return (packed + machine.cores * (p.worker_pitch + block)) * np.dtype(problem.dtype).itemsize
 
 
 ROWS = (
