@@ -1,6 +1,6 @@
-"""Writes the tables of README and docs: variants from the catalog, figures from committed results.
+"""Writes the tables and pictures of README and docs: variants from the catalog, figures from committed results.
 
-    python benchmarks/report.py            rewrites what stands between the `<!-- table NAME -->` and `<!-- end NAME -->` marks
+    python benchmarks/report.py            rewrites what stands between the `<!-- table NAME -->` and `<!-- end NAME -->` marks; docs/plots
     python benchmarks/report.py --check    changes nothing; exit status 1 if something would change
 
 The kernels of the GPU are listed by whoever has the `cuda` extra (its table needs numba-cuda to import) into results/kernels_cuda.json.
@@ -15,10 +15,12 @@ import re
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import machine
+import plots
 
 ROOT = machine.ROOT
 if str(ROOT) not in sys.path:
@@ -164,6 +166,18 @@ def scaling() -> str:
     return "\n".join([*lines, "", f"About 64→64, 56×56, 3×3. {machine.line(found)}."])
 
 
+def roof() -> str:
+    """Share of the FMA peak."""
+    found = results("roof")
+    if found is None:
+        return NOT_YET
+    columns = list(found["summary"])
+    lines = [f"| layer | FMA peak, GFLOP/s | {' | '.join(columns)} |", "|---|---|" + "---|" * len(columns)]
+    rows = [(r["shape"], f"{r['peak']:.0f}", r["shares"]) for r in found["layers"]] + [("geometric mean", "", found["summary"])]
+    lines += [f"| {shape} | {peak} | {' | '.join(f'{shares[c]:.0%}' for c in columns)} |" for shape, peak, shares in rows]
+    return "\n".join([*lines, "", f"{machine.line(found)}."])
+
+
 def others() -> str:
     """SciPy and OpenCV."""
     found = results("others")
@@ -187,6 +201,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "peers full": lambda link: peers(True),
     "contests": lambda link: contests(),
     "scaling": lambda link: scaling(),
+    "roof": lambda link: roof(),
     "others": lambda link: others(),
     "dispatch": lambda link: figures("dispatch"),
     "compile": lambda link: figures("compile"),
@@ -219,8 +234,8 @@ def pages() -> list[Path]:
 
 
 def stale() -> list[Path]:
-    """Pages whose tables are not what the catalog and the results say."""
-    return [p for p in pages() if filled(p) != p.read_text()]
+    """Pages whose tables, and pictures that, are not what the catalog and the results say."""
+    return [*(p for p in pages() if filled(p) != p.read_text()), *plots.stale()]
 
 
 ARGUMENTS = argparse.Namespace(check=True)
@@ -231,9 +246,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     ARGUMENTS.check = parser.parse_args(argv).check
     found = stale()
+    drawable = find_spec("matplotlib") is not None
     for path in found:
-        print(f"{'stale' if ARGUMENTS.check else 'written'}: {path.relative_to(ROOT)}")
-        if not ARGUMENTS.check:
+        picture = path.suffix == ".svg"
+        write = not ARGUMENTS.check and (drawable or not picture)
+        print(f"{'written' if write else 'stale'}: {path.relative_to(ROOT)}{' (needs matplotlib)' if picture and not drawable else ''}")
+        if write and picture:
+            plots.draw(path)
+        elif write:
             path.write_text(filled(path))
     return 1 if found and ARGUMENTS.check else 0
 

@@ -44,7 +44,7 @@ def test_tables_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     import report
 
     assert not [str(p.relative_to(ROOT)) for p in report.stale()], "run python benchmarks/report.py"
-    for name in ("report", "machine"):
+    for name in ("report", "machine", "plots"):
         sys.modules.pop(name)
 
 

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# All results that are committed, then the tables: about 11 minutes on two cores that nobody else uses.
+#     bash benchmarks/all.sh warm     compiles what the rest needs; any time before, on a busy machine too
+#     bash benchmarks/all.sh          measures;  PYTHON=… THREADS=2
+set -u
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python} threads=${THREADS:-2} warm=${1:-}
+
+step() { # step RESULT SECONDS SCRIPT [OPTION…]
+    local name=$1 seconds=$2 start=$SECONDS
+    shift 2
+    local log=${TMPDIR:-/tmp}/numconv-bench-$name.txt
+    if [ -n "$warm" ]; then set -- "$@" --seconds 0.01; else set -- "$@" --seconds "$seconds" --out "benchmarks/results/$name.json"; fi
+    if "$python" "benchmarks/$@" >"$log" 2>&1; then state=ok; else state="FAILED, see $log"; fi
+    echo "$(date +%T) $name: $state, $((SECONDS - start)) s; $(tail -1 "$log")"
+}
+
+step peers 0.5 peers.py --threads "$threads"
+step peers_prepacked 0.3 peers.py --threads "$threads" --prepacked
+step peers_batch16 0.4 peers.py --threads "$threads" --every 5 --batch 16
+step peers_float64 0.4 peers.py --threads "$threads" --every 5 --dtype float64
+step peers_last 0.3 peers.py --threads "$threads" --every 5 --layout channels_last
+if "$python" -c "import onnx, onnxruntime" 2>/dev/null; then step peers_onnx 0.4 peers.py --threads "$threads" --every 3 --prepacked --peer onnxruntime; fi
+step backward 0.3 backward.py --threads "$threads"
+step scaling 0.4 scaling.py --threads "$threads"
+step roof 1.5 roof.py --threads "$threads"
+step others 0.3 others.py
+[ -n "$warm" ] && exit
+"$python" benchmarks/bench_dispatch.py --out benchmarks/results/dispatch.json
+"$python" benchmarks/bench_compile.py --out benchmarks/results/compile.json
+"$python" benchmarks/report.py
