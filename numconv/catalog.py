@@ -14,7 +14,7 @@ import numpy as np
 
 from . import hosts, signal
 from .api import channelwise, deformable, dense, dynamic, patches, resize, separable, shuffle, transposed
-from .problem import AttentionProblem, ConvProblem, DeformProblem, Ints, PatchProblem, ResizeProblem, ShuffleProblem
+from .problem import AttentionProblem, ConvProblem, DeformProblem, Ints, PatchProblem, ResizeProblem, SeparableProblem, ShuffleProblem
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Variant:
     cases: tuple[Case, ...]
     direction: str = "forward"
     composite: bool = False  # several kernels in turn
+    fused: type | None = None  # the problem of one kernel that may stand in for the last of them
 
     @property
     def name(self) -> str:
@@ -139,7 +140,7 @@ VARIANTS: tuple[Variant, ...] = (
         Case("rank-1 filters", ((2, 3, 7, 8), (4, 3, 3), (4, 3, 3), (4,)), {"padding": 1}),
         Case("groups", ((2, 6, 7, 8), (4, 3, 3), (4, 3, 2), (4,)), {"stride": (2, 1), "padding": ((1, 0), (0, 2))}),
         Case("groups, channels last", ((2, 7, 8, 4), (6, 2, 3), (6, 2, 3), (6,)), {"padding": "same", "activation": "relu", **LAST}),
-    ), composite=True),
+    ), composite=True, fused=SeparableProblem),
     Variant(separable.depthwise_separable_conv2d, 8, "depthwise separable convolution", ConvProblem, (
         Case("plain", ((2, 3, 7, 8), (3, 1, 3, 3), (5, 3), (5,))),
         Case("multiplier, stride", ((1, 3, 7, 8), (6, 1, 3, 3), (4, 6, 1, 1), None), {"stride": 2, "padding": 1}),
@@ -155,7 +156,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant(separable.flattened_conv2d, 9, "flattened convolution", ConvProblem, (
         Case("plain", ((2, 3, 7, 8), (4, 3), (4, 3), (4, 5), (4,))),
         Case("stride, padding", ((1, 7, 8, 3), (2, 3), (2, 3), (2, 2)), {"stride": 2, "padding": (1, 2), **LAST}),
-    ), composite=True),
+    ), composite=True, fused=SeparableProblem),
     Variant(channelwise.grouped_conv2d, 10, "grouped convolution", ConvProblem, (
         Case("two", ((2, 4, 7, 8), (6, 2, 3, 3), (6,))),
         Case("three", ((1, 6, 7, 8), (9, 2, 3, 3)), {"groups": 3, "stride": 2, "padding": 1}),

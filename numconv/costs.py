@@ -24,7 +24,7 @@ import numpy as np
 from . import hosts
 from .arguments_values import Subject, choice
 from .dispatch import Step, trace
-from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, ResizeProblem
+from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
 
 __all__ = ["Cost", "cost"]
 
@@ -158,6 +158,8 @@ def count_step(step: Step, skip: bool) -> Count:
         c = problem.conv
         samples = c.batch * c.in_channels * c.taps * prod(c.outputs)
         return Count(products.multiplications + samples * (5 if problem.masked else 4), products.additions + 3 * samples)
+    if isinstance(problem, SeparableProblem):
+        return Count(*(a + b for a, b in zip(count_conv(problem.column, skip), count_conv(problem.row, skip), strict=True)))
     if isinstance(problem, ResizeProblem):
         corners = 2 ** len(problem.size) if problem.mode == "bilinear" else 1
         outputs = prod(problem.result_shape)

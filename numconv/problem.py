@@ -239,6 +239,43 @@ class DeformProblem:
 
 
 @dataclass(frozen=True)
+class SeparableProblem:
+    """Two steps that one kernel may do: a depthwise column pass, then a row pass that sums the maps of each filter.
+
+    Inputs: x, column (C_out, C_in/groups, kh), row (C_out, C_in/groups, kw), bias | None: in the order of the filters, whatever the order
+    in which the steps would leave their maps.
+    """
+
+    column: ConvProblem
+    row: ConvProblem
+
+    @cached_property
+    def conv(self) -> ConvProblem:
+        """The same sum as one convolution, whose filters are the outer products."""
+        a, b = self.column, self.row
+        return b.with_(
+            in_channels=a.in_channels, groups=a.in_channels // b.group_in, spatial=a.spatial, kernel=(a.kernel[0], b.kernel[1]),
+            stride=(a.stride[0], b.stride[1]), pad_low=(a.pad_low[0], b.pad_low[1]), dilation=(a.dilation[0], b.dilation[1]), dtype=a.dtype, shuffle=1,
+        )  # fmt: skip
+
+    @property
+    def batch(self) -> int:
+        return self.row.batch
+
+    @property
+    def dtype(self) -> str:
+        return self.column.dtype
+
+    @property
+    def out_dtype(self) -> str:
+        return self.row.out_dtype
+
+    @property
+    def result_shape(self) -> Ints:
+        return self.row.result_shape
+
+
+@dataclass(frozen=True)
 class PatchProblem:
     """im2col ("unfold": image → (N, C·taps, L)) and its adjoint col2im ("fold": overlapping patches are summed).  Channels first."""
 
@@ -261,4 +298,4 @@ class PatchProblem:
         return (c.batch, c.in_channels * c.taps, prod(c.outputs))
 
 
-Problem = ConvProblem | ShuffleProblem | ResizeProblem | AttentionProblem | MixProblem | DeformProblem | PatchProblem
+Problem = ConvProblem | ShuffleProblem | ResizeProblem | AttentionProblem | MixProblem | DeformProblem | SeparableProblem | PatchProblem

@@ -16,7 +16,7 @@ from .arguments import Request
 from .arguments_values import Spec, Subject
 from .devices import Device
 from .plan import NoKernel, Plan, make_plan
-from .problem import ConvProblem, DeformProblem, Ints, PatchProblem, Problem, one_of
+from .problem import ConvProblem, DeformProblem, Ints, PatchProblem, Problem, SeparableProblem, one_of
 
 LIMIT = 4096  # entries of each cache; beyond it the cache starts anew
 ALL_ROWS = float("inf")
@@ -118,6 +118,8 @@ def single(problem: Problem) -> Problem:
     """The same problem for at most one sample."""
     if isinstance(problem, (DeformProblem, PatchProblem)):
         return replace(problem, conv=problem.conv.with_(batch=min(problem.conv.batch, 1)))
+    if isinstance(problem, SeparableProblem):
+        return SeparableProblem(*(step.with_(batch=min(step.batch, 1)) for step in (problem.column, problem.row)))
     if problem.batch <= 1 or getattr(problem, "direction", "") == "weight_grad":
         return problem
     return replace(problem, batch=1)
@@ -136,7 +138,7 @@ class Session:
         self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None, algorithm: str = ""
     ) -> Any:
         """`algorithm` in place of the user's, which names a kernel for convolutions only."""
-        algorithm = algorithm or (self.algorithm if isinstance(problem, (ConvProblem, DeformProblem)) else "auto")
+        algorithm = algorithm or (self.algorithm if isinstance(problem, (ConvProblem, DeformProblem, SeparableProblem)) else "auto")
         if self.recorder is not None:
             shapes = tuple(None if a is None else tuple(a.shape) for a in arrays)
             one = single(problem) if plan_as is None else plan_as
@@ -147,6 +149,17 @@ class Session:
         if self.packed is None:
             return launch(self.subject.name, self.device, plan, arrays, out)
         return launch(self.subject.name, self.device, plan, (arrays[0], self.packed(plan), *arrays[2:]), out, True)
+
+    def fuses(self, problem: Problem, steps: tuple[Problem, ...]) -> bool:
+        """Whether one kernel is to do `problem`, in place of kernels for each of the steps: it is named, or predicted to be no slower."""
+        rows = [row for row in self.device.table() if row.problem is type(problem)]
+        if any(row.name == self.algorithm for row in rows):
+            return True
+        if self.algorithm != "auto" or all(row.refuses(problem) for row in rows):
+            return False
+        plans = [plan_for(self.subject, self.device, p, None, "auto", self.accuracy) for p in (problem, *steps)]
+        together, *apart = (p.kernel.cost(single(p.problem), p.machine) for p in plans)
+        return together <= sum(apart)
 
     def start(self, natives: tuple[Any, ...]) -> tuple[Any, ...]:
         """The user's arrays as the session is to work on them."""

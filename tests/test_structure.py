@@ -7,6 +7,7 @@ import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,10 @@ def test_each_kernel_accepts_a_case(device: str, sampled: list[tuple[str, Any]])
     plain = [replace(p, bias=False, activation=None, shuffle=1, out_dtype=p.dtype) for p in every if type(p) is ConvProblem]
     every += [replace(p, direction=way) for p in plain for way in ("input_grad", "weight_grad")]
     every += [replace(p, precision="tf32") for p in plain]
+    fused = {v.name: v.fused for v in VARIANTS if v.fused}
+    for (label, p), (other, q) in pairwise(sampled):  # the last steps of a composition, which one kernel may do
+        if label == other and label.partition(":")[0] in fused and p.groups > 1:
+            every.append(fused[label.partition(":")[0]](p, q))
     idle = []
     for kernel in devices.device(device).table():
         if not any(type(p) is kernel.problem and kernel.refuses(p.with_(dtype=t, out_dtype=t) if type(p) is ConvProblem else p) is None

@@ -122,5 +122,5 @@ def algorithms(function: Callable[..., Any], device: str = "cpu") -> tuple[str, 
     if variant is None:
         raise subject.value(f"function must be one of the catalog's; got {function!r}")
     rows = devices.device(device).table()
-    names = [row.name for row in rows if row.problem is variant.problem and variant.direction in row.directions]
+    names = [row.name for row in rows if row.problem in (variant.problem, variant.fused) and variant.direction in row.directions]
     return tuple(dict.fromkeys(names))

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..arguments_composites import depthwise_separable, flattened, spatially_separable
 from ..dispatch import Session, call
+from ..problem import SeparableProblem
 from .docstrings import documented
 
 Arrays = tuple[Any, ...]
@@ -74,6 +75,13 @@ def depthwise_separable_conv2d(
     return call("depthwise_separable_conv2d", depthwise_separable, labels, arrays, options, out, algorithm, _depthwise_then_pointwise)
 
 
+def _in_order(run: Session, both: SeparableProblem, x: Any, column: Any, row: Any, bias: Any) -> Arrays:
+    """The arrays of one pass; the row is in the type between the steps, which the column's came from."""
+    conv = both.conv
+    factors = (run.reshape(a, (conv.out_channels, conv.group_in, k)) for a, k in zip((column, row), conv.kernel, strict=True))
+    return x, next(factors), run.cast(next(factors), conv.dtype), bias if bias is None else run.reshape(bias, (conv.out_channels,))
+
+
 def _column_then_row(run: Session, arrays: Arrays, problems: Arrays, out: Any) -> Any:
     x, column, row, bias = arrays
     first, second = problems
@@ -81,6 +89,9 @@ def _column_then_row(run: Session, arrays: Arrays, problems: Arrays, out: Any) -
     pairs = (groups, second.out_channels // groups, second.group_in)
     column = run.broadcast(column, (*pairs, first.kernel[0]))  # changes only a pair that serves every channel
     row = run.broadcast(row, (*pairs, second.kernel[1]))
+    both = SeparableProblem(first, second)
+    if run.fuses(both, problems):
+        return run(both, _in_order(run, both, x, column, row, bias), out)
     # (group, filter, channel, tap) → as the steps' channels lie: see `arguments_composites.spatially_separable`
     column = run.reshape(run.transpose(column, (0, 2, 1, 3)), first.weight_shape)
     row = run.reshape(run.transpose(row, (1, 0, 2, 3)), second.weight_shape)
@@ -141,8 +152,12 @@ def spatially_separable_conv2d(
 def _three_lines(run: Session, arrays: Arrays, problems: Arrays, out: Any) -> Any:
     x, lateral, vertical, horizontal, bias = arrays
     first, second, third = problems
-    mixed = run(second, (run(first, (x, lateral, None)), vertical, None))
-    return run(third, (mixed, horizontal, bias), out)
+    both = SeparableProblem(second, third)
+    fused = run.fuses(both, problems[1:])
+    mixed = run(first, (x, lateral, None), algorithm="auto" if fused else "")  # a kernel named for both does not do the first
+    if fused:
+        return run(both, _in_order(run, both, mixed, vertical, horizontal, bias), out)
+    return run(third, (run(second, (mixed, vertical, None)), horizontal, bias), out)
 
 
 @documented

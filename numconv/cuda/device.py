@@ -12,7 +12,7 @@ from typing import Any
 
 from ..kernel import Kernel, Machine
 from ..plan import Plan
-from ..problem import ConvProblem, PatchProblem, image_shape
+from ..problem import ConvProblem, PatchProblem, SeparableProblem, image_shape
 from . import gradients, launch, layout, split_k
 from .costs import H100
 from .layout import INDEX_LIMIT
@@ -97,7 +97,7 @@ def execute(plan: Plan, arrays: tuple[Any, ...], out: Any, packed: bool = False)
         return
     dtype = getattr(problem, "dtype", None)
     prepared = tuple(None if a is None else layout.contiguous(a) for a in arrays)
-    if dtype is not None and not isinstance(problem, PatchProblem):
+    if dtype is not None and not isinstance(problem, (PatchProblem, SeparableProblem)):
         prepared = tuple(None if a is None else layout.cast(a, dtype) for a in prepared)
     _into(out, problem.out_dtype, lambda target: plan.kernel.run(problem, prepared, target, plan.machine))
 

@@ -17,6 +17,7 @@ from . import (
     patches,
     resize,
     scatter,
+    separable,
     shuffle,
     tensor_core,
     transposed,
@@ -42,6 +43,7 @@ _KERNELS: tuple[Kernel, ...] = (
     *resize.ROWS,
     *dynamic.ROWS,
     *deformable.ROWS,
+    *separable.ROWS,
     *patches.ROWS,
 )
 ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)

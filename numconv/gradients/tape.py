@@ -77,6 +77,10 @@ class TapedSession(Session):
         self.tape.leaves = tuple(None if a is None else self.device.transpose(a, tuple(range(a.ndim))) for a in natives)
         return self.tape.leaves
 
+    def fuses(self, problem: Problem, steps: tuple[Problem, ...]) -> bool:
+        """Never: the way back is known for the steps."""
+        return False
+
     def __call__(
         self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None, algorithm: str = ""
     ) -> Any:
