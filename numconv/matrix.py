@@ -4,6 +4,9 @@ C has a row for each output (k, p) and a column for each input (c, q), both in C
 C[(k, p), (c, q)] = w[k, c, r] where q = p·s − lo + r·d.  Its transpose is the transposed convolution: the adjoint,
 ⟨Cx, y⟩ = ⟨x, Cᵀy⟩, and not the inverse.
 
+Weights on the host give SciPy's sparse arrays and operators, weights on a GPU CuPy's (which must be installed): indices are made on the host,
+entries on the device.
+
 References
 ----------
 Dumoulin & Visin, arXiv 1603.07285, section 4.1 ("Convolution as a matrix operation").
@@ -12,11 +15,13 @@ Dumoulin & Visin, arXiv 1603.07285, section 4.1 ("Convolution as a matrix operat
 from __future__ import annotations
 
 from functools import reduce
+from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from . import devices
 from .arguments import ConvOptions, Image, forward
 from .arguments_values import HALVES, Spec, Subject, check_dtype, integer, types
 from .problem import ConvProblem, Ints
@@ -31,18 +36,34 @@ Array = np.ndarray[Any, Any]
 
 
 class Setting(NamedTuple):
-    """The weights in full form, the geometry of one image, and how many images the matrix spans."""
+    """The weights in full form, the geometry of one image, and how many images the matrix spans; arrays are those of `library`."""
 
     w: Array
     problem: ConvProblem
     batch: int
+    library: Any
+
+    def sparse(self, name: str = "") -> Any:
+        """SciPy's module of sparse arrays, or CuPy's of the same names."""
+        return import_module(("scipy.sparse" if self.library is np else "cupyx.scipy.sparse") + name)
+
+
+def library_of(subject: Subject, w: Any) -> Any:
+    """NumPy, or for any array on a GPU CuPy."""
+    if devices.kind(w) == "cpu":
+        return np
+    try:
+        return import_module("cupy")
+    except ImportError:
+        raise subject.type("w is on a GPU, where sparse matrices are CuPy's, which is not installed") from None
 
 
 def read(function: str, w: Any, input_shape: Any, options: ConvOptions) -> Setting:
-    w = np.asarray(w)
+    library = library_of(Subject(function), w)
+    w = library.asarray(w)
     shape = (input_shape,) if np.ndim(input_shape) == 0 else tuple(input_shape)
-    subject = Subject(function, (("w", Spec(w.shape, w.dtype)), ("input_shape", Spec(shape, w.dtype))))
-    check_dtype(subject, "w", Spec(w.shape, w.dtype))
+    subject = Subject(function, (("w", Spec(tuple(w.shape), w.dtype)), ("input_shape", Spec(shape, w.dtype))))
+    check_dtype(subject, "w", Spec(tuple(w.shape), w.dtype))
     shape = tuple(integer(subject, "input_shape", v, 1) for v in shape)
     batch = 1
     images = w.ndim == 3 == len(shape) and (options.groups != 1 or shape[1] == w.shape[1])  # as weights are elsewhere
@@ -59,8 +80,8 @@ def read(function: str, w: Any, input_shape: Any, options: ConvOptions) -> Setti
     kinds = types(subject, (w.dtype,), None, None)
     if kinds.result in HALVES:
         kinds = kinds._replace(result="float32")  # SciPy's sparse arrays know no half types
-    problem = forward(subject, Image(1, shape[0], shape[1:], True), w.shape, kinds, False, options)
-    return Setting(w.astype(kinds.result), problem, batch)
+    problem = forward(subject, Image(1, shape[0], shape[1:], True), tuple(w.shape), kinds, False, options)
+    return Setting(w.astype(kinds.result), problem, batch, library)
 
 
 def axis_taps(problem: ConvProblem, axis: int) -> tuple[Array, Array]:
@@ -82,7 +103,7 @@ def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dil
 
     Returns
     -------
-    scipy.sparse.csr_array
+    scipy.sparse.csr_array, or cupyx.scipy.sparse.csr_matrix for weights on a GPU
         C with ``C @ x.ravel() == conv(x, w).ravel()`` and ``C.T @ y.ravel() == conv_transpose(y, w).ravel()``.  One stored
         entry for each tap on real data; integers widened as the convolution widens them.
 
@@ -90,14 +111,14 @@ def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dil
     ------
     ValueError
         As of `conv2d`: for shapes that do not fit, or no output.
+    TypeError
+        On a GPU: without CuPy, or for integers, which its sparse matrices cannot hold.
 
     Examples
     --------
     >>> conv_matrix(np.ones((3, 3)), (4, 4)).shape
     (4, 16)
     """
-    from scipy import sparse
-
     setting = read("conv_matrix", w, input_shape, ConvOptions(stride, padding, dilation, groups))
     problem, rank = setting.problem, setting.problem.rank
     axes = [axis_taps(problem, axis) for axis in range(rank)]
@@ -121,12 +142,24 @@ def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dil
     first = (np.arange(problem.out_channels) // group_out * channels)[:, None] + np.arange(channels)  # (K, C): input channel
     columns = first[:, None, :, None] * prod(problem.spatial) + pixel[None, :, None, :]
     chosen = np.broadcast_to(inside[None, :, None, :], full)
-    data = np.broadcast_to(setting.w.reshape(problem.out_channels, 1, channels, problem.taps), full)[chosen]
-    counts = np.tile(inside.sum(axis=1) * channels, problem.out_channels)
-    indptr = np.concatenate([[0], np.cumsum(counts)])
+    source = np.broadcast_to(np.arange(setting.w.size).reshape(problem.out_channels, 1, channels, problem.taps), full)[chosen]
+    counts = np.tile(inside.sum(axis=1) * channels, problem.out_channels * setting.batch)
     shape = (prod(full[:2]), problem.in_channels * prod(problem.spatial))
-    one = sparse.csr_array((data, columns[chosen], indptr), shape=shape)
-    return one if setting.batch == 1 else sparse.csr_array(sparse.kron(sparse.eye_array(setting.batch, dtype=one.dtype), one, format="csr"))
+    return _assembled(setting, source, columns[chosen], np.concatenate([[0], np.cumsum(counts)]), shape)
+
+
+def _assembled(setting: Setting, source: Array, columns: Array, indptr: Array, shape: Ints) -> Any:
+    """The matrix of all images from the entries of one: which weight, which column."""
+    xp, batch, sparse = setting.library, setting.batch, setting.sparse()
+    size = tuple(batch * n for n in shape)
+    kind = np.int32 if max(len(source) * batch, *size) < 2**31 else np.int64
+    indices = (np.arange(batch)[:, None] * shape[1] + columns).ravel()
+    data = setting.w.reshape(-1)[xp.asarray(np.tile(source, batch))]
+    if xp is np:
+        return sparse.csr_array((data, indices.astype(kind), indptr.astype(kind)), shape=size)
+    if data.dtype.kind not in "fc":
+        raise Subject("conv_matrix").type(f"CuPy's sparse matrices hold floating-point and complex numbers; these would be {data.dtype}")
+    return sparse.csr_matrix((data, xp.asarray(indices.astype(kind)), xp.asarray(indptr.astype(kind))), shape=size)
 
 
 def conv_operator(
@@ -141,7 +174,7 @@ def conv_operator(
 
     Returns
     -------
-    scipy.sparse.linalg.LinearOperator
+    scipy.sparse.linalg.LinearOperator, or that of cupyx for weights on a GPU
         With `matvec`, `rmatvec`, `matmat` and `rmatmat`; several columns are one batch.
 
     Examples
@@ -150,14 +183,12 @@ def conv_operator(
     >>> operator @ np.ones(16)
     array([9., 9., 9., 9.])
     """
-    from scipy.sparse.linalg import LinearOperator
-
     setting = read("conv_operator", w, input_shape, ConvOptions(stride, padding, dilation, groups, padding_mode))
-    problem, batch = setting.problem, setting.batch
+    problem, batch, xp = setting.problem, setting.batch, setting.library
     source, target = (problem.in_channels, *problem.spatial), (problem.out_channels, *problem.outputs)
 
     def columns_to_images(matrix: Array, shape: Ints) -> Array:
-        return np.ascontiguousarray(matrix.T).reshape(-1, *shape)
+        return xp.ascontiguousarray(matrix.T).reshape(-1, *shape)  # type: ignore[no-any-return]
 
     def product(matrix: Array) -> Array:
         y = apply(setting, columns_to_images(matrix, source))
@@ -167,7 +198,7 @@ def conv_operator(
         x = apply_adjoint(setting, columns_to_images(matrix, target))
         return x.reshape(matrix.shape[1], batch * prod(source)).T
 
-    return LinearOperator(
+    return setting.sparse(".linalg").LinearOperator(
         (batch * prod(target), batch * prod(source)),
         dtype=setting.w.dtype,
         matvec=lambda v: product(v.reshape(-1, 1)).ravel(),
@@ -196,7 +227,7 @@ def apply(setting: Setting, x: Array) -> Array:
 def apply_adjoint(setting: Setting, y: Array) -> Array:
     import numconv
 
-    problem = setting.problem
+    problem, xp = setting.problem, setting.library
     transpose = getattr(numconv, f"conv_transpose{problem.rank}d")
     w = setting.w.conj()
     pads = pads_of(problem)
@@ -206,7 +237,7 @@ def apply_adjoint(setting: Setting, y: Array) -> Array:
     x: Array = transpose(y, w, None, problem.stride, cut, 0, problem.groups, problem.dilation, output_size=size)
     if not direct:
         for axis, (low, high) in enumerate(pads, start=2):
-            x = np.moveaxis(fold_padding(np.moveaxis(x, axis, 0), low, high, problem.padding_mode), 0, axis)
+            x = xp.moveaxis(fold_padding(xp.moveaxis(x, axis, 0), low, high, problem.padding_mode), 0, axis)
     return x
 
 
