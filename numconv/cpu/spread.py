@@ -28,7 +28,7 @@ from .packing import zero
 from .simd.spread import spread_tile, transpose_to
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from .simd.transpose import transpose_square
-from .simd.vector import get, load_between, pointer, store, zero_of
+from .simd.vector import get, load_between, pointer, prefetch, store, zero_of
 from .spread_plan import JOB, plan, seconds
 from .workspace import borrow
 
@@ -48,8 +48,11 @@ def copy_rows(line, x, base, buffer, b0, start, size, column, pitch, apart, chan
         for t in range(size[0]):
             s = base + c * volume + ((start[0] + t) * height + start[1]) * width + column
             d = b0 + c * channel_apart + t * apart
+            later = (t + 2) // size[0]  # the piece after the next, two planes or channels on: no prefetcher of the machine's gets from one to another
+            ahead = later * volume + (t + 2 - later * size[0] - t) * height * width
             for _ in range(size[1]):
                 for j in range(0, pitch, n):  # what overruns the row is written again with the next one
+                    prefetch(x, s + j + ahead)
                     store(buffer, d + j, load_between(x, s + j, -column - j, width - column - j, line))
                 s += width
                 d += pitch

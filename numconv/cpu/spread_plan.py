@@ -23,13 +23,15 @@ from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, t
 JOB = 12  # integers per job
 START, COPY_ROW, COPY, SQUARE = 40.0, 14.0, 3.0, 220.0  # cycles per tile, per row copied, per vector of it, per square transposed and stored
 
-FETCH, PIECES = 0.05, 0.15  # per byte from beyond the second cache: in long rows; in short pieces
+FETCH, PIECES, PIECE = 0.05, 0.15, 300.0  # per byte from beyond the second cache: in long rows, in short pieces; per piece copied from there
 
-#: (positions, vectors), by number of SIMD registers
+#: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation
 TILES: dict[int, tuple[tuple[int, int], ...]] = {
-    32: (*((p, 2) for p in range(14, 4, -1)), (14, 1), (8, 1)),
-    16: ((6, 2), (5, 2), (4, 2), (6, 1)),
+    32: (*((p, 2) for p in range(14, 1, -1)), *((p, 1) for p in (*range(20, 13, -1), 12, 10, 8)), (1, 4)),
+    16: ((6, 2), (5, 2), (4, 2), (3, 2), (6, 1)),
 }
+SMALL_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
+CLOSE = 4  # tiles that are tried with every box
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,11 @@ def _extents(a: Layout, box: Ints) -> tuple[int, int, int]:
     return et, eh, (box[2] - 1) * a.axes[2].axis.step + a.axes[2].reach + 1
 
 
+def _term(positions: int, vectors: int) -> float:
+    """Cycles of a tile: its multiply-adds, the weights from the second cache, or the one chain."""
+    return ISSUE * max(positions * vectors, 2 * vectors, 4) + 1.0
+
+
 def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> float:
     """Of one task."""
     positions, vectors = c.tile
@@ -159,18 +166,20 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     stream = 1.15 if not c.copied and _scattered(a, size) else 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
     image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(_terms(a)) * size
     strided = not c.copied and a.axes[2].axis.step > 1 and a.summed * prod(a.source) * size > machine.l2
-    fetches = blocks if image > machine.l2 * 3 // 4 else int(a.summed * prod(a.source) * size > machine.l2)
-    cycles = 200.0 + (PIECES if strided else FETCH * fetches) * image + (FETCH * filters if filters > machine.l2 // 2 else 0.0)
+    far = int(a.summed * prod(a.source) * size > machine.l2)
+    held = image + 2 * prod(c.box) * vectors * lanes * size
+    fetches = far + (blocks if held > machine.l2 * 3 // 4 else 0)
+    cycles = 200.0 + (PIECES if strided else FETCH * fetches) * image + (2 * FETCH * filters if filters > machine.l2 // 2 else 0.0)
     for job, terms in zip(a.jobs, _terms(a), strict=True):
         live = 1.0
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
             number = axis.live[j][1]
             live *= float(number.sum()) / max(1, len(axis.jobs[j])) / max(1, number.size) * b
-        cycles += blocks * tiles * (live * terms * (ISSUE * positions * vectors * stream + 1.0) + c.box[0] * c.box[1] * START)
+        cycles += blocks * tiles * (live * terms * _term(positions, vectors) * stream + c.box[0] * c.box[1] * START)
         cycles += blocks * vectors * (-(-prod(c.box) // lanes) * SQUARE + lanes * c.box[0] * c.box[1] * 4)
     if c.copied:
         et, eh, ew = _extents(a, c.box)
-        cycles += a.summed * et * (8 + eh * (COPY_ROW + COPY * -(-ew // lanes)))
+        cycles += a.summed * et * (8 + PIECE * far + eh * (COPY_ROW + COPY * -(-ew // lanes)))
     return cycles
 
 
@@ -206,18 +215,25 @@ def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: i
     return found
 
 
+def _tiles(problem: ConvProblem, a: Layout, lanes: int, registers: int) -> list[tuple[int, int]]:
+    """Those that fit rows and channels best, boxes aside."""
+    tiles = (SMALL_TILES if problem.with_(batch=1).multiplications < SMALL else TILES)[32 if registers >= 32 else 16]
+    terms = sum(_terms(a)) / len(a.jobs)
+
+    def cycles(tile: tuple[int, int]) -> float:
+        tiles = -(-a.axes[2].axis.count // tile[0]) * -(-a.produced // (tile[1] * lanes))
+        return tiles * (terms * _term(*tile) + START)
+
+    return sorted((t for t in tiles if t[1] == 1 or a.produced > lanes), key=cycles)[:CLOSE]
+
+
 @lru_cache(maxsize=1024)
 def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None) -> tuple[float, _Choice]:
     a = layout(problem)
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
-    tiles = (tile,) if tile else TILES[32 if machine.registers >= 32 else 16]
-    if not tile and problem.with_(batch=1).multiplications < SMALL:  # seconds of compilation each
-        tiles = tiles[len(tiles) // 2 - 1 :: len(tiles) // 2]
     best: tuple[float, _Choice] | None = None
-    for t in tiles:
-        if t[1] > 1 and a.produced <= lanes:
-            continue
+    for t in (tile,) if tile else _tiles(problem, a, lanes, machine.registers):
         for c in _choices(a, t, lanes, size, workers, machine):
             counts = [x.axis.count for x in a.axes]
             boxes = prod(-(-n // b) for n, b in zip(counts, c.box, strict=True))

@@ -170,6 +170,20 @@ def store(typingctx, array, index, vector):  # type: ignore[no-untyped-def]
     return types.void(array, types.intp, vector), codegen
 
 
+@intrinsic
+def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
+    """Ask for the line of array[index] into the second cache; the index may lie outside, nothing is read."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        place = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), ir.IntType(8).as_pointer())
+        fnty = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
+        builder.call(function, [place, ir.Constant(I32, 0), ir.Constant(I32, 2), ir.Constant(I32, 1)])  # to read, locality 2, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
 @intrinsic(prefer_literal=True)
 def load_n(typingctx, array, index, count, lanes):  # type: ignore[no-untyped-def]
     """The first `count` elements from `index`, zeros in the other lanes; nothing beyond `count` is touched."""
