@@ -183,7 +183,7 @@ def test_each_kernel_accepts_a_case(device: str, sampled: list[tuple[str, Any]])
     # gradients have no variants of their own: they are the other maps over the same geometry; nor has a precision
     plain = [replace(p, bias=False, activation=None, shuffle=1, out_dtype=p.dtype) for p in every if type(p) is ConvProblem]
     every += [replace(p, direction=way) for p in plain for way in ("input_grad", "weight_grad")]
-    every += [replace(p, precision="tf32") for p in plain]
+    every += [replace(p, precision="tf32", direction=way) for p in plain for way in ("forward", "input_grad", "weight_grad")]
     fused = {v.name: v.fused for v in VARIANTS if v.fused}
     for (label, p), (other, q) in pairwise(sampled):  # the last steps of a composition, which one kernel may do
         if label == other and label.partition(":")[0] in fused and p.groups > 1:

@@ -96,7 +96,7 @@ class Estimate:
 
 def gemm(
     blocks: Sequence[Block], positions: int, targets: int, terms: float, deepest: int, copies: int, machine: Machine, rate: float, size: int,
-    moved: float, launches: int = 1,
+    moved: float, launches: int = 1, choices: tuple[int, ...] = PARTS,
 ) -> Estimate:  # fmt: skip
     """The quickest of `blocks`, and of the parts of split-K, for `copies` products of positions × terms by terms × targets.
 
@@ -107,7 +107,7 @@ def gemm(
     found = []
     for block in blocks:
         tiles = -(-positions // block.rows) * -(-targets // block.columns) * copies
-        for parts in PARTS:
+        for parts in choices:
             if parts > max(1, -(-deepest // block.depth) // LEAST):
                 break
             count = tiles * parts

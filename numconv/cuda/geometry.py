@@ -26,7 +26,7 @@ BATCH, GROUPS, TARGETS, PHASES, POSITIONS, SHUFFLE = 0, 1, 2, 3, 4, 5
 XN, XG, XT, XH, XW, IT, IH, IW = 6, 7, 8, 9, 10, 11, 12, 13  # strides of x (axis strides times the source step), extents
 ST, SH, SW = 14, 15, 16  # source steps
 WG, WO, YN, YC, YT, YH, YW = 17, 18, 19, 20, 21, 22, 23  # strides of w and y (axis strides times the target step)
-FIRST_PHASE, FIRST_TAP, FIRST_OUTER, CHANNELS = 24, 25, 26, 27
+FIRST_PHASE, FIRST_TAP, FIRST_OUTER, CHANNELS, TAPS, WEIGHTS = 24, 25, 26, 27, 28, 29
 HEAD = 32
 PHASE = 8  # kstart, kcount, positions along t, h, w, offset of the first output, positions in all, 0
 
@@ -92,7 +92,7 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap
     """The tables of a forward or input_grad problem; k runs over (channel, tap), or `tap_major` over (tap, channel).
 
     With `chunk`, of a source that is channels last and whose groups are padded to whole chunks of that many channels: offsets count
-    chunks, k runs over (tap, chunk), the offsets into w are left out, and `taps` lists the taps in that order.
+    chunks, k runs over (tap, chunk), the offsets into w are those of a chunk's first channel, and `taps` lists the taps in that order.
     """
     channels, spatial = problem.source
     spatial = three(inserted(problem) if zero_inserted else spatial, 1)
@@ -106,6 +106,7 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap
     taps, group_in = problem.taps, problem.group_in
     forward = problem.direction == "forward"
     w_source, w_target = (taps, group_in * taps) if forward else (group_in * taps, taps)
+    w_source *= max(1, chunk)
     kernel = three(problem.kernel, 1)
 
     phases, rows, order, depth, positions = [], [], [], 0, 0
@@ -138,8 +139,8 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap
     head[[BATCH, GROUPS, TARGETS, PHASES, POSITIONS, SHUFFLE]] = (
         problem.batch, problem.groups, targets, len(phases), positions, problem.shuffle,
     )  # fmt: skip
-    head[[XN, XG, WG, WO, YN, YC, CHANNELS]] = (
-        xn, sources * xc, (sources * targets) * taps, w_target, yn, yc, target_channels,
+    head[[XN, XG, WG, WO, YN, YC, CHANNELS, TAPS, WEIGHTS]] = (
+        xn, sources * xc, (sources * targets) * taps, w_target, yn, yc, target_channels, taps, prod(problem.weight_shape),
     )  # fmt: skip
     head[[XT, XH, XW]] = [a * s for a, s in zip(xa, source_step, strict=True)]
     head[[YT, YH, YW]] = [a * s for a, s in zip(ya, target_step, strict=True)]

@@ -29,6 +29,7 @@ from . import (
     shuffle,
     split_k,
     tensor_core,
+    tensor_core_weights,
     transpose,
     weight_grad,
     winograd_kernel,
@@ -113,8 +114,14 @@ def _implicit_gemm() -> Iterator[Specimen]:
     yield one("int64", "int64", None, False, implicit_gemm.WIDE_TILES[0])
 
 
+MMA = {
+    "float16": "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32",
+    "bfloat16": "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
+    "float32": "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
+}
+
+
 def _tensor_core() -> Iterator[Specimen]:
-    instruction = {"float16": "m16n8k16.row.col.f32.f16.f16.f32", "bfloat16": "m16n8k16.row.col.f32.bf16.bf16.f32"}
     every = [(d, t, None, False, False) for d in ("float16", "bfloat16", "float32") for t in fragments.TILES]
     every += [("float16", fragments.TILES[2], "silu", True, False), ("float32", fragments.TILES[3], "tanh", True, False)]
     every += [("float16", fragments.fitting(fragments.TILES[0], 100 << 10), None, False, False)]  # what a card with less shared memory takes
@@ -132,7 +139,7 @@ def _tensor_core() -> Iterator[Specimen]:
             fragments.threads(tile),
             least=(8, 0),
             wanted=(
-                "mma.sync.aligned." + instruction.get(dtype, "m16n8k8.row.col.f32.tf32.tf32.f32"),
+                MMA[dtype],
                 "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
                 "cp.async.cg.shared.global",
                 f"cp.async.wait_group {tile[5] - 2}",
@@ -145,6 +152,27 @@ def _tensor_core() -> Iterator[Specimen]:
             dtype, "transpose", lambda dtype=dtype: transpose.make_transpose(dtype, transpose.TILE, transpose.ROWS),
             (*_arrays(dtype, dtype), *["int32"] * 6), transpose.TILE * transpose.ROWS,
         )  # fmt: skip
+
+
+def _tensor_core_weights() -> Iterator[Specimen]:
+    every = [(d, t, False) for d in ("float16", "float32") for t in fragments.TILES]
+    for dtype, tile, outer in [*every, ("bfloat16", fragments.TILES[3], True), ("float32", fragments.TILES[3], True)]:
+        yield Specimen(
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words, {tile[5]} stages" + (" 3-D" if outer else ""),
+            "tensor_core_weights",
+            lambda dtype=dtype, tile=tile, outer=outer: tensor_core_weights.make_tensor_core_weights(dtype, outer, tile),
+            ("uint32[]", "uint32[]", "float32[]", "int32[]", *["int32"] * 4),
+            fragments.threads(tile),
+            least=(8, 0),
+            wanted=(
+                MMA[dtype],
+                *(("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16",) if dtype != "float32" else ()),
+                "cp.async.cg.shared.global",
+                f"cp.async.wait_group {tile[5] - 2}",
+            ),
+            registers=255 if tile[4] == 64 else 168 if tile[3] == 64 else 128,
+            dynamic=fragments.shared_bytes(tile),
+        )
 
 
 def _weight_grad() -> Iterator[Specimen]:
@@ -341,4 +369,8 @@ def _gradients() -> Iterator[Specimen]:
 
 
 def specimens() -> list[Specimen]:
-    return [*_implicit_gemm(), *_tensor_core(), *_weight_grad(), *_winograd(), *_halo(), *_channelwise(), *_direct(), *_transposed(), *_operators(), *_gradients()]
+    families = (
+        _implicit_gemm, _tensor_core, _tensor_core_weights, _weight_grad, _winograd, _halo, _channelwise, _direct, _transposed, _operators,
+        _gradients,
+    )  # fmt: skip
+    return [specimen for family in families for specimen in family()]

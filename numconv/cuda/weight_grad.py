@@ -222,8 +222,13 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     sizes = np.int32(tiles_m), np.int32(tiles_n)
     launch(kernel, grid, threads, stream_of(out), flat(x), flat(dy), flat(parts), _table(problem, part), *sizes)
     if not direct:
-        second = make_sum_parts(acc, problem.out_dtype)
-        launch(second, *flat_grid(size), stream_of(out), flat(parts), flat(out), np.int32(count), np.int32(size))
+        add_parts(parts, out, count)
+
+
+def add_parts(parts: Any, out: Any, count: int) -> None:
+    """The second pass: `parts` (count, *weights) of the accumulator's type."""
+    second = make_sum_parts(parts.dtype.name, out.dtype.name)
+    launch(second, *flat_grid(out.size), stream_of(out), flat(parts), flat(out), np.int32(count), np.int32(out.size))
 
 
 def workspace(problem: ConvProblem, machine: Machine) -> int:

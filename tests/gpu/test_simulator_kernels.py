@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import ml_dtypes
@@ -11,8 +12,12 @@ import pytest
 import reference
 from numba import cuda
 
+<<<<<<< HEAD
 from numconv.cuda import costs, device, halo, implicit_gemm, tensor_core
 from numconv.cuda.halo_kernel import sizes
+=======
+from numconv.cuda import costs, device, fragments, implicit_gemm, tensor_core, tensor_core_weights
+>>>>>>> 1417af1 (Weight gradient on tensor cores: positions summed by ldmatrix.trans tiles, in parts added in order)
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem
 
@@ -143,6 +148,39 @@ def test_tensor_core(dtype: str, direction: str, label: str) -> None:
     """Small integers are exact in every one of the types, tf32 too."""
     row, precision = ("tensor_core_tf32", "tf32") if dtype == "float32" else ("tensor_core", "highest")
     check(row, direction, **TENSOR_SHAPES[label], dtype=dtype, precision=precision)
+
+
+#: more positions than a stage has, so that they advance with carries through every axis and sample
+MANY_POSITIONS: dict[str, dict[str, Any]] = {
+    "two axes": {"spatial": (9, 11), "kernel": (3, 2), "stride": (2, 1), "pad": 1, "channels": 3, "filters": 5},
+    "three axes": {"spatial": (3, 4, 5), "kernel": (2, 1, 3), "pad": (1, 0, 1), "channels": 4, "filters": 6, "groups": 2},
+    "one axis, channels last": {"spatial": (70,), "kernel": (3,), "channels": 8, "filters": 8, "layout": "channels_last"},
+}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "parts", "label"),
+    [(dtype, 1, label) for dtype in ("float16", "float32") for label in TENSOR_SHAPES]
+    + [(dtype, 3, label) for dtype in ("float16", "float32") for label in MANY_POSITIONS]
+    + [("bfloat16", 1, "two axes")],
+)
+def test_tensor_core_weight_grad(dtype: str, parts: int, label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, precision = ("tensor_core_tf32", "tf32") if dtype == "float32" else ("tensor_core", "highest")
+    monkeypatch.setattr(tensor_core_weights, "schedule", forced(parts))
+    options = {**TENSOR_SHAPES, **MANY_POSITIONS}[label]
+    check(row, "weight_grad", **{**options, "act": None}, dtype=dtype, precision=precision)
+
+
+def forced(parts: int) -> Any:
+    """A choice of so many parts."""
+
+    def schedule(problem: ConvProblem) -> Any:
+        tile = fragments.SIMULATED_TILES[0]
+        total, step = problem.batch * prod(problem.outputs), tile[2] // 4 * fragments.CHUNK[problem.dtype]
+        length = -(-total // (parts * step)) * step
+        return tile, length, -(-total // length)
+
+    return schedule
 
 
 @pytest.mark.parametrize("label", SHAPES)
