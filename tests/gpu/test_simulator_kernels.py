@@ -12,12 +12,8 @@ import pytest
 import reference
 from numba import cuda
 
-<<<<<<< HEAD
-from numconv.cuda import costs, device, halo, implicit_gemm, tensor_core
+from numconv.cuda import costs, device, fragments, halo, implicit_gemm, tensor_core, tensor_core_weights
 from numconv.cuda.halo_kernel import sizes
-=======
-from numconv.cuda import costs, device, fragments, implicit_gemm, tensor_core, tensor_core_weights
->>>>>>> 1417af1 (Weight gradient on tensor cores: positions summed by ldmatrix.trans tiles, in parts added in order)
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem
 
