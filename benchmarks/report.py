@@ -188,6 +188,27 @@ def others() -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}."])
 
 
+def roofline() -> str:
+    """What the model of the CUDA kernels predicts for each named layer."""
+    found = results("cuda_roofline")
+    if found is None:
+        return NOT_YET
+    columns = [name for name in found["layers"][0] if isinstance(found["layers"][0][name], dict)]
+    lines = [f"| layer | Mflop | MB | {' | '.join(f'{c}: kernel, tile, waves | µs (roof)' for c in columns)} |", "|" + "---|" * (3 + 2 * len(columns))]
+    for row in found["layers"]:
+        cells = [cell for c in columns for cell in predicted(row[c])]
+        lines.append(f"| {row['shape']} | {row['mflop']:.0f} | {row['bytes_float32'] / 1e6:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def predicted(one: dict[str, Any]) -> tuple[str, str]:
+    """The picked kernel, its tile, parts, waves and bound; its time, its share of the roof, and who came second."""
+    tile = "" if "tile" not in one else f" {one['tile'][0]}×{one['tile'][1]}" + (f" /{one['parts']}" if one["parts"] > 1 else "")
+    waves = "" if "tile" not in one else f", {one['waves']}, {one['bound']}"
+    second = [f"; {name} {value:.1f}" for name, value in one["microseconds"].items() if name != one["kernel"]][:1]
+    return f"{one['kernel']}{tile}{waves}", f"{one['microseconds'][one['kernel']]:.1f} ({one['share_of_roof']:.0%}){''.join(second)}"
+
+
 CONTESTS = {
     "peers_prepacked": "prepacked weights (`nc.Conv2d(w)(x)`)", "peers_batch16": "batch 16, every fifth layer",
     "peers_float64": "float64, every fifth layer", "peers_last": "channels last, every fifth layer", "peers_one": "one thread",
@@ -203,6 +224,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "scaling": lambda link: scaling(),
     "roof": lambda link: roof(),
     "others": lambda link: others(),
+    "roofline": lambda link: roofline(),
     "dispatch": lambda link: figures("dispatch"),
     "compile": lambda link: figures("compile"),
 }

@@ -120,7 +120,8 @@ def gemm(
                 "memory": moving / (0.8 * machine.bandwidth),
             }
             bound = max(times, key=lambda name: times[name])
-            seconds = times[bound] + machine.launch * (launches + (parts > 1))
+            starts = machine.launch * (launches + (parts > 1))
+            bound, seconds = "launches" if starts > times[bound] else bound, times[bound] + starts
             found.append(Estimate(seconds, block.tile, parts, count, waves, work * count, moving, bound))
     return min(found, key=lambda e: e.seconds)
 
