@@ -53,7 +53,7 @@ def choice(p: Any, machine: Any, table: Any) -> dict[str, Any]:
     from numconv.plan import make_plan
 
     plan = make_plan(p, machine, table)
-    seconds = {c.kernel.name: c.seconds for c in plan.candidates if c.reason is None and c.kernel.automatic}
+    seconds = {c.kernel.name: c.seconds for c in plan.candidates if c.seconds is not None and c.kernel.automatic}
     kernel = plan.kernel
     found: dict[str, Any] = {
         "kernel": kernel.name,
@@ -65,8 +65,8 @@ def choice(p: Any, machine: Any, table: Any) -> dict[str, Any]:
     if estimate is not None:
         e: costs.Estimate = estimate(p, machine)
         found |= {
-            "tile": list(e.tile), "parts": e.parts, "blocks": e.blocks, "waves": e.waves, "mflop": round(e.flops / 1e6, 1),
-            "megabytes": round(e.bytes / 1e6, 3), "bound": e.bound,
+            "tile": list(e.tile), "parts": e.parts, "blocks": e.blocks, "waves": e.waves, "mflop": round(e.flops / 1e6, 3),
+            "megabytes": round(e.bytes / 1e6, 6), "bound": e.bound,
         }  # fmt: skip
     return found
 
@@ -78,7 +78,7 @@ def model() -> dict[str, Any]:
     machine = costs.H100
     rows = []
     for layer in named.load(batch=1):
-        row: dict[str, Any] = {"shape": layer.shape, "kind": layer.kind, "mflop": round(layer.flops / 1e6, 1), "bytes_float32": layer.bytes()}
+        row: dict[str, Any] = {"shape": layer.shape, "kind": layer.kind, "mflop": round(layer.flops / 1e6, 3), "bytes_float32": layer.bytes()}
         for column, (direction, dtype, precision) in COLUMNS.items():
             row[column] = choice(problem(layer, dtype, precision, direction), machine, ROWS)
         rows.append(row)
