@@ -1,252 +1,73 @@
-"""On a machine with a GPU: check every CUDA kernel against the CPU, then time the layers beside cuDNN (through torch).
+"""On a machine with a GPU: check every CUDA kernel against the oracle, then time the layers beside cuDNN (through torch) and signals beside CuPy.
 
-    python benchmarks/gpu.py --out benchmarks/results/gpu.json [--minutes 7] [--kinds depthwise …] [--batch 16]
+    python benchmarks/gpu.py [--out benchmarks/results/gpu.json] [--minutes 7] [--kinds depthwise …] [--batch 16] [--layers FILE]
 
-Needs numba, numba-cuda and NumPy (2.5 too); torch and CuPy (whose arrays are checked to pass through) where they are.  Times are by CUDA events around a batch of
-calls after a warm-up, the stream synchronised, median of several; a result is checked before its time is written.  Beside each figure
-stands its roof: the larger of flops at the measured peak (a register-only FMA kernel) and bytes at the measured copy bandwidth.
+Needs numba, numba-cuda and NumPy (2.5 too); torch and CuPy where they are.  Checks get two fifths of the time, signals a tenth, layers the
+rest, large kinds in turn; what there was no time for is counted in the report, which is written as it grows, and half a minute after the
+time is over it is cut off where it is.  A result is checked before its time is written: one channel of it, against tests/reference.py.
+Times are by CUDA events around a batch of calls after a warm-up, median of several.  Beside each figure stands its roof: the larger of
+flops at the peak measured on this card (chains of FMA or `mma.sync`) and bytes at its measured copy bandwidth.
 
-As of 2026-11 this has not run on a GPU: the parts that need one are untested.
+In the simulator (`--small`, NUMBA_ENABLE_CUDASIM=1) the same code runs, and its times mean nothing.  As of 2026-11 it has run there only.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+import gpu_checks  # noqa: E402
 import layers as named  # noqa: E402  (puts the checkout on the path)
+from gpu_measure import SMALL, Budget, Scale, card, events  # noqa: E402
 from layers import Layer  # noqa: E402
 
-ROWS = {
-    "forward": ("implicit_gemm", "depthwise", "direct", "tensor_core", "tensor_core_tf32"),
-    "transposed": ("gather", "direct", "scatter", "zero_insertion", "matrix", "tensor_core", "tensor_core_tf32"),
-}
+CHECKS, SIGNALS = 0.4, 0.5  # of the time: what is over when they must be
+FORMS = (("float32", "highest"), ("float32", "tf32"), ("float16", "highest"))
 
 
-def events(function: Callable[[], Any], seconds: float = 0.05) -> float:
-    """Median seconds of one call, by CUDA events around enough calls to fill `seconds` five times."""
-    from numba import cuda
-
-    function()
-    cuda.synchronize()
-    start = time.perf_counter()
-    function()
-    cuda.synchronize()
-    calls = max(1, min(200, int(seconds / max(1e-6, time.perf_counter() - start))))
-    found = []
-    for _ in range(5):
-        first, last = cuda.event(), cuda.event()
-        first.record()
-        for _ in range(calls):
-            function()
-        last.record()
-        last.synchronize()
-        found.append(cuda.event_elapsed_time(first, last) / 1e3 / calls)
-    return statistics.median(found)
+def figure(seconds: float, flops: float, moved: float, machine: dict[str, Any], kind: str) -> dict[str, float]:
+    """A time with its roof."""
+    peak = machine["flops"].get(kind, machine["flops"]["float32"])
+    roof = max(flops / peak, moved / machine["copy_bytes_per_second"])
+    return {"seconds": seconds, "roof_seconds": roof, "share_of_roof": roof / seconds}
 
 
-def card() -> dict[str, Any]:
-    """What it ran on: name, capability, multiprocessors, clock, measured copy bandwidth and FMA peak."""
-    from numba import cuda
-
-    device = cuda.get_current_device()
-    clock = getattr(device, "CLOCK_RATE", None)
-    return {
-        "name": device.name.decode() if isinstance(device.name, bytes) else device.name,
-        "capability": list(device.compute_capability),
-        "multiprocessors": device.MULTIPROCESSOR_COUNT,
-        "clock_khz": clock,
-        "copy_bytes_per_second": copy_bandwidth(),
-        "float32_flops": fma_peak(device.MULTIPROCESSOR_COUNT),
-        "numpy": np.__version__,
-        "date": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
-    }
-
-
-def copy_bandwidth(count: int = 1 << 28) -> float:
-    """Bytes read and written each second by a plain copy of a gigabyte."""
-    from numba import cuda
-
-    @cuda.jit
-    def copy(x, y):
-        i = cuda.grid(1)
-        step = cuda.gridsize(1)
-        while i < x.size:
-            y[i] = x[i]
-            i += step
-
-    x, y = cuda.device_array(count, np.float32), cuda.device_array(count, np.float32)
-    return 8.0 * count / events(lambda: copy[132 * 16, 256](x, y))
-
-
-def fma_peak(multiprocessors: int) -> float:
-    """float32 operations each second of eight independent chains of multiply-adds in each thread."""
-    from numba import cuda
-    from numba.cuda.types import float32
-
-    steps, blocks, threads = 4096, multiprocessors * 8, 256
-
-    @cuda.jit
-    def chains(out, a, b):
-        sums = cuda.local.array(8, float32)
-        for j in range(8):
-            sums[j] = float32(cuda.threadIdx.x + j)
-        for _ in range(steps):
-            for j in range(8):
-                sums[j] = sums[j] * a + b
-        total = float32(0)
-        for j in range(8):
-            total += sums[j]
-        out[cuda.grid(1)] = total
-
-    out = cuda.device_array(blocks * threads, np.float32)
-    return 2.0 * 8 * steps * blocks * threads / events(lambda: chains[blocks, threads](out, np.float32(0.5), np.float32(1.0)))
-
-
-def small_checks() -> list[dict[str, Any]]:
-    """Every row of the table on small problems against numconv's CPU kernels, exactly on small integers."""
-    from numba import cuda
-
-    import numconv as nc
-
-    found = []
-    rng = np.random.default_rng(0)
-    cases = (
-        ("plain", {"padding": 1}, (2, 4, 13, 17), (6, 4, 3, 3), 1),
-        ("stride, groups", {"padding": 1, "stride": 2, "groups": 2}, (3, 4, 13, 17), (6, 2, 3, 3), 2),
-        ("dilation, last", {"padding": 2, "dilation": 2, "layout": "channels_last"}, (1, 11, 12, 8), (8, 8, 3, 3), 1),
-        ("many channels", {"padding": 1}, (1, 96, 14, 14), (160, 96, 3, 3), 1),
-        ("depthwise", {"padding": 1, "groups": 6, "stride": 2}, (2, 6, 21, 23), (6, 1, 3, 3), 6),
-        ("reflect", {"padding": 2, "padding_mode": "reflect"}, (1, 3, 9, 9), (5, 3, 3, 3), 1),
-    )
-    for dtype in ("float32", "float16", "float64", "int8", "complex64"):
-        for label, options, x_shape, w_shape, _ in cases:
-            x, w = rng.integers(-2, 3, x_shape).astype(dtype), rng.integers(-2, 3, w_shape).astype(dtype)
-            wide = "float32" if dtype == "float16" else dtype
-            expected = nc.conv2d(x.astype(wide), w.astype(wide), **options)
-            for row in ROWS["forward"]:
-                more = {"precision": "tf32"} if row.endswith("tf32") else {}
-                found.append(
-                    one_check(
-                        row,
-                        f"{label} {dtype}",
-                        lambda: nc.conv2d(cuda.to_device(x), cuda.to_device(w), algorithm=row, **options, **more),
-                        expected,
-                    )
-                )
-        x, w = rng.integers(-2, 3, (2, 6, 7, 9)).astype(dtype), rng.integers(-2, 3, (6, 2, 3, 3)).astype(dtype)
-        wide = "float32" if dtype == "float16" else dtype
-        options = {"stride": 2, "padding": 1, "groups": 2, "output_padding": 1}
-        expected = nc.conv_transpose2d(x.astype(wide), w.astype(wide), None, **options)
-        for row in ROWS["transposed"]:
-            more = {"precision": "tf32"} if row.endswith("tf32") else {}
-            found.append(
-                one_check(
-                    row,
-                    f"transposed {dtype}",
-                    lambda: nc.conv_transpose2d(cuda.to_device(x), cuda.to_device(w), None, algorithm=row, **options, **more),
-                    expected,
-                )
-            )
-    return found
-
-
-def one_check(row: str, label: str, compute: Callable[[], Any], expected: Any) -> dict[str, Any]:
-    """Run one row; a refusal is noted with its reason."""
-    try:
-        got = compute().copy_to_host()
-    except ValueError as refusal:
-        return {"row": row, "case": label, "ok": None, "why": str(refusal)[:200]}
-    except Exception as failure:  # noqa: BLE001  one kernel's failure must not hide the others' results
-        return {"row": row, "case": label, "ok": False, "why": f"{type(failure).__name__}: {failure}"[:400]}
-    same = bool(np.array_equal(got.astype(expected.dtype), expected))
-    return {"row": row, "case": label, "ok": same, "why": "" if same else f"off by {np.abs(got.astype(expected.dtype) - expected).max()}"}
-
-
-def caller_checks() -> list[dict[str, Any]]:
-    """Arrays of other libraries go in and come out as their own kind, on their stream."""
-    import numconv as nc
-
-    found = []
-    rng = np.random.default_rng(0)
-    x, w = rng.integers(-2, 3, (2, 4, 13, 17)).astype("float32"), rng.integers(-2, 3, (6, 4, 3, 3)).astype("float32")
-    expected = nc.conv2d(x, w, padding=1)
-
-    def torch_way(dtype: str) -> Any:
-        import torch
-
-        stream = torch.cuda.Stream()
-        with torch.cuda.stream(stream):
-            y = nc.conv2d(
-                torch.from_numpy(x).cuda().to(getattr(torch, dtype)), torch.from_numpy(w).cuda().to(getattr(torch, dtype)), padding=1
-            )
-            assert isinstance(y, torch.Tensor)
-            assert y.is_cuda
-            return y.float().cpu().numpy()
-
-    def cupy_way() -> Any:
-        import cupy
-
-        with cupy.cuda.Stream(non_blocking=True):
-            y = nc.conv2d(cupy.asarray(x), cupy.asarray(w)[:, :, ::-1][:, :, ::-1], padding=1)
-            assert isinstance(y, cupy.ndarray)
-            return cupy.asnumpy(y)
-
-    for label, compute in (
-        ("torch float32", lambda: torch_way("float32")), ("torch bfloat16", lambda: torch_way("bfloat16")), ("cupy", cupy_way),
-    ):  # fmt: skip
-        try:
-            got = compute()
-        except ImportError as missing:
-            found.append({"row": "caller", "case": label, "ok": None, "why": str(missing)})
-            continue
-        except Exception as failure:
-            found.append({"row": "caller", "case": label, "ok": False, "why": f"{type(failure).__name__}: {failure}"[:400]})
-            continue
-        found.append({"row": "caller", "case": label, "ok": bool(np.array_equal(got, expected)), "why": ""})
-    return found
-
-
-def roof(layer: Layer, itemsize: int, machine: dict[str, Any]) -> float:
-    return max(layer.flops / machine["float32_flops"], layer.bytes(itemsize) / machine["copy_bytes_per_second"])
-
-
-def time_layer(layer: Layer, machine: dict[str, Any], dtypes: tuple[str, ...]) -> dict[str, Any]:
-    """numconv, and torch (channels first and last, tf32 on and off) where it is, on one layer."""
+def time_layer(layer: Layer, machine: dict[str, Any], scale: Scale) -> dict[str, Any]:
+    """numconv, and torch (channels first and last) where it is, on one layer in each form."""
     from numba import cuda
 
     row: dict[str, Any] = {"layer": layer.index, "name": layer.name, "kind": layer.kind, "shape": layer.shape, "batch": layer.batch}
-    for dtype in dtypes:
-        x, w, bias = layer.arrays("float32")
-        host = [a.astype(dtype) for a in (x, w, bias)]
-        device = [cuda.to_device(a) for a in host]
-        found: dict[str, Any] = {"roof_s": roof(layer, host[0].itemsize, machine)}
+    for dtype, precision in FORMS:
+        kind = "tf32" if precision == "tf32" else dtype
+        host = tuple(a.astype(dtype) for a in layer.arrays("float32"))
+        moved = layer.bytes(host[0].itemsize)
+        found: dict[str, Any] = {}
         try:
-            run = prepacked(layer, device, "highest")
-            result = run().copy_to_host()
-            found["algorithm"] = named.algorithm(layer, *device)[0]
-            found["numconv_s"] = events(run)
-            if dtype == "float32":
-                found["numconv_tf32_s"] = events(prepacked(layer, device, "tf32"))
+            arrays = [cuda.to_device(a) for a in host]
+            run, plan = prepared(layer, arrays, precision)
+            error, bound = gpu_checks.channel_error(layer, host, run().copy_to_host(), layer.out_channels - 1)
+            unit = (2.0**-11 if dtype == "float16" else 2.0**-24) * (1 + plan.kernel.error_factor)
+            found |= {"algorithm": plan.kernel.name, "error": error, "right": error <= bound * unit}
+            if found["right"]:
+                found |= figure(events(run, scale), layer.flops, moved, machine, kind)
         except Exception as failure:  # noqa: BLE001
             found["failure"] = f"{type(failure).__name__}: {failure}"[:400]
-            result = None
-        found.update(with_torch(layer, host, dtype, result))
-        row[dtype] = found
+        for name, seconds in with_torch(layer, host, precision == "tf32", scale).items():
+            found[name] = figure(seconds, layer.flops, moved, machine, kind) if isinstance(seconds, float) else seconds
+        row[kind] = found
     return row
 
 
-def prepacked(layer: Layer, arrays: list[Any], precision: str) -> Callable[[], Any]:
-    """The layer with its weights packed once, as a user of inference would have it."""
+def prepared(layer: Layer, arrays: list[Any], precision: str) -> tuple[Callable[[], Any], Any]:
+    """The layer with its weights packed once, as a user of inference would have it, and what it runs."""
     import numconv as nc
 
     x, w, bias = arrays
@@ -256,68 +77,118 @@ def prepacked(layer: Layer, arrays: list[Any], precision: str) -> Callable[[], A
     if layer.transposed:
         options["output_padding"] = layer.output_padding
     made = getattr(nc, f"Conv{'Transpose' if layer.transposed else ''}{layer.rank}d")(w, bias, **options)
-    return lambda: made(x)
+    function = getattr(nc, f"conv{'_transpose' if layer.transposed else ''}{layer.rank}d")
+    return lambda: made(x), nc.explain(function, x, w, bias, **options).plan
 
 
-def with_torch(layer: Layer, host: list[Any], dtype: str, result: Any) -> dict[str, Any]:
-    """cuDNN through torch; compares its result with ours."""
+def with_torch(layer: Layer, host: tuple[Any, ...], tf32: bool, scale: Scale) -> dict[str, Any]:
+    """cuDNN's times through torch; nothing where there is no torch with a GPU."""
     try:
         import torch
     except ImportError:
         return {}
+    if not torch.cuda.is_available():
+        return {}
     found: dict[str, Any] = {}
     try:
-        tensors = [torch.from_numpy(a).cuda() for a in host]
         torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = False
-        run = named.with_torch(layer, *tensors)
-        wanted = run().float().cpu().numpy()
-        if result is not None:
-            scale = float(np.abs(wanted).max()) or 1.0
-            found["difference"] = float(np.abs(result.astype(np.float32) - wanted).max()) / scale
-            found["agrees"] = found["difference"] < (5e-3 if dtype == "float16" else 1e-4)
-        found["torch_s"] = events(run)
-        if dtype == "float32":
-            torch.backends.cudnn.allow_tf32 = True
-            found["torch_tf32_s"] = events(named.with_torch(layer, *tensors))
-            torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = tf32
+        tensors = [torch.from_numpy(a).cuda() for a in host]
+        found["torch"] = events(named.with_torch(layer, *tensors), scale)
         if layer.rank == 2:
             last = [t.to(memory_format=torch.channels_last) if t.ndim == 4 else t for t in tensors]
-            found["torch_channels_last_s"] = events(named.with_torch(layer, *last))
+            found["torch_channels_last"] = events(named.with_torch(layer, *last), scale)
     except Exception as failure:  # noqa: BLE001
         found["torch_failure"] = f"{type(failure).__name__}: {failure}"[:400]
     return found
 
 
-def main() -> None:
+def time_signals(machine: dict[str, Any], scale: Scale, left: Callable[[], bool]) -> tuple[list[dict[str, Any]], int]:
+    """What CuPy has as well: single-channel correlation, on the same CuPy arrays; on Numba's where there is no CuPy."""
+    from numba import cuda
+
+    import numconv as nc
+
+    sizes: tuple[Any, ...] = ((2048, 2048, 3), (2048, 2048, 9), (1024, 1024, 31), (1 << 22, 0, 15), (1 << 20, 0, 255))
+    if scale is SMALL:
+        sizes = ((6, 5, 3), (20, 0, 3))
+    try:
+        import cupy
+        import cupyx.scipy.ndimage as ndimage
+        import cupyx.scipy.signal as signal
+    except ImportError:
+        cupy = None
+    rows, missed, rng = [], 0, np.random.default_rng(0)
+    for h, w, k in sizes:
+        if not left():
+            missed += 1
+            continue
+        x, f = (rng.standard_normal(s).astype("float32") for s in (((h, w), (k, k)) if w else ((h,), (k,))))
+        row: dict[str, Any] = {"image": x.shape, "filter": f.shape}
+        rows.append(row)
+        try:
+            a, b = (cupy.asarray(v) if cupy else cuda.to_device(v) for v in (x, f))
+            got = nc.correlate(a, b, mode="valid")
+            got = cupy.asnumpy(got) if cupy else got.copy_to_host()
+            wanted, scaled = (gpu_checks.reference.conv(u[None, None], v[None, None])[0, 0] for u, v in ((x, f), (abs(x), abs(f))))
+            row["right"] = bool((np.abs(got - wanted) <= (4 + f.size**0.5) * 2.0**-23 * scaled).all())
+            work = 2.0 * wanted.size * f.size, 4.0 * (x.size + wanted.size)
+            if row["right"]:
+                row["numconv"] = figure(events(partial(nc.correlate, a, b, mode="valid"), scale), *work, machine, "float32")
+            if cupy:
+                theirs = signal.correlate2d if w else signal.correlate
+                more = {} if w else {"method": "direct"}
+                row["cupyx.scipy.signal"] = figure(events(partial(theirs, a, b, mode="valid", **more), scale), *work, machine, "float32")
+                row["cupyx.scipy.ndimage"] = figure(events(partial(ndimage.correlate, a, b, mode="constant"), scale), *work, machine, "float32")
+        except Exception as failure:  # noqa: BLE001
+            row["failure"] = f"{type(failure).__name__}: {failure}"[:400]
+    return rows, missed
+
+
+def in_turn(layers: list[Layer]) -> list[Layer]:
+    """One layer of each kind, then the next of each: a run that is cut off has some of all."""
+    kinds = list(dict.fromkeys(layer.kind for layer in layers))
+    number = {layer.index: sum(other.kind == layer.kind for other in layers[:i]) for i, layer in enumerate(layers)}
+    return sorted(layers, key=lambda layer: (number[layer.index], kinds.index(layer.kind)))
+
+
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("gpu.json"))
+    parser.add_argument("--out", type=Path, default=named.ROOT / "benchmarks" / "results" / "gpu.json")
     parser.add_argument("--minutes", type=float, default=7.0)
     parser.add_argument("--kinds", nargs="*")
     parser.add_argument("--batch", type=int)
-    parser.add_argument("--dtypes", nargs="*", default=["float32", "float16"])
-    options = parser.parse_args()
-    deadline = time.monotonic() + 60 * options.minutes
+    parser.add_argument("--layers", type=Path, help="another file like benchmarks/layers.json")
+    parser.add_argument("--small", action="store_true", help="what the simulator can run")
+    options = parser.parse_args(argv)
+    report: dict[str, Any] = {"card": {}, "checks": [], "checks_missed": 0, "signals": [], "signals_missed": 0, "layers": [], "layers_missed": 0}
+    budget = Budget(60 * options.minutes, options.out, report)
 
     from numba import cuda
 
     if not cuda.is_available():
+        budget.last.cancel()
         raise SystemExit("no CUDA device: nothing to measure")
-    report: dict[str, Any] = {"card": card(), "checks": [*small_checks(), *caller_checks()], "layers": [], "left_out": 0}
-    bad = [c for c in report["checks"] if c["ok"] is False]
-    print(f"{len(report['checks'])} checks, {len(bad)} wrong", flush=True)
-    for wrong in bad:
-        print("  wrong:", wrong, flush=True)
-    options.out.write_text(json.dumps(report, indent=1))
-    for layer in named.load(options.batch, options.kinds):
-        if time.monotonic() > deadline:
-            report["left_out"] += 1
+    scale = SMALL if options.small else Scale()
+    report["card"] = machine = card(scale)
+    print(json.dumps(machine), flush=True)
+    report["checks"], report["checks_missed"] = gpu_checks.run_checks(lambda: budget.left(CHECKS), options.small)
+    wrong = [c for c in report["checks"] if c["ok"] is False]
+    print(f"{len(report['checks'])} checks, {len(wrong)} wrong, no time for {report['checks_missed']}", *wrong, sep="\n  ", flush=True)
+    budget.write()
+    report["signals"], report["signals_missed"] = time_signals(machine, scale, lambda: budget.left(SIGNALS))
+    for layer in in_turn(named.load(options.batch, options.kinds, path=options.layers)):
+        if not budget.left():
+            report["layers_missed"] += 1
             continue
-        row = time_layer(layer, report["card"], tuple(options.dtypes))
-        report["layers"].append(row)
-        print(json.dumps(row), flush=True)
-        options.out.write_text(json.dumps(report, indent=1))
+        report["layers"].append(time_layer(layer, machine, scale))
+        print(json.dumps(report["layers"][-1]), flush=True)
+        budget.write()
+    budget.last.cancel()
+    budget.write()
+    bad = [row for row in (*report["signals"], *(v for r in report["layers"] for v in r.values() if isinstance(v, dict))) if not row.get("right", False)]
+    return 1 if wrong or bad else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
