@@ -29,8 +29,14 @@ WORKSPACE = 256 << 20  # bytes of columns at most, one sample at least
 
 
 @lru_cache(maxsize=8)
-def positions(load: Any, kind: Any) -> Any:
-    """position(offset, tab, slot, r, p) → the real (h, w) that tap r reads for output p; `slot` is (sample, offset group, tap)."""
+def samples(load: Any, kind: Any) -> tuple[Any, Any, Any]:
+    """Device functions: where a tap reads, the pixel below that, and each of the four pixels around it.
+
+    position(offset, tab, slot, r, p) → the real (h, w) that tap r reads for output p; `slot` is (sample, offset group, tap).
+    cell(h, w, ih, iw) → (whether any pixel is near, row, column, and how far (h, w) lies beyond them).
+    corner(k, jh, jw, dh, dw, ih, iw) → (whether pixel k lies in the image, its offset from pixel 0, its share of the sample).
+    """
+    one = kind(1)
 
     @inlined
     def position(offset, tab, slot, r, p):
@@ -44,14 +50,30 @@ def positions(load: Any, kind: Any) -> Any:
         w = kind(kind(int32(pw * tab[10] + rw * tab[12] - tab[14])) + load(offset, int32(where + area)))
         return h, w
 
-    return position
+    @inlined
+    def cell(h, w, ih, iw):
+        # a position off the image, or no number, samples nothing; compared before it is made an integer
+        near = h > kind(-1) and w > kind(-1) and h < kind(ih) and w < kind(iw)
+        if not near:
+            h, w = kind(0), kind(0)
+        low_h, low_w = kind(math.floor(h)), kind(math.floor(w))
+        return near, int32(low_h), int32(low_w), kind(h - low_h), kind(w - low_w)
+
+    @inlined
+    def corner(k, jh, jw, dh, dw, ih, iw):
+        down, right = int32(k // 2), int32(k % 2)
+        row, column = int32(jh + down), int32(jw + right)
+        share = kind((dh if down == int32(1) else kind(one - dh)) * (dw if right == int32(1) else kind(one - dw)))
+        return row >= int32(0) and row < ih and column >= int32(0) and column < iw, int32(imul(down, iw) + right), share
+
+    return position, cell, corner
 
 
 @kernel_factory
 def make_columns(dtype: str, out_dtype: str, masked: bool) -> Any:
     number = scalars(dtype, out_dtype)
     kind, load, store = number.kind, number.load, number.store
-    one, position = kind(1), positions(load, kind)
+    position, cell, corner = samples(load, kind)
 
     def columns(x, offset, mask, out, tab, first, total):
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
@@ -68,22 +90,14 @@ def make_columns(dtype: str, out_dtype: str, masked: bool) -> Any:
             n = int32(n + first)
             slot = int32(imul(int32(imul(n, tab[2]) + idiv(c, tab[1])), taps) + r)
             h, w = position(offset, tab, slot, r, p)
+            near, jh, jw, dh, dw = cell(h, w, ih, iw)
             v = kind(0)
-            # a position off the image, or no number, samples nothing; compared before it is made an integer
-            if h > kind(-1) and w > kind(-1) and h < kind(ih) and w < kind(iw):
-                low_h, low_w = kind(math.floor(h)), kind(math.floor(w))
-                dh, dw = kind(h - low_h), kind(w - low_w)
-                jh, jw = int32(low_h), int32(low_w)
-                base = imul(int32(imul(n, tab[0]) + c), int32(ih * iw))
-                top = int32(base + imul(jh, iw) + jw)
-                if jh >= int32(0) and jw >= int32(0):
-                    v = kind(v + kind(kind(one - dh) * kind(one - dw)) * load(x, top))
-                if jh >= int32(0) and int32(jw + int32(1)) < iw:
-                    v = kind(v + kind(kind(one - dh) * dw) * load(x, int32(top + int32(1))))
-                if int32(jh + int32(1)) < ih and jw >= int32(0):
-                    v = kind(v + kind(dh * kind(one - dw)) * load(x, int32(top + iw)))
-                if int32(jh + int32(1)) < ih and int32(jw + int32(1)) < iw:
-                    v = kind(v + kind(dh * dw) * load(x, int32(top + iw + int32(1))))
+            if near:
+                top = int32(imul(int32(imul(n, tab[0]) + c), int32(ih * iw)) + imul(jh, iw) + jw)
+                for k in range(4):
+                    inside, at, share = corner(k, jh, jw, dh, dw, ih, iw)
+                    if inside:
+                        v = kind(v + share * load(x, int32(top + at)))
                 if masked:
                     v = kind(v * load(mask, int32(imul(slot, area) + p)))
             store(out, i, v)

@@ -6,7 +6,6 @@ plane of its own, by one thread; the planes are then summed in the order of the 
 
 from __future__ import annotations
 
-import math
 from math import prod
 from typing import Any
 
@@ -16,7 +15,7 @@ from numba.cuda.types import int32, uint32
 
 from ..problem import DeformProblem
 from . import costs, layout
-from .deformable import WORKSPACE, column_type, make_columns, pointwise, positions, table
+from .deformable import WORKSPACE, column_type, make_columns, pointwise, samples, table
 from .gradients import elementwise, zeros
 from .launch import allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
 from .ptx import idiv, imul
@@ -28,7 +27,7 @@ def make_spread(dtype: str, wide: str, masked: bool) -> Any:
     """parts[n, c, r, q] = Σ_p g[n, c, r, p]·mask·(weight of pixel q in the sample at p's position).  One thread for each plane of parts."""
     number = scalars(dtype, wide)
     kind, load, load_g = number.kind, number.load, loader(wide, number.name)
-    one, position = kind(1), positions(load, kind)
+    position, cell, corner = samples(load, kind)
 
     def spread(g, offset, mask, parts, tab, first, total):
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
@@ -45,26 +44,17 @@ def make_spread(dtype: str, wide: str, masked: bool) -> Any:
             p = int32(0)
             while p < area:
                 h, w = position(offset, tab, slot, r, p)
-                if h > kind(-1) and w > kind(-1) and h < kind(ih) and w < kind(iw):
-                    low_h, low_w = kind(math.floor(h)), kind(math.floor(w))
-                    dh, dw = kind(h - low_h), kind(w - low_w)
-                    jh, jw = int32(low_h), int32(low_w)
-                    at = int32(base + imul(jh, iw) + jw)
+                near, jh, jw, dh, dw = cell(h, w, ih, iw)
+                if near:
+                    top = int32(base + imul(jh, iw) + jw)
                     v = load_g(g, int32(source + p))
                     if masked:
                         v = kind(v * load(mask, int32(imul(slot, area) + p)))
-                    if jh >= int32(0) and jw >= int32(0):
-                        parts[uint32(at)] = kind(parts[uint32(at)] + v * kind(kind(one - dh) * kind(one - dw)))
-                    if jh >= int32(0) and int32(jw + int32(1)) < iw:
-                        at = int32(at + int32(1))
-                        parts[uint32(at)] = kind(parts[uint32(at)] + v * kind(kind(one - dh) * dw))
-                        at = int32(at - int32(1))
-                    at = int32(at + iw)
-                    if int32(jh + int32(1)) < ih and jw >= int32(0):
-                        parts[uint32(at)] = kind(parts[uint32(at)] + v * kind(dh * kind(one - dw)))
-                    if int32(jh + int32(1)) < ih and int32(jw + int32(1)) < iw:
-                        at = int32(at + int32(1))
-                        parts[uint32(at)] = kind(parts[uint32(at)] + v * kind(dh * dw))
+                    for k in range(4):
+                        inside, at, share = corner(k, jh, jw, dh, dw, ih, iw)
+                        if inside:
+                            at = int32(top + at)
+                            parts[uint32(at)] = kind(parts[uint32(at)] + v * share)
                 p = int32(p + int32(1))
             i = int32(i + step)
 
@@ -100,9 +90,11 @@ def make_shifts(dtype: str, wide: str, masked: bool) -> Any:
     """
     number = scalars(dtype, wide)
     kind, load, load_g = number.kind, number.load, loader(wide, number.name)
-    one, position = kind(1), positions(load, kind)
+    one = kind(1)
+    position, cell, corner = samples(load, kind)
 
     def shifts(x, g, offset, mask, doffset, dmask, tab, first, total):
+        pixels = cuda.local.array(4, kind)
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
         ih, iw = tab[3], tab[4]
@@ -118,18 +110,14 @@ def make_shifts(dtype: str, wide: str, masked: bool) -> Any:
             slot = int32(row + imul(imul(first, tab[2]), taps))
             h, w = position(offset, tab, slot, r, p)
             by_h, by_w, by_mask = kind(0), kind(0), kind(0)
-            if h > kind(-1) and w > kind(-1) and h < kind(ih) and w < kind(iw):
-                low_h, low_w = kind(math.floor(h)), kind(math.floor(w))
-                dh, dw = kind(h - low_h), kind(w - low_w)
-                jh, jw = int32(low_h), int32(low_w)
-                up, left = jh >= int32(0), jw >= int32(0)
-                down, right = int32(jh + int32(1)) < ih, int32(jw + int32(1)) < iw
+            near, jh, jw, dh, dw = cell(h, w, ih, iw)
+            if near:
                 while c < last:
-                    at = int32(imul(int32(imul(int32(n + first), tab[0]) + c), int32(ih * iw)) + imul(jh, iw) + jw)
-                    a = load(x, at) if up and left else kind(0)
-                    b = load(x, int32(at + int32(1))) if up and right else kind(0)
-                    d = load(x, int32(at + iw)) if down and left else kind(0)
-                    e = load(x, int32(at + iw + int32(1))) if down and right else kind(0)
+                    top = int32(imul(int32(imul(int32(n + first), tab[0]) + c), int32(ih * iw)) + imul(jh, iw) + jw)
+                    for k in range(4):
+                        inside, at, _ = corner(k, jh, jw, dh, dw, ih, iw)
+                        pixels[k] = load(x, int32(top + at)) if inside else kind(0)
+                    a, b, d, e = pixels[0], pixels[1], pixels[2], pixels[3]
                     v = load_g(g, int32(imul(int32(imul(int32(imul(n, tab[0]) + c), taps) + r), area) + p))
                     above, below = kind(kind(one - dw) * a + dw * b), kind(kind(one - dw) * d + dw * e)
                     by_h = kind(by_h + v * kind(below - above))

@@ -19,7 +19,7 @@ from numba.cuda.types import int32, uint32
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs, halo
-from .geometry import image_strides, three
+from .geometry import image_strides, shuffled, three
 from .launch import Table, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, activation, bias_loader, scalars
@@ -89,10 +89,7 @@ def make_strips(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
                                 for j in range(TH):
                                     acc[j] = kind(acc[j] + window[j * STRIDE + kh * TAP_STEP] * v)
             beta = load_bias(bias, c)
-            if tab[30] > int32(1):
-                size = idiv(channels, tab[30])
-                s = idiv(c, size)
-                c = int32(imul(int32(c - imul(s, size)), tab[30]) + s)
+            c = shuffled(c, channels, tab[30])
             where = int32(b * tab[25] + c * tab[26] + p * tab[27] + q * tab[29])
             for j in range(TH):
                 row = int32(strip * int32(TH) + int32(j))

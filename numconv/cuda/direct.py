@@ -15,7 +15,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
 from . import geometry as at
-from .geometry import lower
+from .geometry import lower, shuffled
 from .launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul, load4
 from .scalars import ALL, activation, bias_loader, scalars
@@ -65,10 +65,7 @@ def make_direct(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
                     k = int32(k + int32(1))
                 c = int32(g * tab[at.TARGETS] + o)
                 acc = apply(kind(acc + load_bias(bias, c)))
-                if tab[at.SHUFFLE] > int32(1):
-                    size = idiv(tab[at.CHANNELS], tab[at.SHUFFLE])
-                    s = idiv(c, size)
-                    c = int32(imul(int32(c - imul(s, size)), tab[at.SHUFFLE]) + s)
+                c = shuffled(c, tab[at.CHANNELS], tab[at.SHUFFLE])
                 store(
                     y,
                     int32(

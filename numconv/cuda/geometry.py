@@ -17,9 +17,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numba.cuda.types import int32
 
 from ..problem import ConvProblem
-from .launch import Table
+from .launch import Table, inlined
+from .ptx import idiv, imul
 
 # positions in the table's head
 BATCH, GROUPS, TARGETS, PHASES, POSITIONS, SHUFFLE = 0, 1, 2, 3, 4, 5
@@ -44,6 +46,14 @@ class Lowered:
     sources: int  # channels per group that are summed over
     targets: int  # channels per group that come out
     taps: tuple[int, ...]  # taps in the order of the phases
+
+
+@inlined
+def shuffled(c, channels, groups):
+    """Where a channel shuffle stores channel c of so many: i·n + j at j·groups + i, n = channels/groups."""
+    size = idiv(channels, groups)
+    i = idiv(c, size)
+    return int32(imul(int32(c - imul(i, size)), groups) + i)
 
 
 def three(values: tuple[int, ...], fill: int) -> tuple[int, int, int]:

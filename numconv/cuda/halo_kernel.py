@@ -18,6 +18,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
+from .geometry import shuffled
 from .launch import ceil_div, jit, kernel_factory
 from .ptx import idiv, imul
 from .scalars import activation, bias_loader, quad_loader, quad_storer, scalars
@@ -256,8 +257,6 @@ def make_halo(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | Non
                                         acc[j, i] = kind(acc[j, i] + window[i * A + k * DW + SHIFT] * factors[k + i * C])
             layer = int32(layer + int32(1))
 
-        sg = tab[26]
-        count = idiv(channels, sg)
         for i in range(4):
             c = int32(c_first + own_c + int32(i * C))
             q = int32(q_first + own_q + int32(i * (1 - C)))
@@ -265,9 +264,7 @@ def make_halo(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | Non
             beta[i] = kind(0)
             if c < channels and q < tab[5]:
                 beta[i] = load_bias(bias, c)
-                s = idiv(c, count)
-                c = int32(imul(int32(c - imul(s, count)), sg) + s)
-                place[i] = int32(n * tab[21] + c * tab[22] + p * tab[23] + q * tab[25])
+                place[i] = int32(n * tab[21] + shuffled(c, channels, tab[26]) * tab[22] + p * tab[23] + q * tab[25])
         for j in range(TH):
             row = int32(r_first + strip * int32(TH) + int32(j))
             if row < tab[4]:

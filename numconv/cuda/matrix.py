@@ -18,7 +18,7 @@ from numba.cuda.types import int32, uint32
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
-from .geometry import image_strides, three
+from .geometry import image_strides, shuffled, three
 from .launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, activation, bias_loader, scalars
@@ -60,10 +60,7 @@ def make_matrix(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
                 at = int32(at + tab[6])
                 wt = int32(wt + imul(targets, taps))
             acc = apply(kind(acc + load_bias(bias, c)))
-            size = idiv(channels, tab[7])
-            s = idiv(c, size)
-            out = int32(imul(int32(c - imul(s, size)), tab[7]) + s)
-            store(x, int32(imul(int32(imul(n, channels) + out), positions) + q), acc)
+            store(x, int32(imul(int32(imul(n, channels) + shuffled(c, channels, tab[7])), positions) + q), acc)
             i = int32(i + step)
 
     return jit(matrix)

@@ -17,7 +17,7 @@ from numba.cuda.types import int32, uint32
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from . import costs
-from .geometry import image_strides, three
+from .geometry import image_strides, shuffled, three
 from .launch import SIMULATED, Table, ceil_div, flat, jit, kernel_factory, launch, stream_of
 from .ptx import idiv, imul
 from .scalars import ALL, activation, bias_loader, scalars
@@ -118,13 +118,10 @@ def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | 
                 e = int32(e + int32(NT))
             cuda.syncthreads()
             tap = int32(tap + int32(1))
-        size = idiv(int32(tab[1] * targets), tab[35])
         for c in range(BC):
             channel = int32(c_first + int32(c))
             if channel < targets:
-                out = int32(imul(g, targets) + channel)
-                s = idiv(out, size)
-                out = int32(imul(int32(out - imul(s, size)), tab[35]) + s)
+                out = shuffled(int32(imul(g, targets) + channel), int32(tab[1] * targets), tab[35])
                 e = tid
                 while e < int32(AREA):
                     q = idiv(e, int32(TW))

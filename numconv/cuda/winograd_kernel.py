@@ -14,6 +14,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
+from .geometry import shuffled
 from .launch import inlined, jit, kernel_factory
 from .ptx import idiv, imul
 from .scalars import activation, bias_loader, quad_storer, storer
@@ -183,9 +184,7 @@ def make_outputs(m: int, out_dtype: str, bias_dtype: str | None, act: str | None
             for j in range(m):
                 line(d, j, T)
             beta = load_bias(bias, k)
-            size = idiv(tab[1], tab[13])
-            s = idiv(k, size)
-            k = int32(imul(int32(k - imul(s, size)), tab[13]) + s)
+            k = shuffled(k, tab[1], tab[13])
             row, column = corner(tab, m, p)
             base = imul(imul(int32(imul(n, tab[1]) + k), tab[4]), tab[5])
             for i in range(m):
