@@ -24,19 +24,20 @@ def test_there_and_back(shape: tuple[int, ...], vector_bytes: int, dtype: str) -
     np.testing.assert_array_equal(back, a)
 
 
+@pytest.mark.parametrize("algorithm", ["direct", "spread"])
 @pytest.mark.parametrize("view", ["x", "out"])
-def test_arrays_that_are_no_blocks(view: str) -> None:
-    """Strided arrays go the slower way, with the same result."""
+def test_arrays_that_are_no_blocks(view: str, algorithm: str) -> None:
+    """Strided arrays go the slower way, with the same result; by a row that is given channels first, and one that serves channels last."""
     rng = np.random.default_rng(0)
     x, w = rng.integers(-4, 5, (2, 9, 7, 6)).astype("float32"), rng.integers(-4, 5, (20, 6, 3, 3)).astype("float32")
     expected = np.moveaxis(reference.conv(np.moveaxis(x, -1, 1), w, None, stride=(1, 1), pads=[(0, 0)] * 2, dilation=(1, 1), groups=1), 1, -1)
     if view == "x":
         wide = np.zeros((2, 9, 7, 12), "float32")
         wide[..., ::2] = x
-        np.testing.assert_array_equal(nc.conv2d(wide[..., ::2], w, layout="channels_last"), expected)
+        np.testing.assert_array_equal(nc.conv2d(wide[..., ::2], w, layout="channels_last", algorithm=algorithm), expected)
     else:
         wide = np.full((2, 7, 5, 40), 77, "float32")
-        nc.conv2d(x, w, layout="channels_last", out=wide[..., ::2])
+        nc.conv2d(x, w, layout="channels_last", algorithm=algorithm, out=wide[..., ::2])
         np.testing.assert_array_equal(wide[..., ::2], expected)
         assert (wide[..., 1::2] == 77).all()
 

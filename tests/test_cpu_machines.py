@@ -22,6 +22,7 @@ CASES = (
     ("spread", 6, 70, 2, (12, 17), (2, 2), (1, 1)),
     ("spread", 3, 13, 1, (14, 15), (1, 1), (3, 2)),
     ("spread back", 40, 5, 1, (12, 17), (2, 2), (1, 1)),
+    ("spread last", 6, 70, 2, (12, 17), (2, 2), (1, 1)),
     ("gather", 13, 5, 1, (12, 17), (2, 2), (1, 1)),
     ("depthwise", 6, 6, 6, (9, 31), (1, 1), (1, 1)),
     ("direct", 6, 26, 2, (17, 45), (3, 4), (1, 1)),
@@ -56,8 +57,11 @@ def test_narrow_register_tiles(name: str, case: tuple) -> None:
         )
     else:
         expected = reference.conv(x, w, bias, stride=stride, pads=[(1, 1)] * 2, dilation=dilation, groups=groups, activation="relu")
+    if row_name.endswith("last"):
+        p, x = p.with_(layout="channels_last"), np.ascontiguousarray(np.moveaxis(x, 1, -1))
     out = np.full(p.result_shape, np.nan, np.float32)
     row.run(p, (x, row.pack(p, w, machine), bias), out, machine)
+    out = np.moveaxis(out, -1, 1) if row_name.endswith("last") else out
     if row_name == "winograd":  # not exact on integers: its points are fractions
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-3)
     else:

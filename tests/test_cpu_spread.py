@@ -1,4 +1,4 @@
-"""The `spread` row: every tile of positions, narrow and wide rows, taps that see nothing, inputs read to their last byte."""
+"""The `spread` row: every tile of positions, narrow and wide rows, taps that see nothing, inputs read to their last byte; in both layouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from guarded import guarded
 
 from numconv.cpu.machine import detect
 from numconv.cpu.spread import ROWS
-from numconv.problem import ConvProblem, effective_kernel
+from numconv.problem import ConvProblem, effective_kernel, image_shape
 
 ROW = ROWS[0]
 #: channels of a group in and out, groups, spatial, kernel, stride, padding, dilation
@@ -24,7 +24,10 @@ CASES = (
     (3, 20, 1, (7, 9), (3, 3), 1, 6, 6),
     (3, 20, 1, (30, 31), (4, 4), 4, 0, 1),
     (3, 20, 1, (4, 600), (3, 3), 3, 1, 2),
+    (512, 5, 1, (3, 15), (1, 3), 1, (0, 1), 1),
+    (40, 33, 2, (3, 15), (1, 3), (1, 2), (0, 1), 1),
 )
+LAYOUTS = ("channels_first", "channels_last")
 
 
 def _problem(case: tuple, dtype: str) -> ConvProblem:
@@ -44,24 +47,27 @@ def _integers(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
 
 
 def _compute(p: ConvProblem, x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    machine = detect()
+    """Of channels first, in the problem's layout, to channels first."""
+    machine, last = detect(), p.layout == "channels_last"
     out = np.full(p.result_shape, 99, p.dtype)
-    ROW.run(p, (x, ROW.pack(p, w, machine), bias), out, machine)
-    return out
+    ROW.run(p, (np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x, ROW.pack(p, w, machine), bias), out, machine)
+    return np.moveaxis(out, -1, 1) if last else out
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
-def test_forward(case: tuple) -> None:
-    p = _problem(case, "float32")
+def test_forward(case: tuple, layout: str) -> None:
+    p = _problem(case, "float32").with_(layout=layout)
     x, w, bias = _integers((2, p.in_channels, *p.spatial), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((p.out_channels,), "float32", 3)
     expected = reference.conv(x, w, bias, stride=p.stride, pads=[(a, a) for a in p.pad_low], dilation=p.dilation, groups=p.groups)
     np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
-def test_transposed(case: tuple) -> None:
+def test_transposed(case: tuple, layout: str) -> None:
     """The same geometry read backwards: `spatial` is produced."""
-    p = _problem(case, "float32").with_(direction="input_grad")
+    p = _problem(case, "float32").with_(direction="input_grad", layout=layout)
     x, w, bias = _integers((2, p.out_channels, *p.outputs), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((p.in_channels,), "float32", 3)
     extra = [
         i - ((o - 1) * s - 2 * a + effective_kernel(k, d))
@@ -73,21 +79,34 @@ def test_transposed(case: tuple) -> None:
     np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["float64", "int32", "int64"])
-def test_other_types(dtype: str) -> None:
-    p = _problem((3, 40, 2, (7, 13), (3, 3), 1, 1, 1), dtype)
+def test_other_types(dtype: str, layout: str) -> None:
+    p = _problem((3, 40, 2, (7, 13), (3, 3), 1, 1, 1), dtype).with_(layout=layout)
     x, w, bias = _integers((2, 6, 7, 13), dtype, 1), _integers(p.weight_shape, dtype, 2), _integers((80,), dtype, 3)
     expected = reference.conv(x, w, bias, stride=p.stride, pads=[(1, 1)] * 2, dilation=p.dilation, groups=2)
     np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
 
 
+@pytest.mark.parametrize("shuffle", [1, 4])
+@pytest.mark.parametrize("activation", ["relu6", "hardswish"])
+def test_pixels_are_finished(activation: str, shuffle: int) -> None:
+    """Channels last: bias, activation and shuffle on the way out; padding of another width on each side."""
+    p = _problem((3, 20, 2, (7, 13), (3, 3), 1, 1, 1), "float32")
+    p = p.with_(layout="channels_last", activation=activation, shuffle=shuffle, pad_low=(2, 0), outputs=(7, 12))
+    x, w, bias = _integers((2, 6, 7, 13), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((40,), "float32", 3)
+    expected = reference.conv(x, w, bias, pads=[(2, 0), (0, 1)], groups=2, activation=activation)
+    np.testing.assert_allclose(_compute(p, x, w, bias), reference.shuffle(expected, shuffle), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("at_end", [True, False])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
-def test_reads_stay_inside(case: tuple, at_end: bool) -> None:
+def test_reads_stay_inside(case: tuple, at_end: bool, layout: str) -> None:
     """Inputs, weights and output that touch a page which may not be touched: a read or write outside ends the process."""
-    p = _problem(case, "float32").with_(batch=1)
+    p = _problem(case, "float32").with_(batch=1, layout=layout)
     machine = detect()
-    x, w = guarded(np.ones((1, p.in_channels, *p.spatial), "float32"), at_end), guarded(np.ones(p.weight_shape, "float32"), at_end)
+    x, w = guarded(np.ones(image_shape(1, p.in_channels, p.spatial, layout), "float32"), at_end), guarded(np.ones(p.weight_shape, "float32"), at_end)
     out, bias = guarded(np.zeros(p.result_shape, "float32"), at_end), guarded(np.ones(p.out_channels, "float32"), at_end)
     packed = guarded(ROW.pack(p, w, machine), at_end)
     ROW.run(p, (x, packed, bias), out, machine)

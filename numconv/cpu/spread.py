@@ -7,6 +7,7 @@
             for each row of the box, each register tile of positions: spread_tile over the taps that see the input
             squares transposed back into rows; bias, activation                          epilogue.store_row
 
+Channels last need no squares: a tile's sums are pixels of the result, and its positions lie where a table says (pixels.py).
 `direct` has positions in the lanes.  Here rows of 7 or 13 leave no lane idle, strides cost nothing, taps that see only padding above, below,
 before or behind the image are left out row by row, and an input without padding on its last axis is read where it stands.
 Each output is one chain of fused multiply-adds over (outer taps, channel, inner taps), in an order that nothing else has a part in.
@@ -25,6 +26,7 @@ from ..problem import ConvProblem
 from .epilogue import store_row
 from .launch import device_function, inlined, kernel, threads
 from .packing import zero
+from .pixels import copy_pixels, store_pixels
 from .simd.spread import spread_tile, transpose_to
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from .simd.transpose import transpose_square
@@ -59,19 +61,26 @@ def copy_rows(line, x, base, buffer, b0, start, size, column, pitch, apart, chan
 
 
 @device_function
-def _row(shape, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_first, per_plane, per_row, count, step):
-    """All register tiles of one row of `count` targets."""
+def _row(shape, line, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_first, per_plane, per_row, count, step, near, near0, last):
+    """All register tiles of one row of `count` targets.  `near`: where the positions of a tile lie, None: at the step that its shape has.
+    `last`: of pixels (channels last), stored tile by tile."""
     np_, mr = rows(shape), columns(shape)
     lo_t, n_t, lo_h, n_h = get(ranges, r_t + 2 * t), get(ranges, r_t + 2 * t + 1), get(ranges, r_h + 2 * h), get(ranges, r_h + 2 * h + 1)
     terms = n_h * per_row
     for tile in range(0, count, np_):
         p = max(0, min(tile, count - np_))  # the last tile of a row overlaps the one before
+        c0 = w0 + p * mr if last is None else w0
         if terms * n_t == 0:
-            zero(shape, ws, w0 + p * mr, np_ * mr)
+            zero(shape, ws, c0, np_ * mr)
         for plane in range(lo_t, lo_t + n_t):
             k = plane * per_plane + lo_h * per_row
             if terms > 0:
-                spread_tile(shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, w0 + p * mr, terms, plane > lo_t, None, 0)
+                spread_tile(shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, c0, terms, plane > lo_t, near, near0)
+        if last is not None:
+            y, place, apart, bias, has_bias, channel, valid, channels, activation, shuffle = last
+            store_pixels(
+                line, ws, c0, mr, y, place + p * apart, apart, min(np_, count), bias, has_bias, channel, valid, channels, activation, shuffle
+            )  # fmt: skip
 
 
 @device_function
@@ -105,6 +114,15 @@ def _store(line, ws, w0, width, tmp, t0, tmp_pitch, y, bias, n, channels_box, co
 
 
 @device_function
+def _pixels(y, bias, n, channel, valid, at, jobs, q, g):
+    """Where a row of targets and a block of channels go, channels last: what `store_pixels` asks for."""
+    t, h, w = get(jobs, q + 2) + get(g, 9) * at[0], get(jobs, q + 3) + get(g, 10) * at[1], get(jobs, q + 4) + get(g, 11) * at[2]
+    channels = get(g, 0) * get(g, 2)
+    place = (((n * get(g, 6) + t) * get(g, 7) + h) * get(g, 8) + w) * channels
+    return y, place, get(g, 11) * channels, bias, get(g, 27), channel, valid, channels, get(g, 28), get(g, 29)
+
+
+@device_function
 def _pack_block(shape, w, places, group, b, packed, target, g):
     """One block of filters, (term, columns): stretch i of a filter goes to the terms places[i·length …]; the last place takes what no term needs."""
     width, n = columns(shape), lanes(shape)
@@ -131,31 +149,42 @@ def _locate(task, g):
 
 
 @device_function
-def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, places, plain, g):
+def _copied(line, x, base, first, scratch, s0, g):
+    """The rows that a box reads, zeros at their ends; where the box begins in them."""
+    extent, pitch, apart, channels, every = (get(g, 3), get(g, 4), get(g, 5)), get(g, 30), get(g, 31), get(g, 1), get(g, 47)
+    start_t, end_t = clipped(first[0], get(g, 18), get(g, 12), get(g, 37), extent[0])
+    start_h, end_h = clipped(first[1], get(g, 19), get(g, 13), get(g, 38), extent[1])
+    start, size = (start_t, start_h), (end_t - start_t, end_h - start_h)
+    if get(g, 49):
+        copy_pixels(line, x, base, scratch, s0, start, size, first[2], get(g, 49), apart, channels, get(g, 46), extent[1], extent[2], every)
+    else:  # a row of pixels is one run, as that of a channel is
+        copy_rows(
+            line, x, base, scratch, s0, start, size, first[2] * every, pitch, apart, get(g, 32), channels // every, extent[1], extent[2] * every,
+            extent[0] * extent[1] * extent[2] * every,
+        )  # fmt: skip
+    return s0 + (first[0] - start_t) * apart + (first[1] - start_h) * pitch
+
+
+@device_function
+def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, places, plain, g, near):
+    """`near`: channels last, the jobs' table, which ends with the places of a tile's positions; or None."""
     mr = columns(shape)
     groups, channels, group_out = get(g, 0), get(g, 1), get(g, 2)
     extent = (get(g, 3), get(g, 4), get(g, 5))
     target, target_step = (get(g, 6), get(g, 7), get(g, 8)), (get(g, 9), get(g, 10), get(g, 11))
     step = (get(g, 12), get(g, 13), get(g, 14))
-    split_blocks, copied, pitch, apart, channel_apart = get(g, 25), get(g, 26), get(g, 30), get(g, 31), get(g, 32)
+    split_blocks, pitch, apart, pixel, every = get(g, 25), get(g, 30), get(g, 31), get(g, 46), get(g, 47)
     ws, tmp, tmp_pitch, total = s0 + get(g, 33), s0 + get(g, 34), get(g, 35), get(g, 36)
     n, group, split, corner = _locate(task, g)
-    first_t, first_h, first_w = (get(g, 15) + corner[0] * step[0], get(g, 16) + corner[1] * step[1], get(g, 17) + corner[2] * step[2])
-    volume = extent[0] * extent[1] * extent[2]
-    base = (n * groups + group) * channels * volume
-    source, origin = x, base + (first_t * extent[1] + first_h) * extent[2] + first_w
-    if copied:
-        start_t, end_t = clipped(first_t, get(g, 18), step[0], get(g, 37), extent[0])
-        start_h, end_h = clipped(first_h, get(g, 19), step[1], get(g, 38), extent[1])
-        copy_rows(
-            line, x, base, scratch, s0, (start_t, start_h), (end_t - start_t, end_h - start_h), first_w, pitch, apart, channel_apart, channels,
-            extent[1], extent[2], volume,
-        )  # fmt: skip
-        source, origin = scratch, s0 + (first_t - start_t) * apart + (first_h - start_h) * pitch
+    first = (get(g, 15) + corner[0] * step[0], get(g, 16) + corner[1] * step[1], get(g, 17) + corner[2] * step[2])
+    base = n * groups * channels * extent[0] * extent[1] * extent[2] + group * get(g, 48)
+    source, origin = x, base + ((first[0] * extent[1] + first[1]) * extent[2] + first[2]) * every
+    if get(g, 26):
+        source, origin = scratch, _copied(line, x, base, first, scratch, s0, g)
     blocks = (group_out + mr - 1) // mr
     weights = scratch if plain else a
     for b in range(split * split_blocks, min(blocks, (split + 1) * split_blocks)):
-        a0 = (group * blocks + b) * total * mr
+        a0, valid = (group * blocks + b) * total * mr, min(mr, group_out - b * mr)
         if plain:
             a0 = s0 + get(g, 45)
             _pack_block(shape, a, places, group, b, scratch, a0, g)
@@ -169,20 +198,34 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
                 continue
             for row in range(nt * nh):
                 t, h = row // nh, row % nh
+                if near is None:
+                    w0, last = ws + row * nw * mr, None
+                else:
+                    w0, last = ws, _pixels(y, bias, n, group * group_out + b * mr, valid, (corner[0] + t, corner[1] + h, corner[2]), jobs, q, g)
                 _row(
-                    shape, source, origin + t * step[0] * apart + h * step[1] * pitch, offsets, weights, scratch, ws + row * nw * mr, ranges,
+                    shape, line, source, origin + t * step[0] * apart + h * step[1] * pitch, offsets, weights, scratch, w0, ranges,
                     get(jobs, q + 8), get(jobs, q + 9), corner[0] + t, corner[1] + h, get(jobs, q + 1), a0 + get(jobs, q) * mr,
-                    get(jobs, q + 10), get(jobs, q + 11), nw, step[2],
+                    get(jobs, q + 10), get(jobs, q + 11), nw, step[2] * pixel, near, get(g, 39) * JOB, last,
                 )  # fmt: skip
-            _store(
-                line, scratch, ws, mr, scratch, tmp, tmp_pitch, y, bias, n, (group, b * mr, min(mr, group_out - b * mr)), corner, (nt, nh, nw),
-                target, (get(jobs, q + 2), get(jobs, q + 3), get(jobs, q + 4)), target_step, g,
-            )  # fmt: skip
+            if near is None:
+                _store(
+                    line, scratch, ws, mr, scratch, tmp, tmp_pitch, y, bias, n, (group, b * mr, valid), corner, (nt, nh, nw), target,
+                    (get(jobs, q + 2), get(jobs, q + 3), get(jobs, q + 4)), target_step, g,
+                )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
 def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
-    """The parallel loop for one tile shape and one step of the last axis."""
+    """The parallel loop for one tile shape and one step of the last axis; 0: channels last, whose pixels are any distance apart."""
+
+    def spread_pixels(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, places, plain, geometry):
+        for worker in prange(workers):
+            shape, line = tile_shape(positions, vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
+            for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                _task(
+                    shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
+                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(places), plain, pointer(geometry), pointer(jobs),
+                )  # fmt: skip
 
     def spread(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, places, plain, geometry):
         for worker in prange(workers):
@@ -190,10 +233,10 @@ def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
                     shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
-                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(places), plain, pointer(geometry),
+                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(places), plain, pointer(geometry), None,
                 )  # fmt: skip
 
-    return kernel(spread)
+    return kernel(spread if step else spread_pixels)
 
 
 @lru_cache(maxsize=64)
@@ -249,7 +292,7 @@ ROWS = (
     Kernel(
         name="spread", problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace, packs_itself=packs_itself,
         directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32", "float64", "int32", "int64"}),
-        honours=frozenset({"groups", "activation", "shuffle", "precision"}),
+        honours=frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
         summary="output channels in the lanes, input values spread over them: for narrow images and strides",
     ),
 )  # fmt: skip

@@ -1,14 +1,9 @@
-"""For `spread`: where the taps lie, which of them see the input, and the choice of register tile and boxes by a small cost model.
-
-A tap reads coordinate origin + u·step + o of an axis for target u.  On the two outer axes those that fall outside are left out, target by
-target; on the last axis the rows are copied between zeros if any falls outside.
-"""
+"""For `spread`: the choice of register tile and boxes by a small cost model, and the tables of what was chosen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import product
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -18,10 +13,11 @@ from ..kernel import Machine
 from ..problem import ConvProblem, Ints
 from .blocking import ISSUE, SMALL, parts
 from .epilogue import ACTIVATIONS
-from .geometry import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
+from .spread_taps import Layout, layout, terms_of, weight_places
 
 JOB = 12  # integers per job
 START, COPY_ROW, COPY, SQUARE = 40.0, 14.0, 3.0, 220.0  # cycles per tile, per row copied, per vector of it, per square transposed and stored
+PUT = 4.0  # cycles per vector stored as it is
 
 FETCH, PIECES, PIECE = 0.05, 0.15, 300.0  # per byte from beyond the second cache: in long rows, in short pieces; per piece copied from there
 
@@ -34,95 +30,9 @@ SMALL_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
 CLOSE = 4  # tiles that are tried with every box
 
 
-@dataclass(frozen=True)
-class Taps:
-    """One axis: the taps of each job as (index in the kernel, o), by increasing o."""
-
-    axis: Axis
-    jobs: tuple[tuple[tuple[int, int], ...], ...]
-    reach: int
-    extent: int  # of the source
-
-    @cached_property
-    def live(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Of each job: first and number of the taps that see the source, for each target."""
-        found = []
-        for job, (_, count, _) in zip(self.jobs, self.axis.jobs, strict=True):
-            base = self.axis.origin + self.axis.step * np.arange(count)
-            places = np.array([o for _, o in job], np.int64)  # increasing
-            first, end = np.searchsorted(places, -base), np.searchsorted(places, self.extent - base)
-            found.append((np.where(end > first, first, 0), np.maximum(end - first, 0)))
-        return found
-
-    @cached_property
-    def padded(self) -> bool:
-        return any(bool((number < len(job)).any()) for job, (_, number) in zip(self.jobs, self.live, strict=True))
-
-
-def _taps(axis: Axis, extent: int) -> Taps:
-    jobs = tuple(
-        tuple(sorted(((a, shift * axis.step + axis.phases[slot]) for a, slot, shift in taps), key=lambda tap: tap[1])) for _, _, taps in axis.jobs
-    )
-    return Taps(axis, jobs, max((o for job in jobs for _, o in job), default=0), extent)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What does not depend on tiles and boxes."""
-
-    axes: tuple[Taps, Taps, Taps]
-    summed: int  # channels of a group
-    produced: int
-    source: Ints
-    target: Ints
-    kernel: Ints
-    forward: bool
-
-    @property
-    def jobs(self) -> list[Ints]:
-        return list(product(*(range(len(a.jobs)) for a in self.axes)))
-
-
-@lru_cache(maxsize=512)
-def layout(problem: ConvProblem) -> Layout:
-    p = collapsed(problem)
-    kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
-    low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
-    forward = p.direction == "forward"
-    source, target = (spatial, outputs) if forward else (outputs, spatial)
-    axes = []
-    for k, s, d, lo, o, i in zip(kernel, stride, dilation, low, outputs, spatial, strict=True):
-        axis = forward_axis(live_taps(k, s, d, lo, o, i), s, d, lo, o, False) if forward else gradient_axis(k, s, d, lo, i)
-        axes.append(_taps(axis, i if forward else o))
-    summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
-    return Layout(tuple(axes), summed, produced, source, target, kernel, forward)  # type: ignore[arg-type]
-
-
-def _terms(a: Layout) -> list[int]:
-    return [a.summed * prod(len(axis.jobs[j]) for axis, j in zip(a.axes, job, strict=True)) for job in a.jobs]
-
-
-@lru_cache(maxsize=512)
-def weight_places(problem: ConvProblem) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """The term of each weight of a filter; the filter as (stretches, their length, their pitch) and the pitch of filters, within a group."""
-    a = layout(problem)
-    taps = prod(a.kernel)
-    starts = np.cumsum([0, *_terms(a)])
-    places = np.full((a.summed, *a.kernel), starts[-1], np.int64)
-    channel = np.arange(a.summed)
-    for start, job in zip(starts, a.jobs, strict=False):
-        t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
-        for i, j, k in product(range(len(t)), range(len(h)), range(len(w))):
-            places[:, t[i][0], h[j][0], w[k][0]] = start + ((i * len(h) + j) * a.summed + channel) * len(w) + k
-    places = np.ascontiguousarray(places.ravel())
-    if a.forward:
-        return places, (1, a.summed * taps, 0, a.summed * taps)
-    return places, (a.summed, taps, a.produced * taps, taps)
-
-
 @dataclass(frozen=True, eq=False)
 class Plan:
-    tile: tuple[int, int, int, int]  # positions, vectors, lanes, step
+    tile: tuple[int, int, int, int]  # positions, vectors, lanes, step or 0 (channels last)
     tasks: int  # per sample
     boxes: int
     blocks: int  # of filters, in a group
@@ -163,28 +73,45 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     positions, vectors = c.tile
     blocks = -(-(-(-a.produced // (vectors * lanes))) // c.splits)
     tiles = -(-c.box[2] // positions)
-    stream = 1.15 if not c.copied and _scattered(a, size) else 1.0 if sum(_terms(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
-    image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(_terms(a)) * size
+    stream = 1.15 if not c.copied and _scattered(a, size) else 1.0 if sum(terms_of(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
+    image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(terms_of(a)) * size
     strided = not c.copied and a.axes[2].axis.step > 1 and a.summed * prod(a.source) * size > machine.l2
     far = int(a.summed * prod(a.source) * size > machine.l2)
     held = image + 2 * prod(c.box) * vectors * lanes * size
     fetches = far + (blocks if held > machine.l2 * 3 // 4 else 0)
     cycles = 200.0 + (PIECES if strided else FETCH * fetches) * image + (2 * FETCH * filters if filters > machine.l2 // 2 else 0.0)
-    for job, terms in zip(a.jobs, _terms(a), strict=True):
+    for job, terms in zip(a.jobs, terms_of(a), strict=True):
         live = 1.0
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
             number = axis.live[j][1]
             live *= float(number.sum()) / max(1, len(axis.jobs[j])) / max(1, number.size) * b
         cycles += blocks * tiles * (live * terms * _term(positions, vectors) * stream + c.box[0] * c.box[1] * START)
-        cycles += blocks * vectors * (-(-prod(c.box) // lanes) * SQUARE + lanes * c.box[0] * c.box[1] * 4)
-    if c.copied:
+        if a.last:
+            cycles += blocks * vectors * prod(c.box) * PUT
+        else:
+            cycles += blocks * vectors * (-(-prod(c.box) // lanes) * SQUARE + lanes * c.box[0] * c.box[1] * 4)
+    if c.copied and a.last:
+        et, eh, ew = _extents(a, c.box)
+        run, pieces = (a.summed, ew) if _pixel(a, size)[1] else (ew * a.every, 1)
+        cycles += et * eh * (COPY_ROW + pieces * (COPY + COPY * -(-run // lanes)))
+    elif c.copied:
         et, eh, ew = _extents(a, c.box)
         cycles += a.summed * et * (8 + PIECE * far + eh * (COPY_ROW + COPY * -(-ew // lanes)))
     return cycles
 
 
+def _pixel(a: Layout, size: int) -> tuple[int, bool]:
+    """Elements from one pixel to the next in a copy; whether each pixel is copied by itself: one group's, or to spread over the sets of the caches."""
+    line = 64 // size
+    if not a.last or (a.every == a.summed and not _scattered(a, size)):
+        return a.every, False
+    return (-(-a.summed // line) | 1) * line if a.summed >= 2 * line else a.summed, True
+
+
 def _scattered(a: Layout, size: int) -> bool:
     """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
+    if a.last:
+        return a.summed >= 32 and a.every * a.axes[2].axis.step * size % 2048 == 0
     return a.summed >= 32 and (prod(a.source) * size % 4096 == 0 or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1))
 
 
@@ -218,7 +145,7 @@ def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: i
 def _tiles(problem: ConvProblem, a: Layout, lanes: int, registers: int) -> list[tuple[int, int]]:
     """Those that fit rows and channels best, boxes aside."""
     tiles = (SMALL_TILES if problem.with_(batch=1).multiplications < SMALL else TILES)[32 if registers >= 32 else 16]
-    terms = sum(_terms(a)) / len(a.jobs)
+    terms = sum(terms_of(a)) / len(a.jobs)
 
     def cycles(tile: tuple[int, int]) -> float:
         tiles = -(-a.axes[2].axis.count // tile[0]) * -(-a.produced // (tile[1] * lanes))
@@ -247,8 +174,8 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
     return best
 
 
-def _tables(a: Layout, apart: int, pitch: int, channel_apart: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Offsets of all terms, live ranges, jobs."""
+def _tables(a: Layout, apart: int, pitch: int, channel_apart: int, pixel: int, positions: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets of all terms, live ranges, jobs and then where the positions of a tile lie."""
     offsets: list[np.ndarray] = []
     ranges: list[int] = []
     jobs: list[int] = []
@@ -260,13 +187,14 @@ def _tables(a: Layout, apart: int, pitch: int, channel_apart: int) -> tuple[np.n
     channel = np.arange(a.summed, dtype=np.int64)[:, None] * channel_apart
     for job in a.jobs:
         t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
-        inner = channel + np.array([o for _, o in w], np.int64)[None, :]
+        inner = channel + np.array([o for _, o in w], np.int64)[None, :] * pixel
         offsets += [inner.ravel() + ot * apart + oh * pitch for _, ot in t for _, oh in h]
         per_row = inner.size
         firsts = [axis.axis.jobs[j][0] for axis, j in zip(a.axes, job, strict=True)]
         counts = [axis.axis.jobs[j][1] for axis, j in zip(a.axes, job, strict=True)]
         jobs += [start, start, *firsts, *counts, where[0, job[0]], where[1, job[1]], len(h) * per_row, per_row]
         start += len(t) * len(h) * per_row
+    jobs += [i * a.axes[2].axis.step * pixel for i in range(positions)]
     table = np.concatenate([*offsets, np.zeros(1, np.int64)])
     return table.astype(np.int32) if table.max() < 2**31 else table, np.array(ranges, np.int64), np.array(jobs, np.int64)
 
@@ -285,29 +213,32 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     splits = -(-blocks // split_blocks)
     boxes = tuple(-(-x.axis.count // b) for x, b in zip(a.axes, c.box, strict=True))
     et, eh, ew = _extents(a, c.box)
-    pitch = ew if c.copied else a.source[2]
+    pixel, single = _pixel(a, size) if c.copied else (a.every, False)
+    pitch = (ew if c.copied else a.source[2]) * pixel
     apart = (eh if c.copied else a.source[1]) * pitch
-    channel_apart = (et if c.copied else a.source[0]) * apart
-    if c.copied:  # an odd number of lines spreads the channels over all sets of the caches
+    channel_apart = 1 if a.last else (et if c.copied else a.source[0]) * apart
+    if c.copied and not a.last:  # an odd number of lines spreads the channels over all sets of the caches
         line = 64 // size
         channel_apart = (-(-channel_apart // line) | 1) * line
-    slack = tile[0] * a.axes[2].axis.step + 2 * lanes
-    ws = -(-(a.summed * channel_apart + slack) // 16) * 16 if c.copied else 0
-    positions = prod(c.box)
+    slack = tile[0] * a.axes[2].axis.step * pixel + 2 * lanes
+    held = et * apart if a.last else a.summed * channel_apart
+    ws = -(-(held + slack) // 16) * 16 if c.copied else 0
+    positions = 1 if a.last else prod(c.box)  # those whose sums are kept
     tmp = ws + (positions + tile[0] + lanes) * width
     tmp_pitch = -(-positions // lanes) * lanes + lanes
     worker_pitch = -(-(tmp + lanes * tmp_pitch + lanes) // 16) * 16 + 16
-    terms = sum(_terms(a))
+    terms = sum(terms_of(a))
     places, filters = weight_places(problem)
     integers = [
         problem.groups, a.summed, a.produced, *a.source, *a.target, *(x.axis.target_step for x in a.axes), *(x.axis.step for x in a.axes),
         *(x.axis.origin for x in a.axes), *c.box, *boxes, splits, split_blocks, int(c.copied), int(problem.bias),
         ACTIVATIONS[problem.activation], problem.shuffle, pitch, apart, channel_apart, ws, tmp, tmp_pitch, terms + 1, a.axes[0].reach, a.axes[1].reach,
         len(a.jobs), *filters, a.summed * a.produced * prod(a.kernel), worker_pitch,
+        pixel, a.every, a.summed * (1 if a.last else prod(a.source)), ew if single else 0,
     ]  # fmt: skip
-    offsets, ranges, jobs = _tables(a, apart, pitch, channel_apart)
+    offsets, ranges, jobs = _tables(a, apart, pitch, channel_apart, pixel, tile[0])
     return Plan(
-        (*tile, lanes, a.axes[2].axis.step), problem.groups * prod(boxes) * splits, prod(boxes), blocks, (terms + 1) * width, terms,
+        (*tile, lanes, 0 if a.last else a.axes[2].axis.step), problem.groups * prod(boxes) * splits, prod(boxes), blocks, (terms + 1) * width, terms,
         problem.groups * blocks * (terms + 1) * width, worker_pitch, float(problem.multiplications), cycles, offsets, ranges, jobs, places, np.array(integers, np.int64),
     )  # fmt: skip
 

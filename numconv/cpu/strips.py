@@ -1,11 +1,13 @@
 """How `depthwise` cuts a plane (or volume) of outputs into strips, and the tables that say where each reads: made once per problem.
 
-A *strip* is `rows` vectors of outputs below each other, side by side over the width of the image (`Cut.along` 1); or, where few filter rows
-share their reads, pieces of one long row (2).  Its reads are the same for all channels, up to masks at the border.
+A *strip* is `rows` vectors of outputs below each other, side by side over the width of the image (`Cut.along` the axis before the last); or,
+where few filter rows share their reads, pieces of one long row (the last).  Its reads are the same for all channels, up to masks at the border.
+Channels last are an axis of their own, the last, on which nothing is summed: "below each other" is then side by side.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -31,7 +33,7 @@ ANY = 1 << 40  # room for any store
 BLOCK = 1 << 19  # reads whose places are worked out at a time
 
 
-class _Axis(NamedTuple):
+class Axis(NamedTuple):
     spatial: int
     kernel: int
     stride: int
@@ -43,14 +45,14 @@ class _Axis(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def axes_of(problem: ConvProblem) -> tuple[_Axis, _Axis, _Axis]:
+def axes_of(problem: ConvProblem) -> tuple[Axis, Axis, Axis]:
     """Three, those of extent 1 first: so a column of pixels is a row."""
     p = collapsed(problem)
     kernel = three(p.kernel, 1)
     weights = (kernel[1] * kernel[2], kernel[2], 1)
     values = three(p.spatial, 1), kernel, three(p.stride, 1), three(p.pad_low, 0), three(p.dilation, 1), three(p.outputs, 1), weights
     live = [live_taps(k, s, d, low, o, n) for n, k, s, low, d, o, _ in zip(*values, strict=True)]
-    axes = [_Axis(*v) for v in zip(*values, live, strict=True)]
+    axes = [Axis(*v) for v in zip(*values, live, strict=True)]
     return tuple(sorted(axes, key=lambda a: a.spatial > 1 or a.outputs > 1))  # type: ignore[return-value]
 
 
@@ -58,13 +60,13 @@ def axes_of(problem: ConvProblem) -> tuple[_Axis, _Axis, _Axis]:
 class Cut:
     """One way to cut the outputs."""
 
-    axes: tuple[_Axis, _Axis, _Axis]
+    axes: tuple[Axis, ...]
     along: int  # the axis on which the vectors of a strip follow one another
     rows: int
     taps: int  # of a group
     apart: int  # reads from one vector to the next
     lanes: int
-    half: int  # lanes of the narrow vectors
+    half: int  # lanes of the narrow vectors; 0 if there are none
     spread: int  # outputs from one vector to the next, on that axis
     unit: int  # input positions from one read to the next
     tap_step: int  # taps from one to the next in a group
@@ -73,20 +75,25 @@ class Cut:
     columns: tuple[tuple[int, int], ...]  # first output and lanes of the vectors side by side
 
     @property
+    def flat(self) -> bool:
+        """Whether the vectors of a strip are pieces of one row."""
+        return self.along == len(self.axes) - 1
+
+    @property
     def strips(self) -> int:
-        t, h, w = (a.outputs for a in self.axes)
-        if self.along == 2:
-            return t * h * -(-w // (self.rows * self.spread))
-        return t * sum(-(-len(range(r, h, self.spread)) // self.rows) for r in range(min(self.spread, h)))
+        *lead, h, w = (a.outputs for a in self.axes)
+        if self.flat:
+            return prod(lead) * h * -(-w // (self.rows * self.spread))
+        return prod(lead) * sum(-(-len(range(r, h, self.spread)) // self.rows) for r in range(min(self.spread, h)))
 
     def cycles(self, machine: Machine) -> float:
         """Of one plane."""
         border = 1.0 if any(a.low for a in self.axes) else 0.0  # share of the strips that need masks
-        if self.along == 1 and len(self.columns) > 2:
+        if not self.flat and len(self.columns) > 2:
             border *= 2 / len(self.columns)
         load = LOAD + border * MASK.get(machine.vector_bytes, 12.0)
         sums = (len(self.shared) * self.taps + len(self.single)) * self.rows
-        reads = (len(self.shared) * len(loads(self.rows, self.taps, self.apart)) + len(self.single) * self.rows) * self.axes[2].stride * load
+        reads = (len(self.shared) * len(loads(self.rows, self.taps, self.apart)) + len(self.single) * self.rows) * self.axes[-1].stride * load
         total = STRIP
         for _, n in self.columns:
             share = n / self.lanes
@@ -105,26 +112,28 @@ def _chains(live: Ints, step: int, taps: int) -> tuple[list[int], list[int]]:
     return first, left
 
 
-def _columns(along: int, outputs: int, lanes: int, half: int) -> tuple[tuple[int, int], ...]:
-    """The last vector of a row overlaps the one before; half a register where that is enough."""
-    if outputs <= lanes or along == 2:
+def _columns(flat: bool, outputs: int, lanes: int, half: int) -> tuple[tuple[int, int], ...]:
+    """The last vector of a row overlaps the one before; half a register where that is enough.  `half` 0: of all whole ones the first, and the rest."""
+    if not half:
+        return ((0, lanes), *(((outputs - outputs % lanes, lanes),) if outputs % lanes else ()))
+    if outputs <= lanes or flat:
         return ((0, half if outputs <= half else lanes),)
     last = half if 0 < outputs % lanes <= half else lanes
     return (*((c, lanes) for c in range(0, outputs - lanes + 1, lanes)), *(((outputs - last, last),) if outputs % lanes else ()))
 
 
-def _cut(axes: tuple[_Axis, _Axis, _Axis], along: int, rows: int, taps: int, lanes: int, half: int) -> Cut | None:
+def _cut(axes: tuple[Axis, ...], along: int, rows: int, taps: int, lanes: int, half: int) -> Cut | None:
     """None where there are no such groups of taps."""
-    axis = axes[along]
-    columns = _columns(along, axes[2].outputs, lanes, half)
-    if along == 2:
+    axis, flat = axes[along], along == len(axes) - 1
+    columns = _columns(flat, axes[-1].outputs, lanes, half)
+    if flat:
         spread, unit, apart = columns[0][1], columns[0][1] * axis.stride, 1
         tap_step = unit // axis.dilation if unit % axis.dilation == 0 else 0
     else:
         common = gcd(axis.stride, axis.dilation)
         spread, unit, apart, tap_step = axis.dilation // common, axis.dilation, axis.stride // common, 1
     if taps == 1:
-        spread, unit, apart = (spread, unit, 1) if along == 2 else (1, axis.stride, 1)
+        spread, unit, apart = (spread, unit, 1) if flat else (1, axis.stride, 1)
     shared, single = _chains(axis.live, tap_step, taps) if tap_step or taps == 1 else ([], list(axis.live))
     if taps > 1 and (not shared or apart > 2):
         return None
@@ -139,14 +148,18 @@ def _cut(axes: tuple[_Axis, _Axis, _Axis], along: int, rows: int, taps: int, lan
 
 @lru_cache(maxsize=512)
 def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
-    """The cheapest, and its cycles per plane."""
-    axes = axes_of(problem)
+    """The cheapest, and its cycles per plane; channels last, those of its `columns`."""
+    axes: tuple[Axis, ...] = axes_of(problem)
     lanes = machine.vector_bytes // np.dtype(problem.dtype).itemsize
     half = lanes // 2 if machine.vector_bytes == 64 else lanes  # narrower vectors than that are no faster
+    channels, last = problem.in_channels, problem.layout == "channels_last"
+    if last:
+        half = 0
+        axes = (*(a._replace(weights=a.weights * lanes) for a in axes), Axis(channels, 1, 1, 0, 1, channels, 0, (0,)))
     rows = ROWS[32 if machine.registers >= 32 else 16]
     rows = rows if problem.dtype == "float32" else rows[1:2]  # each is seconds of compilation
     shapes = [(r, taps) for r in rows for taps in GROUPS if r + taps + 2 <= machine.registers]
-    cuts = [_cut(axes, along, r, taps, lanes, half) for along in (1, 2) for r, taps in shapes]
+    cuts = [_cut(axes, along, r, taps, lanes, half) for along in ((2,) if last else (1, 2)) for r, taps in shapes]
     return min(((c, c.cycles(machine)) for c in cuts if c is not None), key=lambda found: found[1])
 
 
@@ -159,8 +172,8 @@ class _Strips(NamedTuple):
 
 
 def _strips(c: Cut) -> _Strips:
-    t, h, w = (a.outputs for a in c.axes)
-    if c.along == 2:
+    *lead, h, w = (a.outputs for a in c.axes)
+    if c.flat:
         each = c.rows * c.spread
         pieces = [(s, min(each, w - s)) for s in range(0, w, each)]
         parts = [(r, s, -(-n // c.spread), n) for r in range(h) for s, n in pieces]
@@ -172,9 +185,9 @@ def _strips(c: Cut) -> _Strips:
                 n = min(c.rows, len(mine) - i)
                 parts.append((mine[i], 0, n, n * w if c.spread == 1 else w))
     one = np.array(parts, np.int64)
-    many = np.tile(one, (t, 1))
-    planes = np.repeat(np.arange(t), len(parts))
-    return _Strips(np.stack([planes, many[:, 0], many[:, 1]], 1), many[:, 2], many[:, 3])
+    many = np.tile(one, (prod(lead), 1))
+    planes = np.repeat(np.indices(lead).reshape(len(lead), -1).T, len(parts), 0)
+    return _Strips(np.concatenate([planes, many[:, :2]], 1), many[:, 2], many[:, 3])
 
 
 class _Reads(NamedTuple):
@@ -205,29 +218,34 @@ class _Masks:
         c, (at, number) = self.cut, self.reads
         extents = np.array([a.spatial for a in c.axes])
         where = (first * [a.stride for a in c.axes])[:, None, :] + at  # (strips, reads, axes)
-        rows_in = ((where[..., :2] >= 0) & (where[..., :2] < extents[:2])).all(-1)
+        rows_in = ((where[..., :-1] >= 0) & (where[..., :-1] < extents[:-1])).all(-1)
         idle = number > (rows[:, None] - 1) * c.apart + c.taps - 1  # only vectors that are not stored read it
-        flat = where @ [extents[1] * extents[2], extents[2], 1]
-        step, width, result = c.axes[2].stride, int(extents[2]), np.empty((len(first), len(c.columns)), np.int64)
+        flat = where @ pitches(extents.tolist())
+        step, width, result = c.axes[-1].stride, int(extents[-1]), np.empty((len(first), len(c.columns)), np.int64)
         for j, (column, lanes) in enumerate(c.columns):
-            used = lanes if c.along == 2 else min(lanes, c.axes[2].outputs - column)
-            left, place = where[..., 2] + column * step, flat + column * step
+            used = lanes if c.flat else min(lanes, c.axes[-1].outputs - column)
+            left, place = where[..., -1] + column * step, flat + column * step
             inside = (place >= 0) & (place + lanes * step <= extents.prod())  # of the plane: then a whole register can be read
             whole = inside & (idle | (rows_in & (left >= 0) & (left + (used - 1) * step < width)))
-            result[:, j] = np.where(whole.all(1) & ((rows == c.rows) | (c.along == 1)), -1, 0)
+            result[:, j] = np.where(whole.all(1) & ((rows == c.rows) | (not c.flat)), -1, 0)
             for i in np.flatnonzero(result[:, j] == 0):
                 result[i, j] = self._find(j, lanes, rows_in[i] & ~idle[i], left[i], width)
         return result
 
     def _find(self, j: int, lanes: int, rows_in: np.ndarray, left: np.ndarray, width: int) -> int:
-        key = (j, rows_in.tobytes(), left.tobytes() if self.cut.along == 2 else b"")
+        key = (j, rows_in.tobytes(), left.tobytes() if self.cut.flat else b"")
         if key not in self.found:
-            bits = _bits(np.where(rows_in, left, width), width, lanes, self.cut.axes[2].stride)
+            bits = _bits(np.where(rows_in, left, width), width, lanes, self.cut.axes[-1].stride)
             self.found[key] = self.kinds.setdefault(bits.tobytes(), self.size)
             if self.found[key] == self.size:
                 self.parts.append(bits)
                 self.size += bits.size
         return self.found[key]
+
+
+def pitches(extents: Sequence[int]) -> np.ndarray:
+    """Elements from one to the next on each axis of a contiguous array."""
+    return np.cumprod([1, *extents[:0:-1]])[::-1]
 
 
 def _bits(left: np.ndarray, width: int, lanes: int, step: int) -> np.ndarray:
@@ -243,7 +261,7 @@ class Tables(NamedTuple):
     shape: tuple[int, int, int, int, int, int]  # rows, taps, apart, step, lanes of a whole vector, of a narrow one
     table: np.ndarray
     masks: np.ndarray
-    units: int  # strips of all planes
+    units: int  # strips of all planes, or of all channels at once
     work: int
 
 
@@ -257,13 +275,13 @@ def tables(problem: ConvProblem, machine: Machine) -> Tables:
     some = max(1, BLOCK // len(masks.reads.number))  # at a time
     begin = np.concatenate([masks.begin(strips.first[i : i + some], strips.rows[i : i + some]) for i in range(0, len(strips.first), some)])
     spatial, outputs = ([getattr(a, name) for a in c.axes] for name in ("spatial", "outputs"))
-    pitch_in, pitch_out = ([n[1] * n[2], n[2], 1] for n in (spatial, outputs))
-    offsets = np.array([(a.dilation * n, a.weights) for a, n in zip(c.axes, pitch_in, strict=True)])
+    pitch_in, pitch_out = pitches(spatial), pitches(outputs)
+    offsets = np.array([(a.dilation * n, a.weights) for a, n in zip(c.axes, pitch_in.tolist(), strict=True)])
     x0 = (strips.first * [a.stride for a in c.axes] - [a.low for a in c.axes]) @ pitch_in
     groups = np.array([*c.shared, *c.single]) @ offsets
-    columns = [(first * c.axes[2].stride, first, int(n < c.lanes)) for first, n in c.columns]
+    columns = [(first * c.axes[-1].stride, first, int(n < c.lanes)) for first, n in c.columns]
     y_pitch = c.spread * pitch_out[c.along]
-    drop = y_pitch if c.along == 2 or c.spread == 1 else 0
+    drop = y_pitch if c.flat or c.spread == 1 else 0
     head = [
         len(strips.first), len(c.columns), prod(spatial), prod(outputs), problem.taps, problem.out_channels, problem.group_out,
         ACTIVATIONS[problem.activation], int(problem.bias), c.unit * pitch_in[c.along], c.tap_step * c.axes[c.along].weights, len(c.shared),
@@ -276,6 +294,6 @@ def tables(problem: ConvProblem, machine: Machine) -> Tables:
         last[:] = (1 << c.lanes) - 1
     strip_rows = np.stack([x0, strips.first @ pitch_out, strips.rows, strips.runs, last], 1)
     table = np.concatenate([np.array(v, np.int64).ravel() for v in (head, groups, strip_rows, columns, begin)])
-    units = problem.batch * problem.out_channels * len(strips.first)
+    units = problem.batch * (1 if problem.layout == "channels_last" else problem.out_channels) * len(strips.first)
     kinds = np.concatenate([*masks.parts, np.zeros(1, np.uint16)])
-    return Tables((c.rows, c.taps, c.apart, c.axes[2].stride, c.lanes, c.half), table, kinds, units, problem.multiplications)
+    return Tables((c.rows, c.taps, c.apart, c.axes[-1].stride, c.lanes, c.half), table, kinds, units, problem.multiplications)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from math import prod
 
-from ..kernel import Kernel
+from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from .lowering import COMPLEX, HALF, INTEGERS, lower
 
 #: one file per kernel family; each defines ROWS
-FAMILIES = ("direct", "spread", "depthwise", "winograd", "shuffle", "resize", "dynamic", "patches", "weight_grad", "deformable", "fft", "transposed")
+FAMILIES = ("direct", "spread", "depthwise", "depthwise_last", "winograd", "shuffle", "resize", "dynamic", "patches", "weight_grad", "deformable", "fft", "transposed")
+
+
+TURN, TURN_FAR, TURN_FEW = 2.4e-10, 6e-10, 1e-9  # seconds per element whose layout is changed; beyond the second cache; of few channels
 
 
 @cache
@@ -26,8 +30,25 @@ def _adapted(row: Kernel) -> Kernel:
         return replace(row, adapted_dtypes=dtypes - row.dtypes)
     if {"float32", "float64"} <= row.dtypes:
         dtypes = dtypes | COMPLEX.keys()
+
+    def seen(problem: ConvProblem) -> ConvProblem:
+        """A complex depthwise problem has two real channels to a group."""
+        return lower(problem.with_(layout="channels_first") if _turned(row, problem) else problem)
+
     return replace(
         row, adapted=frozenset({"layout", "padding_mode", "shuffle", "precision"}), adapted_dtypes=dtypes - row.dtypes,
-        refuse=lambda problem: row.refuse(lower(problem)),  # a complex depthwise problem has two real channels to a group
-        cost=lambda problem, machine: row.cost(lower(problem), machine), workspace=lambda problem, machine: row.workspace(lower(problem), machine),
+        refuse=lambda problem: row.refuse(seen(problem)), workspace=lambda problem, machine: row.workspace(seen(problem), machine),
+        cost=lambda problem, machine: row.cost(seen(problem), machine) + (_turning(problem, machine) if _turned(row, problem) else 0.0),
     )  # fmt: skip
+
+
+def _turned(row: Kernel, problem: ConvProblem) -> bool:
+    """Whether images are brought to channels first for the row."""
+    return problem.layout != "channels_first" and ("layout" not in row.honours or problem.dtype in COMPLEX)
+
+
+def _turning(problem: ConvProblem, machine: Machine) -> float:
+    """Seconds for the images of one sample there and back."""
+    sides = [(channels, channels * prod(spatial)) for channels, spatial in (problem.source, problem.target)]
+    each = TURN if sum(size for _, size in sides) * 4 <= machine.l2 else TURN_FAR
+    return sum(size * (each if channels >= 8 else TURN_FEW) for channels, size in sides)

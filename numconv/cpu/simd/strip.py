@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from .tiles import INTP
-from .vector import I32, array_pointer, element_type, emit_fma, masked_load, splat, suffix
+from .vector import I32, Vector, array_pointer, element_type, emit_fma, masked_load, splat, suffix
 
 
 class StripShape(types.Type):
@@ -81,8 +81,10 @@ def _repeat(builder: Any, count: Any, values: list[Any], step: Any) -> list[Any]
 class _Sums:
     """The sums of a strip: what does not change from one group of taps to the next."""
 
-    def __init__(self, builder: Any, shape: StripShape, dtype: Any, x: Any, w: Any, groups: Any, pitch: Any, tap_pitch: Any, masks: Any) -> None:
-        self.builder, self.shape, self.align = builder, shape, dtype.bitwidth // 8
+    def __init__(
+        self, builder: Any, shape: StripShape, dtype: Any, own: bool, x: Any, w: Any, groups: Any, pitch: Any, tap_pitch: Any, masks: Any
+    ) -> None:
+        self.builder, self.shape, self.align, self.own = builder, shape, dtype.bitwidth // 8, own  # `own`: weights of each lane's own
         self.vector = ir.VectorType(element_type(dtype), shape.lanes)
         self.x, self.w, self.groups, self.pitch, self.tap_pitch, self.masks = x, w, groups, pitch, tap_pitch, masks
         self.pointer = self.vector.as_pointer()
@@ -106,11 +108,14 @@ class _Sums:
         b, shape = self.builder, self.shape
         reads = loads(shape.rows, taps, shape.apart)
 
+        def filters(place: Any) -> Any:
+            return b.load(b.bitcast(place, self.pointer), align=self.align) if self.own else splat(b, b.load(place), shape.lanes)
+
         def group(i: Any, sums: list[Any]) -> list[Any]:
             entry = b.gep(self.groups, [b.shl(b.add(first, i), INTP(1))])
             line = b.gep(self.x, [b.load(entry)])
             weight = b.gep(self.w, [b.load(b.gep(entry, [INTP(1)]))])
-            weights = [splat(b, b.load(b.gep(weight, [b.mul(self.tap_pitch, INTP(a))])), shape.lanes) for a in range(taps)]
+            weights = [filters(b.gep(weight, [b.mul(self.tap_pitch, INTP(a))])) for a in range(taps)]
             masks = None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(len(reads) * shape.step)))])
             for n, s in enumerate(reads):
                 place = b.gep(line, [b.mul(self.pitch, INTP(s))])
@@ -151,15 +156,17 @@ def strip_tile(  # type: ignore[no-untyped-def]
     groups: pairs (offset in x, offset in w) from group0, first `shared` groups of `taps` taps (their vectors `pitch` apart in x, the weights
     `tap_pitch` in w), then `single` taps.  masks[mask0 …]: one per load, in that order; mask0 < 0: all lanes are read, and must be there.
     last: which lanes of the last of the `rows` vectors to write if all others are written whole; 0 if they are not.
+    bias: a number, or a vector, then w too has a value for each lane (`lanes` of them to a tap).
     """
+    own = isinstance(bias, Vector)
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         tile: StripShape = sig.args[0]
         dtype = sig.args[1].dtype
         x, w, y, groups = (array_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (1, 3, 5, 8))
         bias, shared, single, pitch, tap_pitch, masks, mask0, y_pitch, last, rows, room, drop = args[7], *args[10:]
-        sums = _Sums(builder, tile, dtype, x, w, groups, pitch, tap_pitch, masks)
-        start = [splat(builder, bias, tile.lanes)] * tile.rows
+        sums = _Sums(builder, tile, dtype, own, x, w, groups, pitch, tap_pitch, masks)
+        start = [bias if own else splat(builder, bias, tile.lanes)] * tile.rows
 
         def total(mask: Any) -> list[Any]:
             values = start
@@ -183,7 +190,7 @@ def strip_tile(  # type: ignore[no-untyped-def]
 
     intp = types.intp
     sig = types.void(
-        shape, x, intp, w, intp, y, intp, w.dtype, groups, intp, intp, intp, intp, intp, masks, intp, intp, intp, intp, intp, intp
+        shape, x, intp, w, intp, y, intp, bias if own else w.dtype, groups, intp, intp, intp, intp, intp, masks, intp, intp, intp, intp, intp, intp
     )  # fmt: skip
     return sig, codegen
 
