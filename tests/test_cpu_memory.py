@@ -25,6 +25,7 @@ CALLS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] =
     "spread": ("conv2d", (1, 64, 28, 28), (128, 64, 3, 3), {"stride": 2, "padding": 1}),
     "winograd": ("conv2d", (1, 64, 112, 112), (64, 64, 3, 3), {"padding": 1}),
     "depthwise": ("conv2d", (1, 64, 56, 56), (64, 1, 3, 3), {"padding": 1, "groups": 64}),
+    "depthwise_last": ("conv2d", (1, 56, 56, 1000), (1000, 1, 3, 3), {"padding": 1, "groups": 1000, "layout": "channels_last"}),
     "gather": ("conv_transpose2d", (1, 64, 28, 28), (64, 32, 4, 4), {"stride": 2, "padding": 1}),
 }
 

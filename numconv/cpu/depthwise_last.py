@@ -100,18 +100,21 @@ def _refuse(problem: ConvProblem) -> str | None:
     return None if problem.taps <= MOST else f"serves at most {MOST} taps"
 
 
+def _registers(problem: ConvProblem, machine: Machine) -> int:
+    return -(-problem.in_channels * np.dtype(problem.dtype).itemsize // machine.vector_bytes)
+
+
 def cost(problem: ConvProblem, machine: Machine) -> float:
     """Of one sample on one core."""
     cut, cycles = cut_for(problem.with_(batch=1), machine)
-    registers = -(-problem.in_channels * np.dtype(problem.dtype).itemsize // machine.vector_bytes)
-    return cycles / len(cut.columns) * registers * 2 * machine.vector_bytes / 4 / machine.flops
+    return cycles / len(cut.columns) * _registers(problem, machine) * 2 * machine.vector_bytes / 4 / machine.flops
 
 
 ROWS = (
     Kernel(
         name="depthwise_last", problem=ConvProblem, run=run, pack=pack, cost=cost, refuse=_refuse,
         dtypes=frozenset({"float32", "float64", "int32", "int64"}), honours=frozenset({"groups", "layout", "activation", "precision"}),
-        workspace=lambda problem, machine: (problem.in_channels + machine.vector_bytes) * problem.taps * np.dtype(problem.dtype).itemsize,
+        workspace=lambda problem, machine: _registers(problem, machine) * machine.vector_bytes * problem.taps,
         summary="channels last: a register of channels at a time, pixels read where the input lies",
     ),
 )  # fmt: skip

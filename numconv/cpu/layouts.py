@@ -11,26 +11,25 @@ from numba import prange
 
 from .launch import device_function, kernel
 from .simd.tiles import lanes, tile_shape
-from .simd.transpose import transpose_square
-from .simd.vector import get, pointer, put
+from .simd.transpose import transpose_part, transpose_square
+from .simd.vector import pointer
 
 Array = np.ndarray[Any, Any]
-STRIP = 64  # rows per task: what it writes to one row of the result is a few whole lines
+STRIP, CHUNK = 256, 64  # rows and columns per task: few streams, and of each a few whole lines at a time
 SMALL = 1 << 15  # elements; fewer are moved in the calling thread
 
 
 @device_function
-def _strip(line, x, s, y, t, rows, columns, first, end):
-    """y[t + j·rows + i] = x[s + i·columns + j] for first ≤ i < end."""
+def _block(line, x, s, y, t, rows, columns, first, end):
+    """y[t + j·rows + i] = x[s + i·columns + j] for first ≤ (i, j) < end."""
     n = lanes(line)
-    for j in range(0, columns, n):
-        for i in range(first, end, n):
-            if j + n <= columns and i + n <= end:
+    for j in range(first[1], end[1], n):
+        for i in range(first[0], end[0], n):
+            if j + n <= end[1] and i + n <= end[0]:
                 transpose_square(line, x, s + i * columns + j, columns, y, t + j * rows + i, rows)
             else:
-                for a in range(i, min(i + n, end)):
-                    for b in range(j, min(j + n, columns)):
-                        put(y, t + b * rows + a, get(x, s + a * columns + b))
+                count = min(n, end[0] - i)
+                transpose_part(line, x, s + i * columns + j, columns, None, 0, count, y, t + j * rows + i, rows, min(n, end[1] - j), count)
 
 
 @lru_cache(maxsize=8)
@@ -39,12 +38,12 @@ def driver(tile_lanes: int) -> Any:
 
     def transposed(x, y, planes, rows, columns):
         """y[n, j, i] = x[n, i, j], flat."""
-        strips = (rows + STRIP - 1) // STRIP
-        for task in prange(planes * strips):
+        strips, chunks = (rows + STRIP - 1) // STRIP, (columns + CHUNK - 1) // CHUNK
+        for task in prange(planes * strips * chunks):
             line = tile_shape(1, 1, tile_lanes)
-            plane, first = task // strips, task % strips * STRIP
-            base = plane * rows * columns
-            _strip(line, pointer(x), base, pointer(y), base, rows, columns, first, min(rows, first + STRIP))
+            base = task // (strips * chunks) * rows * columns
+            first = (task // chunks % strips * STRIP, task % chunks * CHUNK)
+            _block(line, pointer(x), base, pointer(y), base, rows, columns, first, (min(rows, first[0] + STRIP), min(columns, first[1] + CHUNK)))
 
     return kernel(transposed)
 

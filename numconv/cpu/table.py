@@ -7,13 +7,13 @@ from functools import cache
 from importlib import import_module
 from math import prod
 
+from ..hosts import dtype_of
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from .lowering import COMPLEX, HALF, INTEGERS, lower
 
 #: one file per kernel family; each defines ROWS
 FAMILIES = ("direct", "spread", "depthwise", "depthwise_last", "winograd", "shuffle", "resize", "dynamic", "patches", "weight_grad", "deformable", "fft", "transposed")
-
 
 TURN, TURN_FAR, TURN_FEW = 2.4e-10, 6e-10, 1e-9  # seconds per element whose layout is changed; beyond the second cache; of few channels
 
@@ -37,8 +37,9 @@ def _adapted(row: Kernel) -> Kernel:
 
     return replace(
         row, adapted=frozenset({"layout", "padding_mode", "shuffle", "precision"}), adapted_dtypes=dtypes - row.dtypes,
-        refuse=lambda problem: row.refuse(seen(problem)), workspace=lambda problem, machine: row.workspace(seen(problem), machine),
+        refuse=lambda problem: row.refuse(seen(problem)),
         cost=lambda problem, machine: row.cost(seen(problem), machine) + (_turning(problem, machine) if _turned(row, problem) else 0.0),
+        workspace=lambda problem, machine: row.workspace(seen(problem), machine) + (_images(problem) if _turned(row, problem) else 0),
     )  # fmt: skip
 
 
@@ -47,8 +48,12 @@ def _turned(row: Kernel, problem: ConvProblem) -> bool:
     return problem.layout != "channels_first" and ("layout" not in row.honours or problem.dtype in COMPLEX)
 
 
+def _images(problem: ConvProblem) -> int:
+    """Bytes of both."""
+    return problem.batch * sum(channels * prod(spatial) for channels, spatial in (problem.source, problem.target)) * dtype_of(problem.dtype).itemsize
+
+
 def _turning(problem: ConvProblem, machine: Machine) -> float:
-    """Seconds for the images of one sample there and back."""
-    sides = [(channels, channels * prod(spatial)) for channels, spatial in (problem.source, problem.target)]
-    each = TURN if sum(size for _, size in sides) * 4 <= machine.l2 else TURN_FAR
-    return sum(size * (each if channels >= 8 else TURN_FEW) for channels, size in sides)
+    """Seconds for both there and back, of one sample."""
+    far = TURN if _images(problem) <= machine.l2 else TURN_FAR
+    return sum(channels * prod(spatial) * (far if channels >= 8 else TURN_FEW) for channels, spatial in (problem.source, problem.target))
