@@ -103,7 +103,7 @@ def _vjp_of_layer(layer: _Layer, arrays: tuple[Any, ...], options: dict[str, Any
     if len(arrays) != 1 or options:
         raise SUBJECT.type(f"a layer takes x alone; got {len(arrays)} arrays and the keywords {sorted(options)}")
     _check(repr(layer), [("x", arrays[0])])
-    tape = Tape()
+    tape = Tape(layer.pack, layer.gradients)
     with sessions(tape.session):
         y = layer.unpacked(arrays[0])
     return y, _pullback(tape, y, [arrays[0]])
@@ -147,9 +147,9 @@ def _finished(device: Any, array: Any, gradient: Any, g: Any) -> Any:
         like = device.adopt(array)
         gradient = elementwise.zeros(tuple(like.shape), like.dtype, like)
     elif device.name == "cpu":
-        gradient = np.require(gradient, requirements=["C", "W"])
-        if np.may_share_memory(gradient, g):
-            gradient = gradient.copy()
+        flags = gradient.flags
+        if not (flags.c_contiguous and flags.writeable) or np.may_share_memory(gradient, g):
+            gradient = np.array(gradient, order="C")
     return device.release(gradient, array)
 
 

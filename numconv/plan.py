@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from .kernel import Kernel, Machine
 from .problem import Problem
@@ -26,6 +27,11 @@ class Plan:
     machine: Machine
     kernel: Kernel
     candidates: tuple[Candidate, ...]
+
+    @cached_property
+    def seconds(self) -> float:
+        """What the kernel is predicted to take."""
+        return next(c.seconds for c in self.candidates if c.kernel is self.kernel and c.seconds is not None)
 
 
 class NoKernel(ValueError):

@@ -199,6 +199,42 @@ def test_layers(make: Any) -> None:
     np.testing.assert_array_equal(y, z)
     np.testing.assert_array_equal(pullback(y)[0], expected(y)[0])
 
+@pytest.mark.parametrize("function", [nc.conv2d, nc.conv_transpose2d])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("side", [6, 40])  # the input gradient as it is; as the convolution that it also is, by Winograd's or another kernel
+def test_weights_are_packed_for_the_second_call(monkeypatch: pytest.MonkeyPatch, function: Any, dtype: str, side: int) -> None:
+    from numconv.cpu import device
+
+    packed, pack = [], device.pack
+    monkeypatch.setattr(device, "pack", lambda *arguments: packed.append(1) or pack(*arguments))
+    rng = np.random.default_rng(8)
+    x, w = random(rng, (1, 8, side, side), dtype), random(rng, (8, 8, 3, 3), dtype)
+    y, pullback = nc.vjp(function, x, w, padding=1)
+    gradients = []
+    for count in (0, 1, 1):
+        gradients.append(pullback(y))
+        assert len(packed) == count
+    for again in gradients[1:]:
+        for a, b in zip(again, gradients[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+    other = random(rng, y.shape, dtype)
+    for a, b in zip(pullback(other), nc.vjp(function, x, w, padding=1)[1](other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("make", [nc.Conv2d, nc.ConvTranspose2d])
+def test_a_layer_packs_once(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+    from numconv.cpu import device
+
+    packed, pack = [], device.pack
+    monkeypatch.setattr(device, "pack", lambda *arguments: packed.append(1) or pack(*arguments))
+    rng = np.random.default_rng(9)
+    layer, x = make(random(rng, (4, 4, 3, 3), "float32"), random(rng, (4,), "float32"), activation="silu"), random(rng, (1, 4, 6, 6), "float32")
+    for _ in range(3):
+        y, pullback = nc.vjp(layer, x)
+        pullback(y)
+        assert len(packed) == 2  # for the convolution, for its input gradient
+
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class _Layer:
         self._weight = device.copy(weight)  # the caller may go on to change what was given
         self._bias = None if own_bias is None else device.copy(own_bias)
         self._packed: dict[tuple[Kernel, ConvProblem], Any] = {}
+        self.gradients: dict[Plan, Any] = {}  # the weights as input gradients want them: kept by `vjp`
         self._calls: dict[tuple[Any, ...], tuple[Plan, Any, Any]] = {}
         self._check(subject, spec)
 
@@ -49,7 +50,8 @@ class _Layer:
         """The weights, as they were given."""
         return self._device.release(self._device.copy(self._weight), self._like)
 
-    def _pack(self, plan: Plan) -> Any:
+    def pack(self, plan: Plan) -> Any:
+        """The weights as the plan's kernel wants them."""
         problem = plan.problem
         assert isinstance(problem, ConvProblem)
         key = (plan.kernel, problem.with_(batch=1))
@@ -70,7 +72,7 @@ class _Layer:
                 return self._device.release(launch(self._name, self._device, plan, (*hosted, packed, bias), out, True), x)
         device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
         request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
-        session = Session(subject, device, self._algorithm, packed=self._pack)
+        session = Session(subject, device, self._algorithm, packed=self.pack)
         result = run(session, request, natives, x, out, only_step)
         if hosted is not None:
             self._remember(session, request, hosted[0])
@@ -90,7 +92,7 @@ class _Layer:
         bias = self._bias if bias_view.dtype is None else self._device.cast(self._bias, bias_view.dtype)
         if len(self._calls) >= LIMIT:
             self._calls.clear()
-        self._calls[x.shape, x.dtype] = plan, self._pack(plan), bias
+        self._calls[x.shape, x.dtype] = plan, self.pack(plan), bias
 
     def __repr__(self) -> str:
         return f"{self._name}(w {tuple(self._weight.shape)} {self._weight.dtype}, bias={self._bias is not None})"

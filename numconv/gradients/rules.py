@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import hosts
 from ..problem import (
     AttentionProblem,
     ConvProblem,
@@ -24,70 +23,19 @@ from ..problem import (
     ShuffleProblem,
 )
 from ..session import Session
-from . import elementwise
+from . import convolution, elementwise
 from .elementwise import adjoint_along, conjugate
-from .flipped import flipped_if_better, flipped_weights
 
 Pull = Callable[[Any], tuple[Any, ...]]
 Arrays = tuple[Any, ...]
 
 
-def rule(session: Session, problem: Problem, arrays: Arrays, result: Any, plan_as: Problem | None) -> Pull:
-    """The way back through one problem that was run on `arrays` and gave `result`."""
+def rule(session: Session, problem: Problem, arrays: Arrays, result: Any, plan_as: Problem | None, kept: dict[Any, Any] | None) -> Pull:
+    """The way back through one problem that was run on `arrays` and gave `result`; `kept`: packed weights, of a layer."""
     if isinstance(problem, ConvProblem):
-        return lambda g: _convolution(session, problem, arrays, result, plan_as, g)
+        filters = convolution.Filters(session, problem, arrays[1], kept)
+        return lambda g: convolution.pull(session, problem, arrays, result, plan_as, filters, g)
     return lambda g: _RULES[type(problem)](session, problem, arrays, result, g)
-
-
-def promoted(dtype: str, g: Any) -> str:
-    return np.promote_types(hosts.dtype_of(dtype), g.dtype).name
-
-
-def _plain(problem: Any, direction: str, g: Any, like: Any) -> Any:
-    """The same geometry in another direction, without what surrounds the sum."""
-    return problem.with_(
-        direction=direction, dtype=promoted(problem.dtype, g), out_dtype=like.dtype.name, bias=False, activation=None, shuffle=1
-    )
-
-
-def _convolution(session: Session, p: ConvProblem, arrays: Arrays, result: Any, plan_as: Any, g: Any) -> Arrays:
-    x, w, bias = arrays
-    channels, extents = p.target
-    g = elementwise.through_activation(session, p, arrays, result, g, plan_as)
-    if p.shuffle > 1:
-        g = session(ShuffleProblem(p.batch, channels, extents, g.dtype.name, p.layout, channels // p.shuffle), (g,))
-
-    def run(direction: str, like: Any, a: Any, b: Any, **changes: Any) -> Any:
-        problem = _plain(p, direction, g, like).with_(**changes)
-        one = plan_as and _plain(plan_as, direction, g, like).with_(**changes)
-        if direction == "input_grad" and one is None:
-            flipped = flipped_if_better(session, problem)
-            if flipped is not None:
-                problem, b = flipped, flipped_weights(problem, b)
-        return session(problem, (a, b) if direction == "weight_grad" else (a, b, None), None, one, "auto")
-
-    db = None if bias is None else elementwise.channel_sum(session, g, p.layout == "channels_last", bias.dtype)
-    if p.direction == "input_grad":
-        dw = run("weight_grad", w, g, conjugate(x))
-        return run("forward", x, g, conjugate(w)), dw, db
-    dw = run("weight_grad", w, conjugate(x), g)
-    if p.padding_mode == "zeros":
-        return run("input_grad", x, g, conjugate(w)), dw, db
-    highs = tuple(max(high, 0) for high in p.pad_high)
-    padded = tuple(n + low + high for n, low, high in zip(p.spatial, p.pad_low, highs, strict=True))
-    dx = run("input_grad", x, g, conjugate(w), padding_mode="zeros", spatial=padded, pad_low=(0,) * p.rank)
-    return _unpad(dx, p, highs), dw, db
-
-
-def _unpad(g: Any, p: ConvProblem, highs: tuple[int, ...]) -> Any:
-    """Adjoint of padding by a mode: every copy is added to what it copies."""
-    from ..cpu.geometry import PAD_MODES
-
-    for axis, (size, low, high) in enumerate(zip(p.spatial, p.pad_low, highs, strict=True), start=1 if p.layout == "channels_last" else 2):
-        if low or high:
-            index = np.pad(np.arange(size), (low, high), PAD_MODES[p.padding_mode])  # type: ignore[call-overload]
-            g = adjoint_along(g, axis, index[None], None, size)
-    return g
 
 
 def _shuffle(session: Session, p: ShuffleProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:

@@ -14,6 +14,7 @@ import numpy as np
 from .. import hosts
 from ..arguments_values import Subject
 from ..devices import Device
+from ..plan import Plan
 from ..problem import Ints, Problem
 from ..session import ALL_ROWS, Session
 from . import elementwise
@@ -31,9 +32,13 @@ class Note(NamedTuple):
 
 
 class Tape:
-    """The steps of one call in order.  It keeps its arrays alive, so that their identities are their own."""
+    """The steps of one call in order.  It keeps its arrays alive, so that their identities are their own.
 
-    def __init__(self) -> None:
+    Of a layer: `packed` gives its weights as the forward kernel wants them, `kept` has them as gradients do.
+    """
+
+    def __init__(self, packed: Callable[[Plan], Any] | None = None, kept: dict[Plan, Any] | None = None) -> None:
+        self.packed, self.kept = packed, kept
         self.notes: list[Note] = []
         self.leaves: tuple[Any, ...] = ()
         self.device: Device | None = None
@@ -68,7 +73,7 @@ class TapedSession(Session):
     __slots__ = ("back", "tape")
 
     def __init__(self, tape: Tape, subject: Subject, device: Device, algorithm: str, accuracy: float) -> None:
-        super().__init__(subject, device, algorithm, accuracy)
+        super().__init__(subject, device, algorithm, accuracy, tape.packed)
         self.tape = tape
         self.back = Session(Subject("vjp"), device, "auto", accuracy)  # runs the problems of the way back
 
@@ -86,7 +91,7 @@ class TapedSession(Session):
     ) -> Any:
         arrays = tuple(None if a is None else self.cast(a, problem.dtype) if i < 2 else a for i, a in enumerate(arrays))
         result = super().__call__(problem, arrays, None, plan_as, algorithm)
-        return self.tape.note(arrays, result, rule(self.back, problem, arrays, result, plan_as))
+        return self.tape.note(arrays, result, rule(self.back, problem, arrays, result, plan_as, self.tape.kept))
 
     def reshape(self, array: Any, shape: Ints) -> Any:
         before = tuple(array.shape)
