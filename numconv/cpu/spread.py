@@ -30,7 +30,7 @@ from .pixels import copy_pixels, store_pixels
 from .simd.spread import spread_tile, transpose_to
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from .simd.transpose import transpose_square
-from .simd.vector import get, load_between, pointer, prefetch, store, zero_of
+from .simd.vector import get, load_between, load_n, pointer, prefetch, store, zero_of
 from .spread_plan import JOB, plan, seconds
 from .workspace import borrow
 
@@ -130,6 +130,10 @@ def _pack_block(shape, w, places, group, b, packed, target, g):
     source = group * group_pitch + b * width * row_step
     valid = min(width, get(g, 2) - b * width)
     for i in range(stretches):
+        if row_step == 1:  # the input gradient of a pointwise convolution: as the tile wants them
+            for v in range(0, width, n):
+                store(packed, target + get(places, i) * width + v, load_n(w, source + i * stretch_pitch + v, valid - v, shape))
+            continue
         for k in range(0, length, n):
             transpose_to(
                 shape, w, source + i * stretch_pitch + k, row_step, valid, min(n, length - k), packed, target, places, i * length + k
