@@ -10,7 +10,7 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu import outer_plan, outer_product, weight_grad
+from numconv.cpu import dot_plan, outer_plan, outer_product, weight_grad
 from numconv.cpu.machine import detect
 from numconv.kernel import Kernel, Machine
 from numconv.problem import ConvProblem, effective_kernel
@@ -114,3 +114,21 @@ def test_bits_depend_on_no_split() -> None:
     assert outer_plan.plan(p, detect(), 5).tasks > outer_plan.plan(p, detect(), 1).tasks
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("flat", [dot_plan.FLAT, 0])  # runs of positions over several axes where the arrays match; output rows
+@pytest.mark.parametrize("machine", [*NARROW, "little"])
+@pytest.mark.parametrize("case", CASES[:3] + CASES[-4:], ids=lambda c: "-".join(map(str, c[3:])))
+def test_dot_rows_by_every_run_and_chunk(case: tuple, machine: str, flat: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`little`: a second cache that holds few positions, so that sums are taken up again chunk by chunk."""
+    monkeypatch.setattr(dot_plan, "FLAT", flat)
+    monkeypatch.setattr(dot_plan, "_layout", dot_plan._layout.__wrapped__)
+    monkeypatch.setattr(dot_plan, "plan", dot_plan.plan.__wrapped__)
+    p, dots = _problem(case), next(row for row in weight_grad.ROWS if row.name == "dot_rows")
+    narrow = replace(detect(), **NARROW.get(machine, {"l2": 1 << 10}))
+    x, y = _arrays(p)
+    out = np.full(p.weight_shape, 99, "float32")
+    dots.run(p, (x, y), out, narrow)
+    np.testing.assert_array_equal(out, _expected(p, x, y))
+    vectors = dot_plan.plan(p, narrow, 1).vectors.size // 3
+    assert vectors >= -(-np.prod(p.outputs) * 4 // narrow.vector_bytes)
