@@ -142,6 +142,8 @@ def _best(problem: ConvProblem, machine: Machine) -> tuple[float, tuple[int, int
             each = max(ISSUE * rows * filters, ROW * rows + FILTER * filters, 4.0)
             if filters > 1 and prod(a.outputs) * size % 4096 == 0:
                 each *= CROWDED
+            if (problem.group_in + filters) * prod(a.outputs) * size > machine.l1:
+                each += -(-rows // problem.taps) + filters  # lines from the second cache
             found.append((starts * (count * each + START) + problem.group_out * length * REDUCE, (rows, filters)))
     return min(found)
 
@@ -151,14 +153,22 @@ def cycles(problem: ConvProblem, machine: Machine) -> float:
     return problem.groups * _best(problem, machine)[0]
 
 
+def _divided(problem: ConvProblem, machine: Machine, workers: int) -> tuple[int, int, int, int, int]:
+    """(tiles of a filter, blocks of filters of a task, tiles of a task, tasks, elements of a task's sums): about two tasks to a worker."""
+    rows, filters = _best(problem, machine)[1]
+    blocks, tiles = -(-problem.group_out // filters), -(-problem.group_in * problem.taps // rows)
+    wanted = -(-2 * workers // problem.groups)
+    split_blocks = -(-blocks // min(blocks, wanted))
+    splits = -(-blocks // split_blocks)
+    split_tiles = -(-tiles // min(tiles, -(-wanted // splits)))
+    size = split_blocks * split_tiles * rows * filters * machine.vector_bytes // np.dtype(problem.out_dtype).itemsize
+    return tiles, split_blocks, split_tiles, problem.groups * splits * -(-tiles // split_tiles), size
+
+
 def sums(problem: ConvProblem, machine: Machine) -> int:
     """Elements of scratch."""
-    rows, filters = _best(problem, machine)[1]
-    length = problem.group_in * problem.taps
-    blocks = -(-problem.group_out // filters)
-    workers = min(machine.cores, problem.groups * blocks)
-    each = -(-blocks // min(blocks, max(1, -(-2 * workers // problem.groups))))
-    return workers * each * -(-length // rows) * rows * filters * machine.vector_bytes // np.dtype(problem.out_dtype).itemsize
+    _, _, _, tasks, size = _divided(problem, machine, machine.cores)
+    return min(machine.cores, tasks) * size
 
 
 @lru_cache(maxsize=512)
@@ -168,17 +178,14 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     size = np.dtype(problem.out_dtype).itemsize
     lanes = machine.vector_bytes // size
     cycles, (rows, filters) = _best(problem, machine)
-    length = problem.group_in * problem.taps
-    blocks, tiles = -(-problem.group_out // filters), -(-length // rows)
-    split_blocks = -(-blocks // min(blocks, max(1, -(-2 * workers // problem.groups))))
-    splits = -(-blocks // split_blocks)
+    tiles, split_blocks, split_tiles, tasks, sums = _divided(problem, machine, workers)
     vectors, places, masks = _tables(a, lanes, problem.group_in, tiles * rows)
     count = vectors.size // VECTOR
-    chunk = count if blocks == 1 and tiles == 1 else max(16, machine.l2 // 4 // (problem.group_in * machine.vector_bytes))
+    chunk = count if problem.group_out <= filters and tiles == 1 else max(16, machine.l2 // 4 // (problem.group_in * machine.vector_bytes))
     volume = a.extent[0] * a.extent[1] * a.stride[2] * a.pitch
     integers = (
-        problem.batch, problem.groups, problem.group_in, problem.group_out, volume, prod(a.outputs), count, chunk, tiles, splits, split_blocks, length,
+        problem.batch, problem.groups, problem.group_in, problem.group_out, volume, prod(a.outputs), count, chunk, tiles, split_tiles, split_blocks,
+        problem.group_in * problem.taps,
     )  # fmt: skip
-    pitch = split_blocks * tiles * rows * filters * lanes + 64 // size
-    tasks = problem.groups * splits
+    pitch = sums + 64 // size
     return Plan((rows, filters, lanes), tasks, pitch, problem.groups * cycles, vectors, places, masks, np.array(integers, np.int64))

@@ -1,6 +1,6 @@
 """The loops of `dot_rows`: w[k, c, r] = Σ_p y[k, p]·x[c, p + r] with neighbouring positions in the lanes of a register.
 
-    for each task (group, range of blocks of filters)
+    for each task (group, range of blocks of filters, range of tiles of rows)
         for each sample, each chunk of positions
             for each block of filters, each tile of rows (channel, tap): dot_tile over the chunk's vectors          simd.dots
         the lanes of each sum added                                                                                lane_sums
@@ -22,38 +22,41 @@ from .simd.vector import get, pointer, put
 
 
 @device_function
-def _sums(shape, n, group, blocks, x, y, scratch, s0, vectors, places, masks, g):
+def _sums(shape, n, group, blocks, tiles, x, y, scratch, s0, vectors, places, masks, g):
     """One sample's part of every sum of the task."""
-    groups, group_in, group_out, volume, positions, count, chunk, tiles = (
-        get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5), get(g, 6), get(g, 7), get(g, 8)
-    )  # fmt: skip
+    groups, group_in, group_out, volume, positions, count, chunk = get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5), get(g, 6), get(g, 7)
     mr, filters, size = rows(shape), columns(shape) // lanes(shape), rows(shape) * columns(shape)
     x0 = (n * groups + group) * group_in * volume
     for first in range(0, count, chunk):
         for b in range(blocks[0], blocks[1]):
             y0 = ((n * groups + group) * group_out + min(b * filters, group_out - filters)) * positions
-            for tile in range(tiles):
+            for tile in range(tiles[0], tiles[1]):
                 dot_tile(
                     shape, y, y0, positions, x, x0, vectors, 3 * first, places, tile * mr, masks, 1 + tile * mr, scratch,
-                    s0 + ((b - blocks[0]) * tiles + tile) * size, min(chunk, count - first), first > 0 or n > 0,
+                    s0 + ((b - blocks[0]) * (tiles[1] - tiles[0]) + tile - tiles[0]) * size, min(chunk, count - first), first > 0 or n > 0,
                 )  # fmt: skip
 
 
 @device_function
 def _task(shape, task, x, y, w, scratch, s0, vectors, places, masks, g):
-    group_out, tiles, splits, split_blocks, length = get(g, 3), get(g, 8), get(g, 9), get(g, 10), get(g, 11)
-    width, filters = lanes(shape), columns(shape) // lanes(shape)
-    group, split = task // splits, task % splits
-    blocks = (split * split_blocks, min((group_out + filters - 1) // filters, (split + 1) * split_blocks))
+    group_out, all_tiles, split_tiles, split_blocks, length = get(g, 3), get(g, 8), get(g, 9), get(g, 10), get(g, 11)
+    width, mr, filters = lanes(shape), rows(shape), columns(shape) // lanes(shape)
+    all_blocks = (group_out + filters - 1) // filters
+    parts, splits = (all_tiles + split_tiles - 1) // split_tiles, (all_blocks + split_blocks - 1) // split_blocks
+    part, split, group = task % parts, task // parts % splits, task // (parts * splits)
+    tiles = (part * split_tiles, min(all_tiles, (part + 1) * split_tiles))
+    blocks = (split * split_blocks, min(all_blocks, (split + 1) * split_blocks))
     for n in range(get(g, 0)):
-        _sums(shape, n, group, blocks, x, y, scratch, s0, vectors, places, masks, g)
+        _sums(shape, n, group, blocks, tiles, x, y, scratch, s0, vectors, places, masks, g)
+    begin, end = tiles[0] * mr, min(length, tiles[1] * mr)
     for b in range(blocks[0], blocks[1]):
         first = min(b * filters, group_out - filters)
         for k in range(max(first, b * filters), first + filters):  # the last block overlaps the one before
-            source = s0 + (b - blocks[0]) * tiles * rows(shape) * columns(shape) + (k - first) * width
-            for i in range(0, length, width):
+            source = s0 + (b - blocks[0]) * (tiles[1] - tiles[0]) * mr * columns(shape) + (k - first) * width
+            for i in range(begin, end, width):
                 lane_sums(
-                    shape, scratch, source + i * columns(shape), columns(shape), min(width, length - i), w, (group * group_out + k) * length + i
+                    shape, scratch, source + (i - begin) * columns(shape), columns(shape), min(width, end - i), w,
+                    (group * group_out + k) * length + i,
                 )  # fmt: skip
 
 
