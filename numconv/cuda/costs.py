@@ -78,6 +78,7 @@ class Block:
     depth: int
     share: float
     resident: int = 2  # blocks that a multiprocessor holds
+    warps: int = 8  # of a block; a multiprocessor has four schedulers
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,11 @@ def gemm(
                 break
             count = tiles * parts
             waves, rounds = -(-count // machine.cores), -(-count // (machine.cores * block.resident))
+            share = block.share * min(1.0, min(block.resident, waves) * block.warps / 4)
             work = 2.0 * block.rows * block.columns * block.depth * -(-terms // (block.depth * parts))
             moving = moved + (8.0 * parts * positions * targets * copies if parts > 1 else 0.0)
             times = {
-                "arithmetic": waves * work * machine.cores / (machine.flops * rate * block.share) + rounds * BEGIN,
+                "arithmetic": waves * work * machine.cores / (machine.flops * rate * share) + rounds * BEGIN,
                 "second cache": count * work / 2 * (1 / block.rows + 1 / block.columns) * size / (SECOND_CACHE * machine.bandwidth),
                 "memory": moving / (0.8 * machine.bandwidth),
             }

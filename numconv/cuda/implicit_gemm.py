@@ -29,7 +29,7 @@ def tiles_for(dtype: str, out_dtype: str, act: str | None) -> tuple[Tile, ...]:
 
 def blocks(tiles: tuple[Tile, ...]) -> list[costs.Block]:
     """60 % of the peak where a block has many sums for each number it reads, else 40 %."""
-    return [costs.Block(t, t[0], t[1], t[2], 0.6 if t[0] * t[1] >= 8192 else 0.4, 512 // threads(t)) for t in tiles]
+    return [costs.Block(t, t[0], t[1], t[2], 0.6 if t[0] * t[1] >= 8192 else 0.4, 512 // threads(t), -(-threads(t) // 32)) for t in tiles]
 
 
 @lru_cache(maxsize=512)

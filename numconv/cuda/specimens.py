@@ -92,7 +92,7 @@ def _implicit_gemm() -> Iterator[Specimen]:
         ("channels last, split-K", implicit_gemm.Form(reads="channels", split=True)),
         ("split-K", implicit_gemm.Form(quad_stores=True, split=True)),
     ):
-        for tile in implicit_gemm.TILES[:5] if words == "pointwise quads" else implicit_gemm.TILES[:3:2]:
+        for tile in implicit_gemm.TILES[:6] if words == "pointwise quads" else implicit_gemm.TILES[:3:2]:
             yield Specimen(
                 f"float32 {tile[0]}×{tile[1]}×{tile[2]} {words}", "implicit_gemm",
                 lambda tile=tile, form=form: implicit_gemm.make_implicit_gemm(

@@ -34,7 +34,7 @@ def roles(problem: ConvProblem) -> tuple[ConvProblem, ConvProblem]:
 def estimate(problem: ConvProblem, machine: Machine, among: tuple[Tile, ...] = TILES) -> costs.Estimate:
     """Rows: (tap, channel); columns: output channels; terms: positions, of the whole batch."""
     dtype, copied = problem.dtype, [p for p in roles(problem) if not in_place(p)]
-    rows, total = padded(problem.group_in, dtype) * problem.taps, problem.batch * prod(problem.outputs)
+    rows, total = padded(problem.group_in, dtype) * problem.taps, max(1, problem.batch * prod(problem.outputs))
     size = costs.itemsize(dtype)
     moved = problem.batch * costs.traffic(problem) + sum(3.0 * size * problem.batch * p.source[0] * prod(p.source[1]) for p in copied)
     return costs.gemm(
@@ -46,7 +46,7 @@ def estimate(problem: ConvProblem, machine: Machine, among: tuple[Tile, ...] = T
 def schedule(problem: ConvProblem) -> tuple[Tile, int, int]:
     """(tile, positions of a part, parts): from the problem alone, chosen for a card as large as an H100."""
     found = estimate(problem, costs.H100, tiles())
-    total, step = problem.batch * prod(problem.outputs), found.tile[2] // 4 * CHUNK[problem.dtype]
+    total, step = max(1, problem.batch * prod(problem.outputs)), found.tile[2] // 4 * CHUNK[problem.dtype]
     length = ceil_div(ceil_div(total, found.parts), step) * step
     return found.tile, length, ceil_div(total, length)
 

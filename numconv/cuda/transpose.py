@@ -58,6 +58,8 @@ def make_transpose(dtype: str, tile: int, rows: int) -> Any:
 
 def transpose(array: Any, out: Any, batch: int, groups: int, height: int, columns: int, width: int) -> None:
     """out (batch, columns, groups, width) = x (batch, groups, height, columns) transposed, zeros from `height` to `width`."""
+    if out.size == 0:
+        return
     tiles_c, tiles_p = ceil_div(width, TILE), ceil_div(columns, TILE)
     sizes = [np.int32(v) for v in (groups, height, columns, width, tiles_c, tiles_p)]
     kernel = make_transpose(array.dtype.name, TILE, ROWS)

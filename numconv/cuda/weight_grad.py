@@ -27,6 +27,8 @@ HEAD = 32
 # head: 0 positions in all, 1 part length, 2 positions per sample, 3 columns, 4 Og, 5 groups, 6 dy sample stride, 7 dy channel stride,
 # 8-10 dy axis strides, 11 x sample stride, 12 x group stride, 13-15 x axis strides · step, 16-18 steps, 19-21 extents, 22-23 P axes h, w,
 # 24 weights, 25 where the third axis' offsets start
+#: positions of a part at least
+LEAST = 256
 #: blocks that fill a card: twice an H100's multiprocessors.  A constant, for the same bits on every card
 FULL = 264
 Tile = tuple[int, int, int, int, int]
@@ -163,13 +165,12 @@ def make_sum_parts(acc: str, out_dtype: str) -> Any:
     return jit(sum_parts)
 
 
-def part_length(problem: ConvProblem, tile: Tile) -> int:
+def part_length(problem: ConvProblem, tile: Tile, least: int = 8 if SIMULATED else LEAST) -> int:
     """Positions of one part: so many parts that two waves of blocks run on an H100, of 256 positions at least."""
     total = problem.batch * prod(problem.outputs)
     columns = problem.group_in * problem.taps
     blocks = ceil_div(problem.group_out, tile[0]) * ceil_div(columns, tile[1]) * problem.groups
     wanted = max(1, FULL // blocks)
-    least = 8 if SIMULATED else 256
     return max(least, ceil_div(ceil_div(total, wanted), tile[2]) * tile[2])
 
 
@@ -196,8 +197,10 @@ def _table(problem: ConvProblem, part: int) -> Any:
 
 
 def choose_tile(problem: ConvProblem) -> Tile:
-    if SIMULATED:
-        return SIMULATED_TILES[0]
+    return SIMULATED_TILES[0] if SIMULATED else tile_for(problem)
+
+
+def tile_for(problem: ConvProblem) -> Tile:
     if problem.group_out <= 16:
         return TILES[2]
     if problem.group_out <= 32:
@@ -238,12 +241,27 @@ def workspace(problem: ConvProblem, machine: Machine) -> int:
     return size if count > 1 else 0
 
 
+def estimate(problem: ConvProblem, machine: Machine) -> costs.Estimate:
+    """Rows: output channels; columns: (channel, tap); terms: positions, of the whole batch."""
+    tile, total = tile_for(problem), max(1, problem.batch * prod(problem.outputs))
+    threads = (tile[0] // tile[3]) * (tile[1] // tile[4])
+    block = costs.Block(tile, tile[0], tile[1], tile[2], 0.6 if tile[0] * tile[1] >= 8192 else 0.4, 512 // threads, -(-threads // 32))
+    return costs.gemm(
+        [block], problem.group_out, problem.group_in * problem.taps, total, total, problem.groups, machine, costs.peak_share(problem.dtype),
+        costs.itemsize(problem.dtype), problem.batch * costs.traffic(problem), 1, (ceil_div(total, part_length(problem, tile, LEAST)),),
+    )  # fmt: skip
+
+
+def cost(problem: ConvProblem, machine: Machine) -> float:
+    return estimate(problem.with_(batch=1), machine).seconds
+
+
 ROWS = (
     Kernel(
         name="implicit_gemm",
         problem=ConvProblem,
         run=run,
-        cost=costs.simple(0.3, 2),
+        cost=cost,
         directions=frozenset({"weight_grad"}),
         dtypes=ALL,
         honours=frozenset({"groups", "layout", "precision"}),

@@ -167,6 +167,10 @@ def test_tensor_core_weight_grad(dtype: str, parts: int, label: str, monkeypatch
     check(row, "weight_grad", **{**options, "act": None}, dtype=dtype, precision=precision)
 
 
+def test_tensor_core_weight_grad_of_nothing_is_zero() -> None:
+    check("tensor_core", "weight_grad", (4, 4), (2, 2), channels=2, filters=2, batch=0, dtype="float16")
+
+
 def forced(parts: int) -> Any:
     """A choice of so many parts."""
 
