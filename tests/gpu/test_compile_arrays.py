@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
@@ -13,6 +14,7 @@ from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.typing.typeof import Purpose, typeof
 
 from numconv.cuda import launch, layout
+from numconv.cuda.transpose import make_transpose
 
 BASE = 0x10000
 
@@ -62,3 +64,21 @@ def test_views_of_other_shapes_share_memory() -> None:
     array = device_array((2, 6), (24, 4), "float32")
     assert launch.view(array, (3, 4)).strides == (16, 4)
     assert launch.view(array, (2, 2, 6), (0, 24, 4)).device_ctypes_pointer.value == BASE
+
+
+def test_more_than_48_kb_of_shared_memory_is_asked_for_once_per_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver's call, noted and not made: of a real dispatcher, whose compiled kernel is invented."""
+    asked: list[Any] = []
+    function = SimpleNamespace(handle="handle", device=SimpleNamespace(id=3))
+    compiled = SimpleNamespace(_codelibrary=SimpleNamespace(get_cufunc=lambda: function))
+    kernel = make_transpose("float32", 32, 8)
+    monkeypatch.setattr(type(kernel), "compile", lambda self, signature: compiled)
+    monkeypatch.setattr(launch.driver, "driver", SimpleNamespace(cuKernelSetAttribute=lambda *a: asked.append(a)))
+    arrays = (launch.flat(device_array((6,), (4,), "float32")), np.int32(1))
+    for card in (0, 0, 1):
+        monkeypatch.setattr(launch, "current_device", lambda card=card: card)
+        launch.allow_shared(kernel, arrays, 150016)
+    most = driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    assert asked == [(most, 150016, "handle", 3)] * 2
+    launch.allow_shared(kernel, arrays, 60000)
+    assert len(asked) == 2
