@@ -116,7 +116,7 @@ def _pixel(a: Layout, size: int) -> tuple[int, bool]:
 def _scattered(a: Layout, size: int) -> bool:
     """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
     if a.last:
-        return a.summed >= 32 and a.every * a.axes[2].axis.step * size % 2048 == 0
+        return a.summed >= 32 and a.every * a.axes[2].axis.step * size % 4096 == 0
     return a.summed >= 32 and (prod(a.source) * size % 4096 == 0 or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1))
 
 
