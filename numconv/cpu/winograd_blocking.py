@@ -12,70 +12,13 @@ import numpy as np
 from ..kernel import Machine
 from ..problem import ConvProblem
 from .epilogue import ACTIVATIONS
-from .geometry import three
+from .winograd_axes import Axes, Axis, Piece, choices, frequencies
 
 #: rows × vectors, by number of SIMD registers
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-HEAD, PER_AXIS = 31, 12  # integers of the geometry: before the axes, of an axis
+HEAD, PER_AXIS = 34, 16  # integers of the geometry: before the axes, of an axis
 FUSED = 2  # boxes for which weights are transformed on the way
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
-
-
-@dataclass(frozen=True)
-class Axis:
-    """m > 1: transformed, and counted in tiles of m outputs for each residue of the dilation.  m = 1: its taps are terms of the sum."""
-
-    extent: int
-    outputs: int
-    low: int
-    dilation: int
-    taps: int
-    m: int
-    tap_step: int  # in the weights
-    row_in: int  # rows of the source from one sample to the next; 0: unused
-    row_out: int
-
-    @property
-    def frequencies(self) -> int:
-        return self.m + 2 if self.m > 1 else 1
-
-    @property
-    def count(self) -> int:
-        return -(-(-(-self.outputs // self.dilation)) // self.m) if self.m > 1 else self.outputs
-
-    @property
-    def residues(self) -> int:
-        return self.dilation if self.m > 1 else 1
-
-    @property
-    def halo(self) -> int:
-        return 0 if self.m > 1 else (self.taps - 1) * self.dilation
-
-    @property
-    def shifts(self) -> tuple[int, ...]:
-        """Of the taps, in positions."""
-        return (0,) if self.m > 1 else tuple(a * self.dilation for a in range(self.taps))
-
-
-Axes = tuple[Axis, Axis, Axis, Axis]
-
-
-@lru_cache(maxsize=1024)
-def axes(p: ConvProblem, m: int) -> Axes:
-    """(outer, A, inner, W): W and one other axis A are transformed where they have three taps; the planes outside of A and the rows inside are not.
-
-    A is H, or T where H has another number of taps.
-    """
-    kernel, spatial, outputs = three(p.kernel, 1), three(p.spatial, 1), three(p.outputs, 1)
-    by_t = kernel[1] != 3 and kernel[0] == 3
-    sizes = [m if kernel[0] == 3 and by_t else 1, m if kernel[1] == 3 else 1, m if kernel[2] == 3 else 1]
-    rows_in, rows_out = (spatial[1], 1, 0), (outputs[1], 1, 0)
-    tap_steps = (kernel[1] * kernel[2], kernel[2], 1)
-    t, h, w = (
-        Axis(*values) for values in zip(spatial, outputs, three(p.pad_low, 0), three(p.dilation, 1), kernel, sizes, tap_steps, rows_in, rows_out, strict=True)
-    )  # fmt: skip
-    unit = Axis(1, 1, 0, 1, 1, 1, 0, 0, 0)
-    return (unit, t, h, w) if by_t else (t, h, unit, w)
 
 
 @dataclass(frozen=True)
@@ -93,6 +36,17 @@ class Box:
         return o, a * self.residues, i, w * self.axes[3].residues
 
     @property
+    def planes(self) -> int:
+        """Of a channel."""
+        return prod(len(x.planes) for x in self.axes)
+
+    def shift(self, pieces: tuple[Piece, ...]) -> int:
+        """Of a term, in positions."""
+        _, a, i, w = self.slots
+        by_o, by_a, by_i, by_w = (piece.shift for piece in pieces)
+        return ((by_o * a + by_a * self.residues) * i + by_i) * w + by_w * self.axes[3].residues
+
+    @property
     def boxes(self) -> tuple[int, int, int, int]:
         """Those of A times those of its residues."""
         o, a, i, w = (-(-x.count // c) for c, x in zip(self.counts, self.axes, strict=True))
@@ -101,9 +55,9 @@ class Box:
     @property
     def positions(self) -> int:
         """From the first output of a box to its last, in one row of V."""
-        o, a, i, w = self.slots
-        last = (o - self.axes[0].halo - 1, a - self.axes[1].halo - 1, i - self.axes[2].halo - 1)
-        return ((last[0] * a + last[1]) * i + last[2]) * w + w - self.axes[3].halo
+        _, a, i, w = self.slots
+        o1, a1, i1, w1 = self.counts
+        return (((o1 - 1) * a + a1 * self.residues - 1) * i + i1 - 1) * w + w1 * self.axes[3].residues
 
 
 def _parts(count: int) -> list[int]:
@@ -126,7 +80,6 @@ def _boxes(x: Axes) -> list[Box]:
 @dataclass(frozen=True, eq=False)
 class Blocking:
     tile: tuple[int, int, int]
-    m: int
     box: Box
     tasks: int  # per sample
     splits: int
@@ -139,11 +92,7 @@ class Blocking:
 
 
 def terms(p: ConvProblem, x: Axes) -> int:
-    return p.group_in * prod(len(a.shifts) for a in x)
-
-
-def frequencies(x: Axes) -> int:
-    return x[1].frequencies * x[3].frequencies
+    return p.group_in * prod(len(a.pieces) for a in x)
 
 
 def _odd(size: int) -> int:
@@ -156,14 +105,24 @@ def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+#: cycles by number of frequencies: of a vector of positions, of `analyse`, of a row's transform, of `restore`, of a row's transform back; of a weight
+ANALYSE = {4: 12, 6: 20, 8: 30}
+ROW = {4: 25, 6: 45, 8: 62}
+RESTORE = {4: 9, 6: 15, 8: 20}
+BACK = {4: 14, 6: 24, 8: 30}
+
+
 def _fill_cycles(box: Box, n: int) -> float:
     """Of one channel: its rows, then the other axis."""
-    o, a, i, w = box.axes
+    o, a, _, w = box.axes
     so, sa, si, sw = box.slots
-    rows = so * si * ((box.counts[1] * a.m + 2) * box.residues if a.m > 1 else sa)
-    row = 12.0 + 3 * -(-sw // n) if w.m == 1 else 25.0 + (45 if w.m == 4 else 25) * _vectors(w, box.counts[3], n)
-    outer = so * -(-sa * si * sw // n) * w.frequencies * (20 if a.m == 4 else 12) if a.m > 1 else 0
-    return rows * row + outer
+    rows = so * si * sum(a.samples(box.counts[1], phase) for phase in a.phases) * box.residues
+    tiles = box.counts[3] + w.halo
+    row = 12.0 + 3 * -(-sw // n) if w.m == 1 else 25.0 + ROW[w.frequencies] * _vectors(w, tiles, n)
+    if w.stride > 1:
+        row += 12.0 + (4 if w.stride == 2 else 20) * -(-_samples(w, tiles) // n)
+    outer = so * -(-sa * si * sw // n) * w.frequencies * len(a.planes) * ANALYSE[a.frequencies] if a.m > 1 else 0
+    return len(o.planes) * len(box.axes[2].planes) * len(w.planes) * (rows * row + outer)
 
 
 def _deliver_cycles(box: Box, n: int) -> float:
@@ -171,19 +130,24 @@ def _deliver_cycles(box: Box, n: int) -> float:
     o, a, _, w = box.axes
     vectors = -(-box.positions // n)
     rows = box.counts[0] * box.counts[2] * box.counts[1] * box.residues * a.m
-    back = vectors * (15.0 if a.m == 4 else 9.0) * w.frequencies if a.m > 1 else 0.0
+    back = float(vectors * RESTORE[a.frequencies] * w.frequencies) if a.m > 1 else 0.0
     if w.m > 1:
-        waste = _vectors(w, box.counts[3], n) * n / (box.counts[3] * w.dilation) if w.dilation > 8 else 1.0
-        back += vectors * a.m * (24 if w.m == 4 else 14) * waste
+        waste = _vectors(w, box.counts[3], n) * n / (box.counts[3] * w.residues) if w.residues > 8 else 1.0
+        back += vectors * a.m * BACK[w.frequencies] * waste
     return back + rows * (16 + 3 * -(-box.counts[3] * w.m * w.residues // n))
 
 
 def _vectors(w: Axis, tiles: int, n: int) -> int:
     """Of the positions of a row: neighbouring residues share one, but tiles only under the dilations that shuffles serve."""
-    return -(-tiles * w.dilation // n) if w.dilation in (1, 2, 4, 8) else tiles * -(-w.dilation // n)
+    return -(-tiles * w.residues // n) if w.residues in (1, 2, 4, 8) else tiles * -(-w.residues // n)
 
 
-def _candidate(p: ConvProblem, machine: Machine, m: int, tile: tuple[int, int], box: Box, splits: int) -> Blocking:
+def _samples(w: Axis, tiles: int) -> int:
+    """Of a row of a plane."""
+    return (tiles * w.m + w.frequencies - w.m) * w.residues
+
+
+def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box, splits: int) -> Blocking:
     n = machine.vector_bytes // 4
     mr, nr = tile[0], tile[1] * n
     blocks = -(-p.group_out // mr)
@@ -191,14 +155,15 @@ def _candidate(p: ConvProblem, machine: Machine, m: int, tile: tuple[int, int], 
     splits = -(-blocks // split_blocks)
     panels = -(-box.positions // nr)
     so, sa, si, sw = box.slots
-    pitch = max(panels * nr, _up(so * sa * si * sw, n))
+    planes = box.planes
+    pitch = max(panels * nr, _up(so * sa * si * sw + (n if planes > 1 else 0), n))  # a plane's last row writes whole vectors; the next plane may be there
     pitch += n if pitch * 4 % 1024 == 0 else 0
     f, t = frequencies(box.axes), terms(p, box.axes)
     super_blocks = max(1, min(split_blocks, machine.l2 // 4 // (4 * f * mr * pitch), max(64, 384 // f) // mr))
     chunk = machine.l2 // 4 // (4 * f * super_blocks * mr * (t // p.group_in)) // n * n
     chunk = min(p.group_in, max(n, chunk))
     multiply = f * panels * split_blocks * (t * (mr * tile[1] + 1.0) + 30)
-    v_bytes, u_bytes = 4 * f * p.group_in * pitch, 4 * f * t * split_blocks * mr
+    v_bytes, u_bytes = 4 * f * p.group_in * planes * pitch, 4 * f * t * split_blocks * mr
     passes, m_bytes = -(-split_blocks // super_blocks), 4 * f * super_blocks * mr * pitch
     beyond = v_bytes + m_bytes > machine.l2 * 7 // 8  # V is then written to, and for each superblock read from, the shared cache; so is M
     streams = (v_bytes * (passes + 2) + m_bytes * 3 * passes) / 20 if beyond else 0.0
@@ -208,22 +173,22 @@ def _candidate(p: ConvProblem, machine: Machine, m: int, tile: tuple[int, int], 
     cycles += filters + 4 * p.group_in * p.taps * split_blocks * mr / 8 if fused else u_bytes / 24
     pack_cycles = 0.0 if fused else p.groups * splits * (filters + u_bytes / 4)
     tasks = p.groups * prod(box.boxes) * splits
-    return Blocking((*tile, n), m, box, tasks, splits, split_blocks, super_blocks, chunk, pitch, tasks * cycles, pack_cycles)
+    return Blocking((*tile, n), box, tasks, splits, split_blocks, super_blocks, chunk, pitch, tasks * cycles, pack_cycles)
 
 
 def _filter_cycles(p: ConvProblem, x: Axes, mr: int, n: int) -> float:
     """Of transforming the weights of one block."""
     f = frequencies(x)
-    each = terms(p, x) * (2.6 * f + (25 if f > 6 else 8)) + 5.0 * p.group_in * p.taps
+    each = terms(p, x) * (2.6 * f + (25 if f > 8 else 8)) + 5.0 * p.group_in * p.taps
     return -(-mr // n) * each
 
 
-def _best(p: ConvProblem, machine: Machine, workers: int, m: int, tile: tuple[int, int]) -> Blocking:
+def _best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int]) -> Blocking:
     limit = 8 << 20  # bytes of a worker: a share of the last cache
     found: list[tuple[float, float, int, Blocking]] = []
-    for box in _boxes(axes(p, m)):
+    for box in _boxes(x):
         for splits in {1, workers}:
-            b = _candidate(p, machine, m, tile, box, splits)
+            b = _candidate(p, machine, tile, box, splits)
             idle = -(-p.batch * b.tasks // workers) * workers / (p.batch * b.tasks)
             size = 4 * Layout(p, b).total
             found.append((size / limit if size > limit else 0.0, b.cycles * idle, len(found), b))
@@ -232,33 +197,36 @@ def _best(p: ConvProblem, machine: Machine, workers: int, m: int, tile: tuple[in
 
 @lru_cache(maxsize=1024)
 def chosen(p: ConvProblem, machine: Machine) -> Blocking:
-    """The tile and the size of the transform: from one sample and one worker, whatever the call has, since bits depend on the latter."""
+    """The tile and the transforms: from one sample and one worker, whatever the call has, since bits depend on the latter."""
     one = p.with_(batch=1)
     tiles = TILES[32 if machine.registers >= 32 else 16]
-    return min((_best(one, machine, 1, m, tile) for m in (4, 2) for tile in tiles), key=lambda b: b.cycles + b.pack_cycles)
+    return min((_best(one, machine, 1, x, tile) for x in choices(one) for tile in tiles), key=lambda b: b.cycles + b.pack_cycles)
 
 
 @lru_cache(maxsize=1024)
 def blocking(p: ConvProblem, machine: Machine, workers: int) -> Blocking:
     b = chosen(p.with_(batch=1), machine)
-    return _best(p, machine, workers, b.m, b.tile[:2])
+    return _best(p, machine, workers, b.box.axes, b.tile[:2])
 
 
 class Layout:
-    """Where a worker's numbers lie in its scratch: phases, V, M, rows of the result, U of a chunk of channels."""
+    """Where a worker's numbers lie in its scratch: phases, a row of one phase, V, M, rows of the result, U of a chunk of channels."""
 
     def __init__(self, p: ConvProblem, b: Blocking) -> None:
         n, nr = b.tile[2], b.tile[1] * b.tile[2]
-        o, a, _, w = b.box.axes
-        so, sa, si, sw = b.box.slots
+        _, a, _, w = b.box.axes
+        _, sa, si, sw = b.box.slots
         f = frequencies(b.box.axes)
         self.plane = sa * si * sw
-        phase = (sa + b.box.residues) * si * sw + n if a.m > 1 else 0
+        samples = max(a.samples(b.box.counts[1], phase) for phase in a.phases)
+        phase = -(-samples // a.m) * b.box.residues * si * sw + n if a.m > 1 else 0
         self.phase = phase + n if phase * 4 % 1024 < 4 * n else phase
-        self.v_pitch = p.group_in * b.pitch + n
+        self.v_pitch = p.group_in * b.box.planes * b.pitch + n
         self.m_pitch = b.super_blocks * b.tile[0] * b.pitch + n
-        reach = 2 * nr + self.plane * o.halo + a.halo * si * sw + b.box.axes[2].halo * sw + w.halo
-        self.v0 = _up(self.phase * a.m * w.frequencies + 2 * n, n)
+        reach = 2 * nr + b.box.shift(tuple(max(x.pieces, key=lambda piece: piece.shift) for x in b.box.axes))  # type: ignore[arg-type]
+        self.row0 = _up(self.phase * a.m * w.frequencies + 2 * n, n)
+        self.row_size = _samples(w, b.box.counts[3] + w.halo)
+        self.v0 = self.row0 + _up(self.row_size, n) + n
         self.m0 = _up(self.v0 + f * self.v_pitch + reach, n)
         self.o0 = _up(self.m0 + f * self.m_pitch + nr, n)
         self.u0 = _up(self.o0 + w.m * (b.box.positions + n) + w.residues + 2 * n, n)
@@ -266,31 +234,36 @@ class Layout:
         self.c_pitch = _odd(b.super_blocks * b.chunk * rows)
         self.u_pitch = _odd(-(-p.group_out // b.tile[0]) * p.group_in * rows)
         self.room = self.u0 + f * self.c_pitch
-        self.room_size = n * (p.taps * b.tile[0] + 1)
+        self.blank = n * (p.taps * b.tile[0] + 1)  # in the room: zeros for the taps that a short piece lacks
+        self.room_size = self.blank + _up(b.tile[0], n)
         self.total = _up(self.room + self.room_size, 16) + 64
 
 
 @lru_cache(maxsize=1024)
 def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, Layout, np.ndarray]:
-    """With the integers that the kernel reads: sizes, the four axes, the offsets of the terms in V."""
+    """With the integers that the kernel reads: sizes, the four axes, where planes begin, the places of a channel's terms in its weights and in V."""
     b = blocking(p, machine, workers)
     at, box, x = Layout(p, b), b.box, b.box.axes
+    o, a, i, w = x
     _, _, si, sw = box.slots
-    shifts = [s0 * at.plane + (s1 * si + s2) * sw + s3 for s0, s1, s2, s3 in product(*(a.shifts for a in x))]
-    offsets = (np.arange(p.group_in)[:, None] * b.pitch + np.array(shifts)[None, :]).ravel()
-    places = np.zeros(1, np.int64)  # of the terms of one channel in its weights
-    for axis in x:
-        if axis.m == 1:
-            places = (places[:, None] + np.arange(axis.taps) * axis.tap_step).ravel()
+    pieces = list(product(*(axis.pieces for axis in x)))
+    plane = [((by[0].plane * len(i.planes) + by[2].plane) * len(w.planes) + by[3].plane) * len(a.planes) + by[1].plane for by in pieces]
+    inside = np.array(plane) * b.pitch + np.array([box.shift(by) for by in pieces])
+    offsets = (np.arange(p.group_in)[:, None] * box.planes * b.pitch + inside[None, :]).ravel()
+    places = [v for by in pieces for v in (sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)), by[1].count, by[3].count)]
+    begins = [list(o.planes), [v for start, ks in a.phases for v in (start, a.samples(box.counts[1], (start, ks)), len(ks), *ks)], list(i.planes), list(w.planes)]
     start = HEAD + 4 * PER_AXIS
+    lists = start + sum(map(len, begins))
     integers = [
         p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v0, at.m0,
-        at.o0, b.chunk, start + places.size, int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
-        p.taps, x[1].tap_step, x[3].tap_step, places.size, start, at.u0, at.c_pitch, at.room,
+        at.o0, b.chunk, lists + len(places), int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
+        p.taps, a.tap_step * a.every, w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, at.row0, at.row_size,
     ]  # fmt: skip
-    for axis, count, boxes in zip(x, box.counts, box.boxes, strict=True):
-        residues = box.residues if axis is x[1] else axis.residues
+    for axis, count, boxes, begin in zip(x, box.counts, box.boxes, begins, strict=True):
+        residues = box.residues if axis is a else axis.residues
         integers += [
-            axis.extent, axis.outputs, axis.low, axis.dilation, axis.halo, axis.m, axis.row_in, axis.row_out, count, residues, boxes, axis.count,
+            axis.extent, axis.outputs, axis.low, axis.residues, axis.halo, axis.frequencies, axis.row_in, axis.row_out, count, residues, boxes, axis.count,
+            axis.stride, start, len(axis.phases) if axis is a else len(axis.planes), len(axis.planes),
         ]  # fmt: skip
-    return b, at, np.array([*integers, *places, *offsets], np.int64)
+        start += len(begin)
+    return b, at, np.array([*integers, *(v for begin in begins for v in begin), *places, *offsets], np.int64)

@@ -1,0 +1,148 @@
+"""The axes of `winograd`: which are transformed, and how the taps of an axis are cut into pieces.
+
+Tap t of an axis reads t·dilation after the first.  Taps whose distance is a multiple of the stride read the same *phase* of the input, every
+`stride`-th sample: on that they are a filter of stride 1.  It is cut into *pieces* of at most r taps, each a filter F(m, r) of its own, whose
+products are summed before the transform back: to the sum a piece is a further term, as each tap of an untransformed axis is (F(1, 1)).
+
+Piece j begins r·j samples after the first.  Where two begin a multiple of m samples apart, one reads what the other does some tiles further on: they
+share a *plane*, the transformed input, at a *shift*.  All taps of a phase of an untransformed axis share one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import gcd, prod
+from typing import NamedTuple
+
+from ..problem import ConvProblem
+from .geometry import three
+
+#: by its number of frequencies: outputs and taps of each transform, F(m, r)
+KINDS = {1: (1, 1), 4: (2, 3), 6: (4, 3), 8: (4, 5)}
+#: kinds of (A, W) that are tried; two of eight frequencies would round too coarsely
+PAIRS = ((6, 6), (4, 4), (1, 6), (1, 4), (1, 8), (6, 1), (4, 1), (8, 1))
+
+
+class Piece(NamedTuple):
+    plane: int
+    shift: int  # in tiles
+    tap: int  # its first; the others are `every` apart
+    count: int
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Transformed (m > 1): counted in tiles of m outputs for each residue of the dilation."""
+
+    extent: int
+    outputs: int
+    low: int
+    stride: int
+    dilation: int
+    taps: int
+    frequencies: int
+    tap_step: int  # in the weights
+    row_in: int  # rows of the source from one sample to the next; 0: unused
+    row_out: int
+
+    @property
+    def m(self) -> int:
+        return KINDS[self.frequencies][0]
+
+    @property
+    def every(self) -> int:
+        """Between neighbouring taps of a phase."""
+        return self.stride // gcd(self.stride, self.dilation)
+
+    @cached_property
+    def residues(self) -> int:
+        """How far apart in its phase the samples of a tile are."""
+        return self.dilation // gcd(self.stride, self.dilation) if self.m > 1 else 1
+
+    @cached_property
+    def count(self) -> int:
+        return -(-(-(-self.outputs // self.residues)) // self.m)
+
+    @cached_property
+    def _cut(self) -> tuple[tuple[tuple[int, tuple[int, ...]], ...], tuple[Piece, ...]]:
+        m, r = KINDS[self.frequencies]
+        phases, pieces, planes = [], [], 0
+        for first in range(min(self.every, self.taps)):
+            taps = range(first, self.taps, self.every)
+            begins: list[int] = []  # of the planes of this phase
+            for j in range(0, len(taps), r):
+                begin = j if m > 1 else j * (self.dilation // gcd(self.stride, self.dilation))
+                known = [k for k in begins if (begin - k) % m == 0]
+                begins += [] if known else [begin]
+                at = known[0] if known else begin
+                pieces.append(Piece(planes + begins.index(at), (begin - at) // m, taps[j], min(r, len(taps) - j)))
+            phases.append((first * self.dilation, tuple(begins)))
+            planes += len(begins)
+        return tuple(phases), tuple(pieces)
+
+    @property
+    def phases(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Of each, the first tap's place in the input, and where its planes begin, in samples of a tile."""
+        return self._cut[0]
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self._cut[1]
+
+    @cached_property
+    def planes(self) -> tuple[int, ...]:
+        """Where each begins in the input."""
+        return tuple(start + k * self.residues * self.stride for start, begins in self.phases for k in begins)
+
+    @cached_property
+    def halo(self) -> int:
+        """Tiles that only shifted pieces read."""
+        return max(piece.shift for piece in self.pieces)
+
+    def samples(self, tiles: int, phase: tuple[int, tuple[int, ...]]) -> int:
+        """Of one residue, that the planes of a phase read."""
+        return (tiles + self.halo) * self.m + self.frequencies - self.m + max(phase[1])
+
+
+Axes = tuple[Axis, Axis, Axis, Axis]
+UNIT = Axis(1, 1, 0, 1, 1, 1, 1, 0, 0, 0)
+
+
+def multiplications(x: Axes) -> float:
+    """Per output and channel."""
+    return prod(len(a.pieces) * a.frequencies / a.m for a in x)
+
+
+def frequencies(x: Axes) -> int:
+    return x[1].frequencies * x[3].frequencies
+
+
+@lru_cache(maxsize=1024)
+def choices(p: ConvProblem) -> tuple[Axes, ...]:
+    """(outer, A, inner, W), by what may be transformed: W and one other axis A, H or else T; the planes outside of A and the rows inside are not.
+
+    An axis must have use for all but a piece's last tap, and lose a fifth of its multiplications; a choice must need less than twice those of the best.
+    """
+    kernel, spatial, outputs, dilation, stride = (
+        three(p.kernel, 1), three(p.spatial, 1), three(p.outputs, 1), three(p.dilation, 1), three(p.stride, 1)
+    )  # fmt: skip
+    rows_in, rows_out = (spatial[1], 1, 0), (outputs[1], 1, 0)
+    tap_steps = (kernel[1] * kernel[2], kernel[2], 1)
+
+    def made(k: int, frequencies: int) -> Axis | None:
+        axis = Axis(
+            spatial[k], outputs[k], three(p.pad_low, 0)[k], stride[k], dilation[k], kernel[k], frequencies, tap_steps[k], rows_in[k], rows_out[k]
+        )
+        m, r = KINDS[frequencies]
+        pays = len(axis.pieces) * frequencies <= 0.8 * kernel[k] * m and axis.pieces[0].count >= r - 1
+        return axis if frequencies == 1 or pays else None
+
+    other = 1 if made(1, 6) or made(1, 8) else 0
+    found: list[Axes] = []
+    for pair in PAIRS:
+        t, h, w = made(0, pair[0] if other == 0 else 1), made(1, pair[0] if other == 1 else 1), made(2, pair[1])
+        if t and h and w:
+            found.append((t, h, UNIT, w) if other == 1 else (UNIT, t, h, w))
+    least = min((multiplications(x) for x in found), default=0.0)
+    return tuple(x for x in found if multiplications(x) < 1.99 * least)
