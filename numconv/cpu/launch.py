@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numba
+from numba.extending import overload
 
 from .cache import keep
 from .compiling import PartCompiler, WholeCompiler
@@ -107,3 +108,14 @@ def device_function(function: Any) -> Any:
 def inlined(function: Any) -> Any:
     """Like `device_function`, for small ones: always inlined by LLVM.  An array is seven arguments, so a call costs as much as a short row."""
     return numba.njit(forceinline=True, **INNER)(function)
+
+
+def by_type(choose: Any, inline: bool = False) -> Any:
+    """Decorator for a stub, compiled as the function that `choose` gives for the type of its first argument: the others are not compiled at all."""
+
+    def decorate(stub: Any) -> Any:
+        options = INNER | ({"forceinline": True} if inline else {})
+        overload(stub, jit_options=options, strict=False)(lambda first, *others: choose(first))
+        return stub
+
+    return decorate

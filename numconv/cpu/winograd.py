@@ -30,22 +30,23 @@ from .winograd_tasks import filters, run_task
 from .workspace import borrow
 
 
-@lru_cache(maxsize=16)
-def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
+@lru_cache(maxsize=64)
+def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int, way: int) -> Any:
     def winograd(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, geometry):
         for worker in prange(workers):
-            shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
+            shape = tile_shape(tile_rows, tile_vectors, tile_lanes)
+            by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 run_task(
-                    shape, line, task, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch),
+                    shape, by_a, by_w, task, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch),
                     pointer(geometry),
                 )  # fmt: skip
 
     return kernel(winograd)
 
 
-@lru_cache(maxsize=16)
-def filter_driver(tile_rows: int, tile_lanes: int) -> Any:
+@lru_cache(maxsize=64)
+def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
     """U = G g Gᵀ of weights (groups·out channels, channels, taps): (groups, frequencies, blocks, channels, taps that are terms, rows)."""
 
     def transform(w, u, room_size, geometry):
@@ -54,13 +55,14 @@ def filter_driver(tile_rows: int, tile_lanes: int) -> Any:
         )  # fmt: skip
         blocks = (produced + tile_rows - 1) // tile_rows
         for task in prange(groups * blocks):
-            shape, line = tile_shape(tile_rows, 1, tile_lanes), tile_shape(1, 1, tile_lanes)
+            shape = tile_shape(tile_rows, 1, tile_lanes)
+            by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
             room = np.empty(room_size, w.dtype)
             g, b = task // blocks, task % blocks
             target = g * count_f * u_pitch + b * terms * tile_rows
             for c in range(0, channels, tile_lanes):
                 filters(
-                    shape, line, pointer(w), ((g * produced + b * tile_rows) * channels + c) * taps, channels * taps,
+                    shape, by_a, by_w, pointer(w), ((g * produced + b * tile_rows) * channels + c) * taps, channels * taps,
                     min(tile_rows, produced - b * tile_rows), min(tile_lanes, channels - c), pointer(geometry), pointer(u),
                     target + c * (terms // channels) * tile_rows, u_pitch, pointer(room), 0,
                 )  # fmt: skip
@@ -77,7 +79,7 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """The transformed filters, (groups, frequencies, blocks, terms, rows)."""
     b, layout, geometry = prepared(problem.with_(batch=1), machine, 1)
     u = np.empty(problem.groups * frequencies(b.box.axes) * layout.u_pitch, w.dtype)
-    filter_driver(b.tile[0], b.tile[2])(w.reshape(-1), u, layout.room_size, geometry)
+    filter_driver(b.tile[0], b.tile[2], *b.kinds)(w.reshape(-1), u, layout.room_size, geometry)
     return u
 
 
@@ -87,7 +89,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     b, layout, geometry = prepared(problem, machine, workers)
     tasks = problem.batch * b.tasks
     workers = min(workers, tasks)
-    loop = driver(*b.tile)
+    loop = driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
     with borrow(workers * layout.total, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
             x.reshape(-1), u.reshape(-1), u.ndim > 1, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, layout.total,

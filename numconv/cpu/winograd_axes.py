@@ -19,9 +19,9 @@ from ..problem import ConvProblem
 from .geometry import three
 
 #: by its number of frequencies: outputs and taps of each transform, F(m, r)
-KINDS = {1: (1, 1), 4: (2, 3), 6: (4, 3), 8: (4, 5)}
-#: kinds of (A, W) that are tried; two of eight frequencies would round too coarsely
-PAIRS = ((6, 6), (4, 4), (1, 6), (1, 4), (1, 8), (6, 1), (4, 1), (8, 1))
+KINDS = {1: (1, 1), 4: (2, 3), 5: (4, 2), 6: (4, 3), 7: (4, 4), 8: (4, 5)}
+#: kinds of (A, W) that are tried; two of more frequencies would round too coarsely
+PAIRS = ((6, 6), (4, 4), (5, 5), *((1, f) for f in (4, 5, 6, 7, 8)), *((f, 1) for f in (4, 5, 6, 7, 8)))
 
 
 class Piece(NamedTuple):
@@ -90,6 +90,11 @@ class Axis:
     def pieces(self) -> tuple[Piece, ...]:
         return self._cut[1]
 
+    @property
+    def plain(self) -> bool:
+        """Neighbouring outputs of a row read neighbouring samples, tile after tile."""
+        return self.residues == self.stride == 1
+
     @cached_property
     def planes(self) -> tuple[int, ...]:
         """Where each begins in the input."""
@@ -122,7 +127,7 @@ def frequencies(x: Axes) -> int:
 def choices(p: ConvProblem) -> tuple[Axes, ...]:
     """(outer, A, inner, W), by what may be transformed: W and one other axis A, H or else T; the planes outside of A and the rows inside are not.
 
-    An axis must have use for all but a piece's last tap, and lose a fifth of its multiplications; a choice must need less than twice those of the best.
+    An axis must have use for all but a piece's last tap, and lose a fifth of its multiplications; a choice must need less than 1.8 times those of the best.
     """
     kernel, spatial, outputs, dilation, stride = (
         three(p.kernel, 1), three(p.spatial, 1), three(p.outputs, 1), three(p.dilation, 1), three(p.stride, 1)
@@ -135,14 +140,14 @@ def choices(p: ConvProblem) -> tuple[Axes, ...]:
             spatial[k], outputs[k], three(p.pad_low, 0)[k], stride[k], dilation[k], kernel[k], frequencies, tap_steps[k], rows_in[k], rows_out[k]
         )
         m, r = KINDS[frequencies]
-        pays = len(axis.pieces) * frequencies <= 0.8 * kernel[k] * m and axis.pieces[0].count >= r - 1
+        pays = len(axis.pieces) * frequencies < 0.85 * kernel[k] * m and axis.pieces[0].count >= r - (r == 3)
         return axis if frequencies == 1 or pays else None
 
-    other = 1 if made(1, 6) or made(1, 8) else 0
+    other = 1 if made(1, 6) or made(1, 5) or made(1, 8) else 0
     found: list[Axes] = []
     for pair in PAIRS:
         t, h, w = made(0, pair[0] if other == 0 else 1), made(1, pair[0] if other == 1 else 1), made(2, pair[1])
         if t and h and w:
             found.append((t, h, UNIT, w) if other == 1 else (UNIT, t, h, w))
     least = min((multiplications(x) for x in found), default=0.0)
-    return tuple(x for x in found if multiplications(x) < 1.99 * least)
+    return tuple(x for x in found if multiplications(x) < 1.8 * least)

@@ -16,7 +16,7 @@ from .winograd_axes import Axes, Axis, Piece, choices, frequencies
 
 #: rows × vectors, by number of SIMD registers
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-HEAD, PER_AXIS = 34, 16  # integers of the geometry: before the axes, of an axis
+HEAD, PER_AXIS = 36, 16  # integers of the geometry: before the axes, of an axis
 FUSED = 2  # boxes for which weights are transformed on the way
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
 
@@ -90,6 +90,11 @@ class Blocking:
     cycles: float  # of one sample
     pack_cycles: float  # of transforming the weights apart
 
+    @property
+    def kinds(self) -> tuple[int, int]:
+        """Frequencies of A and W."""
+        return self.box.axes[1].frequencies, self.box.axes[3].frequencies
+
 
 def terms(p: ConvProblem, x: Axes) -> int:
     return p.group_in * prod(len(a.pieces) for a in x)
@@ -106,10 +111,10 @@ def _up(value: int, multiple: int) -> int:
 
 
 #: cycles by number of frequencies: of a vector of positions, of `analyse`, of a row's transform, of `restore`, of a row's transform back; of a weight
-ANALYSE = {4: 12, 6: 20, 8: 30}
-ROW = {4: 25, 6: 45, 8: 62}
-RESTORE = {4: 9, 6: 15, 8: 20}
-BACK = {4: 14, 6: 24, 8: 30}
+ANALYSE = {4: 12, 5: 18, 6: 20, 7: 26, 8: 30}
+ROW = {4: 25, 5: 42, 6: 45, 7: 55, 8: 62}
+RESTORE = {4: 9, 5: 13, 6: 15, 7: 18, 8: 20}
+BACK = {4: 14, 5: 22, 6: 24, 7: 27, 8: 30}
 
 
 def _fill_cycles(box: Box, n: int) -> float:
@@ -226,7 +231,9 @@ class Layout:
         reach = 2 * nr + b.box.shift(tuple(max(x.pieces, key=lambda piece: piece.shift) for x in b.box.axes))  # type: ignore[arg-type]
         self.row0 = _up(self.phase * a.m * w.frequencies + 2 * n, n)
         self.row_size = _samples(w, b.box.counts[3] + w.halo)
-        self.v0 = self.row0 + _up(self.row_size, n) + n
+        self.room0 = self.row0 + _up(self.row_size, n) + n  # of the phases of a row under a dilation that shuffles do not serve
+        self.room_phase = _up(sw + w.residues, n) + n
+        self.v0 = self.room0 + (0 if w.plain else w.m * self.room_phase)
         self.m0 = _up(self.v0 + f * self.v_pitch + reach, n)
         self.o0 = _up(self.m0 + f * self.m_pitch + nr, n)
         self.u0 = _up(self.o0 + w.m * (b.box.positions + n) + w.residues + 2 * n, n)
@@ -257,7 +264,7 @@ def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, 
     integers = [
         p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v0, at.m0,
         at.o0, b.chunk, lists + len(places), int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
-        p.taps, a.tap_step * a.every, w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, at.row0, at.row_size,
+        p.taps, a.tap_step * a.every, w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, at.row0, at.row_size, at.room0, at.room_phase,
     ]  # fmt: skip
     for axis, count, boxes, begin in zip(x, box.counts, box.boxes, begins, strict=True):
         residues = box.residues if axis is a else axis.residues

@@ -1,11 +1,16 @@
-"""What a task of `winograd` does: V of its box, then by superblocks of output channels M, and the rows of the result."""
+"""What a task of `winograd` does: V of its box, then by superblocks of output channels M, and the rows of the result.
+
+`shape` is the register tile, `by_a` and `by_w` say how the axes A and W are transformed (`winograd_transforms`).
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from .epilogue import store_row
 from .filling import copy_row
 from .filling import line as span
-from .launch import device_function, inlined
+from .launch import by_type, device_function, inlined
 from .packing import zero
 from .simd.strided import stepping
 from .simd.tiles import columns, gemm_tile, lanes, rows, transpose_block
@@ -19,10 +24,9 @@ _span = inlined(span)
 
 @inlined
 def _axis(g, k):
-    """(extent, outputs, low, distance of a tile's samples, halo, frequencies, m, rows in, rows out, stride) of an axis."""
+    """(extent, outputs, low, distance of a tile's samples, halo, rows in, rows out, stride) of an axis."""
     q = HEAD + k * PER_AXIS
-    f = get(g, q + 5)
-    return get(g, q), get(g, q + 1), get(g, q + 2), get(g, q + 3), get(g, q + 4), f, outputs(f), get(g, q + 6), get(g, q + 7), get(g, q + 12)
+    return get(g, q), get(g, q + 1), get(g, q + 2), get(g, q + 3), get(g, q + 4), get(g, q + 6), get(g, q + 7), get(g, q + 12)
 
 
 @inlined
@@ -33,42 +37,51 @@ def _begins(g, k):
 
 
 @inlined
-def _part(g, k, index):
+def _part(g, k, m, index):
     """(first output, tiles, residues) of a box of an axis."""
     q = HEAD + k * PER_AXIS
-    d, m, box, residues, count = get(g, q + 3), outputs(get(g, q + 5)), get(g, q + 8), get(g, q + 9), get(g, q + 11)
+    d, box, residues, count = get(g, q + 3), get(g, q + 8), get(g, q + 9), get(g, q + 11)
     ranges = (d + residues - 1) // residues
     first, part = index // ranges * box, index % ranges * residues
     return first * m * d + part, min(box, count - first), min(residues, d - part)
 
 
-@inlined
-def _fill_row(shape, x, row, left, width, bounds, s, scratch, g, q, apart):
-    """One row of a plane of W; `bounds`: those of `copy_row`, by which the phase of a strided row is copied first."""
+def _fill_near(by_w, x, row, left, width, bounds, s, scratch, g, q, apart):  # type: ignore[no-untyped-def]
+    fill_row(by_w, x, row, left, width, get(g, 20), 1, scratch, q, apart, 0, 0)
+
+
+def _fill_strided(by_w, x, row, left, width, bounds, s, scratch, g, q, apart):  # type: ignore[no-untyped-def]
+    """`bounds`: those of `copy_row`, by which the phase of a strided row is copied first."""
     k = HEAD + 3 * PER_AXIS
-    d, f, step, size, source = get(g, k + 3), get(g, k + 5), get(g, k + 12), get(g, 33), x
+    d, step, size, source = get(g, k + 3), get(g, k + 12), get(g, 33), x
     if step > 1:
         start, j0, j1, a, b = bounds
         at = s + get(g, 32)
         if step == 2:
-            copy_row(stepping(shape, 2), x, row + start, 2, scratch, at, j0, j1, a, b, size)
+            copy_row(stepping(by_w, 2), x, row + start, 2, scratch, at, j0, j1, a, b, size)
         else:
-            copy_row(stepping(shape, 0), x, row + start, step, scratch, at, j0, j1, a, b, size)
+            copy_row(stepping(by_w, 0), x, row + start, step, scratch, at, j0, j1, a, b, size)
         source, row, left, width = scratch, at, 0, size
-    fill_row(shape, source, row, left, width, get(g, 20), f, d, scratch, q, apart)
+    fill_row(by_w, source, row, left, width, get(g, 20), d, scratch, q, apart, s + get(g, 34), get(g, 35))
+
+
+@by_type(lambda by_w: _fill_near if by_w.vectors == 1 else _fill_strided, inline=True)
+def _fill_row(by_w: Any, *arguments: Any) -> None:
+    """One row of a plane of W."""
 
 
 @device_function
-def _fill_planes(shape, x, base, s, scratch, g, box_o, box_a, box_i, first_o, first_i, first_w, target):
+def _fill_planes(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_o, first_i, first_w, target):
     """The planes of A of one channel under one plane of each other axis, whose first samples are at these places of the input; from V[target]."""
     pitch, v_pitch, phase, plane, si, sw = get(g, 7), get(g, 8), get(g, 17), get(g, 18), get(g, 19), get(g, 20)
-    extent_o, _, _, _, halo_o, _, _, row_o, _, step_o = _axis(g, 0)
-    extent_a, _, low_a, apart_a, halo_a, f_a, m_a, row_a, _, step_a = _axis(g, 1)
-    extent_i, _, _, _, halo_i, _, _, row_i, _, step_i = _axis(g, 2)
-    width, _, _, _, _, f_w, _, _, _, step_w = _axis(g, 3)
+    extent_o, _, _, _, halo_o, row_o, _, step_o = _axis(g, 0)
+    extent_a, _, low_a, apart_a, halo_a, row_a, _, step_a = _axis(g, 1)
+    extent_i, _, _, _, halo_i, row_i, _, step_i = _axis(g, 2)
+    width, _, _, _, _, _, _, step_w = _axis(g, 3)
+    m_a, f_w, line = outputs(rows(by_a)), rows(by_w), stepping(by_w, 1)
     (_, count_o, _), (first_a, count_a, residues), (_, count_i, _) = box_o, box_a, box_i
     shift = residues * si * sw
-    bounds = _span(first_w, step_w, width, get(g, 33), lanes(shape))
+    bounds = _span(first_w, step_w, width, get(g, 33), lanes(by_w))
     at, phases = _begins(g, 1)
     for _ in range(phases):
         samples = get(g, at + 1) - (get(g, HEAD + PER_AXIS + 8) - count_a) * m_a
@@ -84,24 +97,24 @@ def _fill_planes(shape, x, base, s, scratch, g, box_o, box_a, box_i, first_o, fi
                             q, apart = s + e % m_a * phase + ((e // m_a * residues + r) * si + i) * sw, m_a * phase
                         if at_o >= 0 and at_o < extent_o and at_a >= 0 and at_a < extent_a and at_i >= 0 and at_i < extent_i:
                             row = base + (at_o * row_o + at_a * row_a + at_i * row_i) * width
-                            _fill_row(shape, x, row, first_w, width, bounds, s, scratch, g, q, apart)
+                            _fill_row(by_w, x, row, first_w, width, bounds, s, scratch, g, q, apart)
                         else:
                             for j in range(f_w):
-                                zero(shape, scratch, q + j * apart, sw)
+                                zero(line, scratch, q + j * apart, sw)
             if m_a > 1:
                 for k in range(get(g, at + 2)):
                     q = target + k * pitch + o * plane
                     for j in range(f_w):
                         analyse(
-                            shape, scratch, s + j * m_a * phase, phase, shift, get(g, at + 3 + k), (count_a + halo_a) * shift, f_a,
-                            scratch, q + j * v_pitch, f_w * v_pitch,
+                            by_a, scratch, s + j * m_a * phase, phase, shift, get(g, at + 3 + k), (count_a + halo_a) * shift, scratch,
+                            q + j * v_pitch, f_w * v_pitch,
                         )  # fmt: skip
         target += get(g, at + 2) * pitch
         at += 3 + get(g, at + 2)
 
 
 @device_function
-def _fill(shape, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
+def _fill(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
     """V of a box: `base` is the sample's and group's first element of x."""
     pitch, target = get(g, 7), s + get(g, 10)
     low_o, low_i, low_w = get(g, HEAD + 2), get(g, HEAD + 2 * PER_AXIS + 2), get(g, HEAD + 3 * PER_AXIS + 2)
@@ -116,26 +129,27 @@ def _fill(shape, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
                 for w in range(planes_w):
                     first_o, first_i = box_o[0] * step_o + get(g, at_o + o) - low_o, box_i[0] * step_i + get(g, at_i + i) - low_i
                     first = first_w * step_w + get(g, at_w + w) - low_w
-                    _fill_planes(shape, x, base + c * area, s, scratch, g, box_o, box_a, box_i, first_o, first_i, first, target)
+                    _fill_planes(by_a, by_w, x, base + c * area, s, scratch, g, box_o, box_a, box_i, first_o, first_i, first, target)
                     target += get(g, HEAD + PER_AXIS + 15) * pitch
 
 
 @device_function
-def _deliver(shape, z, positions, b, s, scratch, y, base, g, box_o, box_a, box_i, first_w):
+def _deliver(by_a, by_w, z, positions, b, s, scratch, y, base, g, box_o, box_a, box_i, first_w):
     """One output channel, whose M is at z: Aᵀ M A, then its rows with bias and activation to the plane of y at `base`."""
     m_pitch, o0, activation, plane, si, sw = get(g, 9), s + get(g, 12), get(g, 16), get(g, 18), get(g, 19), get(g, 20)
     row_o, row_i = get(g, HEAD + 7), get(g, HEAD + 2 * PER_AXIS + 7)
-    _, outputs_a, _, step_a, _, f_a, m_a, _, row_a, _ = _axis(g, 1)
-    _, outputs_w, _, step_w, _, f_w, m_w, _, _, _ = _axis(g, 3)
+    _, outputs_a, _, step_a, _, _, row_a, _ = _axis(g, 1)
+    _, outputs_w, _, step_w, _, _, _, _ = _axis(g, 3)
+    m_a, m_w, f_w, line = outputs(rows(by_a)), outputs(rows(by_w)), rows(by_w), stepping(by_w, 1)
     (first_o, count_o, _), (first_a, count_a, residues), (first_i, count_i, _) = box_o, box_a, box_i
     if m_a > 1:
         for j in range(f_w):
-            restore(shape, scratch, z + j * m_pitch, f_w * m_pitch, positions, f_a)
+            restore(by_a, scratch, z + j * m_pitch, f_w * m_pitch, positions)
     wide = min(outputs_w - first_w, get(g, HEAD + 3 * PER_AXIS + 8) * m_w * step_w)
     for a in range(m_a):
         source = z + a * f_w * m_pitch
         if m_w > 1:
-            restore_rows(shape, scratch, source, m_pitch, positions, f_w, step_w, scratch, o0)
+            restore_rows(by_w, scratch, source, m_pitch, positions, step_w, scratch, o0)
             source = o0
         for o in range(count_o):
             for u in range(count_a):
@@ -145,18 +159,17 @@ def _deliver(shape, z, positions, b, s, scratch, y, base, g, box_o, box_a, box_i
                         for i in range(count_i):
                             row = base + ((first_o + o) * row_o + at_a * row_a + (first_i + i) * row_i) * outputs_w + first_w
                             place = source + (o * plane + ((u * residues + r) * si + i) * sw) * m_w
-                            store_row(shape, scratch, place, y, row, wide, 1, b, activation)
+                            store_row(line, scratch, place, y, row, wide, 1, b, activation)
 
 
 @device_function
-def filters(shape, line, w, source, row_step, valid, count, g, out, target, apart, room, z):
+def filters(shape, by_a, by_w, w, source, row_step, valid, count, g, out, target, apart, room, z):
     """U of `count` channels of one block, from their weights at w[source]: term t of frequency f goes to out[target + f·apart + t·rows].
 
     `room`, from z: the channels' weights with the rows of the tile side by side.
     """
     mr, n = rows(shape), lanes(shape)
     taps, step_a, step_w, terms, first, blank = get(g, 23), get(g, 24), get(g, 25), get(g, 26), get(g, 27), z + get(g, 31)
-    f_a, f_w = get(g, HEAD + PER_AXIS + 5), get(g, HEAD + 3 * PER_AXIS + 5)
     k = 0
     while k + n <= count * taps:
         transpose_block(shape, w, source + k, row_step, valid, room, z + k * mr)
@@ -165,19 +178,19 @@ def filters(shape, line, w, source, row_step, valid, count, g, out, target, apar
         for r in range(mr):
             put(room, z + k * mr + r, get(w, source + k + min(r, valid - 1) * row_step))
         k += 1
-    zero(line, room, blank, (mr + n - 1) // n * n)
+    zero(stepping(by_w, 1), room, blank, (mr + n - 1) // n * n)
     for c in range(count):
         for k in range(terms):
             at = first + 3 * k
             s, t = z + (c * taps + get(g, at)) * mr, target + (c * terms + k) * mr
             for r in range(0, mr, n):
                 transform_filter(
-                    line, room, s + r, step_a * mr, step_w * mr, get(g, at + 1), get(g, at + 2), blank, f_a, f_w, out, t + r, apart, mr - r
+                    by_a, by_w, room, s + r, step_a * mr, step_w * mr, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, mr - r
                 )  # fmt: skip
 
 
 @device_function
-def _multiply(shape, line, u, a0, fused, b0, b1, panels, s, scratch, g):
+def _multiply(shape, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
     """M of the blocks b0 … b1 of output channels, by chunks of input channels.
 
     `fused`: u has the weights as they were given, those of a chunk and these blocks are transformed before they are used.
@@ -196,7 +209,7 @@ def _multiply(shape, line, u, a0, fused, b0, b1, panels, s, scratch, g):
             for b in range(b0, b1):
                 for c in range(0, count, n):
                     filters(
-                        shape, line, u, a0 + (b * mr * channels + c0 + c) * taps, channels * taps, min(mr, produced - b * mr), min(n, count - c),
+                        shape, by_a, by_w, u, a0 + (b * mr * channels + c0 + c) * taps, channels * taps, min(mr, produced - b * mr), min(n, count - c),
                         g, scratch, u0 + ((b - b0) * chunk + c) * places * mr, c_pitch, scratch, room,
                     )  # fmt: skip
         for f in range(f_count):
@@ -212,31 +225,31 @@ def _multiply(shape, line, u, a0, fused, b0, b1, panels, s, scratch, g):
 
 
 @device_function
-def run_task(shape, line, task, x, u, fused, bias, y, s, scratch, g):
+def run_task(shape, by_a, by_w, task, x, u, fused, bias, y, s, scratch, g):
     channels, produced, groups, splits, split_blocks, super_blocks = get(g, 0), get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5)
     plane, si, sw = get(g, 18), get(g, 19), get(g, 20)
     mr, nr = rows(shape), columns(shape)
     split, task = task % splits, task // splits
     boxes = HEAD + 10
     boxes_o, boxes_a, boxes_i, boxes_w = get(g, boxes), get(g, boxes + PER_AXIS), get(g, boxes + 2 * PER_AXIS), get(g, boxes + 3 * PER_AXIS)
-    (first_w, count_w, residues_w), task = _part(g, 3, task % boxes_w), task // boxes_w
-    box_i, task = _part(g, 2, task % boxes_i), task // boxes_i
-    box_a, task = _part(g, 1, task % boxes_a), task // boxes_a
-    box_o, task = _part(g, 0, task % boxes_o), task // boxes_o
+    (first_w, count_w, residues_w), task = _part(g, 3, outputs(rows(by_w)), task % boxes_w), task // boxes_w
+    box_i, task = _part(g, 2, 1, task % boxes_i), task // boxes_i
+    box_a, task = _part(g, 1, outputs(rows(by_a)), task % boxes_a), task // boxes_a
+    box_o, task = _part(g, 0, 1, task % boxes_o), task // boxes_o
     group, sample = task % groups, task // groups
     in_size, out_size = 1, 1
     for k in range(4):
         in_size *= get(g, HEAD + k * PER_AXIS)
         out_size *= get(g, HEAD + k * PER_AXIS + 1)
-    _fill(line, x, (sample * groups + group) * channels * in_size, s, scratch, g, box_o, box_a, box_i, first_w)
+    _fill(by_a, by_w, x, (sample * groups + group) * channels * in_size, s, scratch, g, box_o, box_a, box_i, first_w)
     positions = (box_o[1] - 1) * plane + ((box_a[1] * box_a[2] - 1) * si + box_i[1] - 1) * sw + count_w * residues_w
     a0 = group * (produced * channels * get(g, 23) if fused else get(g, 22) * get(g, 21))
     last = min((produced + mr - 1) // mr, (split + 1) * split_blocks)
     for b0 in range(split * split_blocks, last, super_blocks):
         b1 = min(last, b0 + super_blocks)
-        _multiply(shape, line, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, g)
+        _multiply(shape, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, g)
         for k in range(b0 * mr, min(produced, b1 * mr)):
             channel = group * produced + k
             b = get(bias, channel) if get(g, 15) else zero_of(bias)
             base = (sample * groups * produced + channel) * out_size
-            _deliver(line, s + get(g, 11) + (k - b0 * mr) * get(g, 7), positions, b, s, scratch, y, base, g, box_o, box_a, box_i, first_w)
+            _deliver(by_a, by_w, s + get(g, 11) + (k - b0 * mr) * get(g, 7), positions, b, s, scratch, y, base, g, box_o, box_a, box_i, first_w)
