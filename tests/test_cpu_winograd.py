@@ -1,7 +1,8 @@
-"""The Winograd row, called directly: every choice of axes, dilations, both sizes of the transform, weights transformed before and on the way."""
+"""The Winograd row, called directly: every choice of axes, strides, dilations, every transform, weights transformed before and on the way."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -14,13 +15,14 @@ from tolerance import assert_within
 import numconv as nc
 from numconv.cpu import winograd
 from numconv.cpu.machine import detect
-from numconv.cpu.winograd_blocking import axes, chosen, prepared
+from numconv.cpu.winograd_axes import KINDS, UNIT, Axis, choices
+from numconv.cpu.winograd_blocking import chosen, prepared
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem
 
 MACHINE = detect()
 ROW = winograd.ROWS[0]
-#: channels in, out, groups, spatial, kernel, padding, dilation
+#: channels in, out, groups, spatial, kernel, padding, dilation[, stride]
 CASES = [
     (5, 13, 1, (11, 19), (3, 3), (1, 1), (1, 1)),
     (8, 26, 2, (12, 70), (3, 3), (0, 2), (1, 1)),
@@ -44,14 +46,24 @@ CASES = [
     (16, 20, 1, (9, 5, 11), (3, 2, 2), (2, 0, 1), (2, 1, 2)),
     (16, 20, 1, (9, 8, 11), (2, 3, 3), (2, 6, 4), (1, 5, 4)),
     (16, 20, 1, (7, 60, 60), (3, 1, 1), (1, 0, 0), (1, 1, 1)),
+    (16, 30, 1, (400,), (5,), (2,), (1,)),
+    (8, 30, 2, (300,), (41,), (20,), (1,), (2,)),
+    (8, 20, 1, (200,), (11,), (15,), (3,)),
+    (8, 20, 1, (207,), (9,), (4,), (3,), (2,)),
+    (8, 20, 1, (17, 17), (7, 1), (3, 0), (1, 1)),
+    (8, 20, 1, (14, 37), (5, 5), (2, 2), (1, 1), (2, 2)),
+    (8, 20, 1, (13, 13), (4, 4), (1, 1), (1, 1), (2, 2)),
+    (8, 20, 1, (9, 9, 30), (5, 2, 3), (2, 1, 2), (2, 2, 5), (2, 2, 1)),
+    (8, 20, 1, (30, 70), (5, 2), (2, 0), (1, 1), (1, 3)),
 ]
 
 
 def problem(case: Any, batch: int = 2) -> ConvProblem:
-    channels, produced, groups, spatial, kernel, padding, dilation = case
-    outputs = tuple(i + 2 * p - d * (k - 1) for i, p, k, d in zip(spatial, padding, kernel, dilation, strict=True))
+    channels, produced, groups, spatial, kernel, padding, dilation, *strides = case
+    stride = strides[0] if strides else (1,) * len(kernel)
+    outputs = tuple((i + 2 * p - d * (k - 1) - 1) // s + 1 for i, p, k, d, s in zip(spatial, padding, kernel, dilation, stride, strict=True))
     return ConvProblem(
-        "forward", batch, channels, produced, groups, spatial, kernel, (1,) * len(kernel), padding, dilation, outputs, "float32", "float32",
+        "forward", batch, channels, produced, groups, spatial, kernel, stride, padding, dilation, outputs, "float32", "float32",
         bias=True, activation="relu",
     )  # fmt: skip
 
@@ -73,15 +85,23 @@ def run(p: ConvProblem, x: Any, packed: Any, bias: Any) -> Any:
 
 
 def expected(p: ConvProblem, x: Any, w: Any, bias: Any, activation: str | None) -> Any:
-    return reference.conv(x, w, bias, pads=[(a, a) for a in p.pad_low], dilation=p.dilation, groups=p.groups, activation=activation)
+    return reference.conv(
+        x, w, bias, stride=p.stride, pads=[(a, a) for a in p.pad_low], dilation=p.dilation, groups=p.groups, activation=activation
+    )
 
 
 def of_the_tile(p: ConvProblem, magnitude: Any) -> Any:
-    """A transform mixes the samples of a tile: its error is in proportion to the largest sum of the tile, not to each output's own."""
-    for axis, dilation in enumerate(p.dilation, 2):
-        padded = np.pad(magnitude, [(3 * dilation,) * 2 if k == axis else (0, 0) for k in range(magnitude.ndim)])
-        windows = [np.take(padded, range(s * dilation, s * dilation + magnitude.shape[axis]), axis) for s in range(7)]
-        magnitude = np.max(windows, axis=0)
+    """A transform mixes the samples of a tile: its error is in proportion to the largest sum of the tile, not to each output's own.
+
+    A piece that lacks taps reads what only later outputs see with the taps that it has.
+    """
+    _, a, inner, w = chosen(p.with_(batch=1), MACHINE).box.axes
+    for axis, k in ((a, magnitude.ndim - (2 if inner is UNIT else 3)), (w, magnitude.ndim - 1)):
+        if axis.m > 1:
+            reach = (3 + max(KINDS[axis.frequencies][1] - piece.live for piece in axis.pieces)) * axis.residues
+            padded = np.pad(magnitude, [(reach,) * 2 if k == i else (0, 0) for i in range(magnitude.ndim)])
+            windows = [np.take(padded, range(s, s + magnitude.shape[k]), k) for s in range(0, 2 * reach + 1, axis.residues)]
+            magnitude = np.max(windows, axis=0)
     return magnitude
 
 
@@ -91,7 +111,7 @@ def test_small_integers_round_to_the_exact_result(case: Any) -> None:
     x, w, bias = arrays(p, True)
     y = run(p, x, winograd.pack(p, w, MACHINE), bias)
     exact = expected(p, x, w, bias, "relu")
-    if chosen(p.with_(batch=1), MACHINE).m == 2:  # its points are 0 and ±1
+    if max(chosen(p.with_(batch=1), MACHINE).kinds) == 4:  # its points are 0 and ±1
         np.testing.assert_array_equal(y, exact)
     np.testing.assert_allclose(y, exact, rtol=0, atol=0.02)
 
@@ -124,7 +144,9 @@ def test_same_bits_for_any_threads_batch_and_packing(case: Any) -> None:
 def test_cases_reach_every_way() -> None:
     machine = Machine("wide", vector_bytes=64, registers=32)
     made = [prepared(problem(case, 1), machine, 1)[0] for case in CASES]
-    assert {b.m for b in made} == {2, 4}
+    assert {f for b in made for f in b.kinds} == set(KINDS)
+    assert {b.box.axes[3].plain for b in made} == {False, True}
+    assert any(piece.shift for b in made for piece in b.box.axes[3].pieces)
     transformed = {tuple(a.m > 1 for a in b.box.axes) for b in made}
     assert transformed == {(False, True, False, True), (False, True, False, False), (False, False, False, True)}
     for axis in (1, 2, 3):
@@ -138,38 +160,58 @@ def test_weights_are_transformed_on_the_way_where_that_pays() -> None:
 
 def test_axes() -> None:
     p = problem((16, 20, 1, (6, 9, 11), (3, 1, 1), (1, 0, 0), (1, 1, 1)))
-    assert [(a.extent, a.m) for a in axes(p, 4)] == [(1, 1), (6, 4), (9, 1), (11, 1)]
+    assert [(a.extent, a.frequencies) for a in choices(p)[0]] == [(1, 1), (6, 6), (9, 1), (11, 1)]
     p = problem((8, 20, 2, (5, 9, 11), (3, 3, 3), (1, 1, 1), (1, 1, 1)))
-    assert [(a.extent, a.m, a.shifts) for a in axes(p, 4)] == [(5, 1, (0, 1, 2)), (9, 4, (0,)), (1, 1, (0,)), (11, 4, (0,))]
+    assert [(a.extent, a.frequencies, len(a.pieces)) for a in choices(p)[0]] == [(5, 1, 3), (9, 6, 1), (1, 1, 1), (11, 6, 1)]
+
+
+def test_every_tap_is_in_one_piece() -> None:
+    for taps, stride, dilation in itertools.product((1, 2, 3, 4, 5, 7, 11, 41), (1, 2, 3), (1, 2, 3, 6)):
+        for frequencies, (m, r) in KINDS.items():
+            axis = Axis(999, 99, 0, stride, dilation, taps, frequencies, 1, 0, 0)
+            of = [[piece.tap + j * axis.every for j in range(piece.live)] for piece in axis.pieces]
+            assert sorted(itertools.chain(*of)) == list(range(taps))
+            for piece, its in zip(axis.pieces, of, strict=True):
+                assert 0 < piece.live <= r
+                start = axis.planes[piece.plane] + piece.shift * m * axis.residues * stride
+                assert start == its[0] * dilation
+                assert all(t * dilation == start + j * axis.residues * stride for j, t in enumerate(its) if m > 1)
 
 
 def test_refuses() -> None:
     p = problem(CASES[0])
     assert ROW.refuses(p) is None
-    assert "stride 1" in str(ROW.refuses(p.with_(stride=(1, 2))))
-    assert "three taps" in str(ROW.refuses(problem((8, 8, 1, (9, 9), (5, 1), (0, 0), (1, 1)))))
+    assert "a third" in str(ROW.refuses(problem((8, 8, 1, (9, 9), (1, 1), (0, 0), (1, 1)))))
+    assert "a third" in str(ROW.refuses(problem((8, 8, 1, (9, 9), (3, 3), (0, 0), (1, 1), (2, 2)))))
     assert "four input channels" in str(ROW.refuses(p.with_(in_channels=3)))
 
 
 @pytest.mark.parametrize(
-    ("function", "x_shape", "w_shape", "padding", "dilation"),
+    ("function", "x_shape", "w_shape", "padding", "dilation", "stride"),
     [
-        ("conv2d", (1, 8, 64, 64), (16, 8, 3, 3), 1, 1),
-        ("conv2d", (1, 32, 48, 50), (32, 32, 3, 3), 1, 1),
-        ("conv2d", (1, 32, 64, 72), (32, 32, 3, 3), 4, 4),
-        ("conv2d", (1, 64, 40, 70), (64, 64, 1, 3), (0, 1), 1),
-        ("conv1d", (1, 32, 4001), (64, 32, 3), 1, 1),
-        ("conv3d", (1, 32, 8, 20, 20), (32, 32, 3, 3, 3), 1, 1),
+        ("conv2d", (1, 8, 64, 64), (16, 8, 3, 3), 1, 1, 1),
+        ("conv2d", (1, 32, 48, 50), (32, 32, 3, 3), 1, 1, 1),
+        ("conv2d", (1, 32, 64, 72), (32, 32, 3, 3), 4, 4, 1),
+        ("conv2d", (1, 64, 40, 70), (64, 64, 1, 3), (0, 1), 1, 1),
+        ("conv1d", (1, 32, 4001), (64, 32, 3), 1, 1, 1),
+        ("conv3d", (1, 32, 8, 20, 20), (32, 32, 3, 3, 3), 1, 1, 1),
+        ("conv1d", (1, 80, 800), (64, 80, 5), 2, 1, 1),
+        ("conv1d", (1, 64, 900), (64, 64, 7), 3, 1, 1),
+        ("conv1d", (1, 32, 900), (64, 32, 11), 15, 3, 1),
+        ("conv1d", (1, 32, 4100), (32, 32, 41), 20, 1, 2),
+        ("conv2d", (1, 48, 27, 27), (64, 48, 5, 5), 2, 1, 1),
+        ("conv2d", (1, 32, 56, 56), (64, 32, 5, 5), 2, 1, 2),
+        ("conv2d", (1, 64, 32, 32), (64, 64, 4, 4), 1, 1, 2),
     ],
 )
-def test_where_it_is_automatic_each_output_keeps_its_own_bound(function: str, x_shape: Any, w_shape: Any, padding: Any, dilation: int) -> None:
+def test_where_it_is_automatic_each_output_keeps_its_own_bound(function: str, x_shape: Any, w_shape: Any, padding: Any, dilation: int, stride: int) -> None:
     """No allowance for the tile here: sizes and paddings for which `auto` may take it (by name, since the choice is the machine's)."""
     rng = np.random.default_rng(4)
     x, w = rng.uniform(-1, 1, x_shape).astype("float32"), rng.uniform(-1, 1, w_shape).astype("float32")
     call = getattr(nc, function)
-    options = {"padding": padding, "dilation": dilation, "algorithm": "winograd"}
+    options = {"padding": padding, "dilation": dilation, "stride": stride, "algorithm": "winograd"}
     assert ROW.cost(nc.explain(call, x, w, **options).plan.problem, MACHINE) < math.inf
     rank = x.ndim - 2
     pads = [(p, p) for p in (padding if isinstance(padding, tuple) else (padding,) * rank)]
-    exact, magnitude = (reference.conv(a, b, None, pads=pads, dilation=(dilation,) * rank) for a, b in ((x, w), (abs(x), abs(w))))
+    exact, magnitude = (reference.conv(a, b, None, pads=pads, dilation=(dilation,) * rank, stride=(stride,) * rank) for a, b in ((x, w), (abs(x), abs(w))))
     assert_within(call(x, w, **options), exact, magnitude, w[0].size, factor=ROW.error_factor)

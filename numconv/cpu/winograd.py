@@ -1,13 +1,13 @@
-"""Winograd F(m, 3) on one axis or two of any convolution of stride 1: fewer multiplications, on the same register tiles.
+"""Winograd F(m, r) on one axis or two of any convolution: fewer multiplications, on the same register tiles.
 
     for each task (sample, group, box of outputs, range of output channels)
         for each channel: rows transformed along W, then along the other axis: V = Bᵀ d B      one frequency of all positions is one vector
-        for each superblock of channels, each frequency: gemm_tile; an axis that is not transformed adds its taps to the terms of the sum
+        for each superblock of channels, each frequency: gemm_tile; the pieces that an axis' taps are cut into are terms of the sum
         for each channel: Aᵀ M A, merged back into rows, bias, activation
 
-A 3×3 kernel takes 36 multiplications for 4×4 outputs where direct convolution takes 144; three taps on one axis 6 for 12.  A dilated axis is
-`dilation` interleaved plain ones, whose positions stand side by side.  A NaN or an infinity of the input spreads over its tile.
-Lavin and Gray, arXiv 1509.09308; points: Barabasz et al., arXiv 1803.10986.
+A 3×3 kernel takes 36 multiplications for 4×4 outputs where direct convolution takes 144; five taps on one axis 8 for 20, eleven 21 for 44.  Longer
+filters and strided ones are cut into pieces (`winograd_axes`).  A dilated axis is `dilation` interleaved plain ones, whose positions stand side by side.
+A NaN or an infinity of the input spreads over its tile.  Lavin and Gray, arXiv 1509.09308; points: Barabasz et al., arXiv 1803.10986.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
 
 def _refuse(problem: ConvProblem) -> str | None:
     if not choices(problem):
-        return "serves kernels of three taps or more along some axis, or along a phase of its stride"
+        return "serves kernels of which a transform saves a third of the multiplications"
     if problem.group_in < 4:
         return "serves four input channels per group or more"
     return None
@@ -122,6 +122,6 @@ ROWS = (
     Kernel(
         name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, packs_itself=packs_itself,
         error_factor=4.0, dtypes=frozenset({"float32"}), honours=frozenset({"groups", "activation", "precision"}),
-        summary="F(4, 3) on one axis or two: half or a quarter of the multiplications, for about twice the rounding error",
+        summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, for about twice the rounding error",
     ),
 )  # fmt: skip

@@ -28,7 +28,7 @@ class Piece(NamedTuple):
     plane: int
     shift: int  # in tiles
     tap: int  # its first; the others are `every` apart
-    count: int
+    live: int  # taps, of r
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def frequencies(x: Axes) -> int:
 def choices(p: ConvProblem) -> tuple[Axes, ...]:
     """(outer, A, inner, W), by what may be transformed: W and one other axis A, H or else T; the planes outside of A and the rows inside are not.
 
-    An axis must have use for all but a piece's last tap, and lose a fifth of its multiplications; a choice must need less than 1.8 times those of the best.
+    An axis must fill a piece, or all but the last of three taps, and lose a sixth of its multiplications, a choice a third.  At most three, by multiplications.
     """
     kernel, spatial, outputs, dilation, stride = (
         three(p.kernel, 1), three(p.spatial, 1), three(p.outputs, 1), three(p.dilation, 1), three(p.stride, 1)
@@ -140,7 +140,7 @@ def choices(p: ConvProblem) -> tuple[Axes, ...]:
             spatial[k], outputs[k], three(p.pad_low, 0)[k], stride[k], dilation[k], kernel[k], frequencies, tap_steps[k], rows_in[k], rows_out[k]
         )
         m, r = KINDS[frequencies]
-        pays = len(axis.pieces) * frequencies < 0.85 * kernel[k] * m and axis.pieces[0].count >= r - (r == 3)
+        pays = len(axis.pieces) * frequencies < 0.85 * kernel[k] * m and axis.pieces[0].live >= r - (r == 3)
         return axis if frequencies == 1 or pays else None
 
     other = 1 if made(1, 6) or made(1, 5) or made(1, 8) else 0
@@ -149,5 +149,5 @@ def choices(p: ConvProblem) -> tuple[Axes, ...]:
         t, h, w = made(0, pair[0] if other == 0 else 1), made(1, pair[0] if other == 1 else 1), made(2, pair[1])
         if t and h and w:
             found.append((t, h, UNIT, w) if other == 1 else (UNIT, t, h, w))
-    least = min((multiplications(x) for x in found), default=0.0)
-    return tuple(x for x in found if multiplications(x) < 1.8 * least)
+    found = sorted((x for x in found if multiplications(x) <= prod(kernel) * 2 / 3), key=multiplications)
+    return tuple(x for x in found[:3] if multiplications(x) < 1.8 * multiplications(found[0]))

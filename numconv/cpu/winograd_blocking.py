@@ -257,7 +257,7 @@ def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, 
     plane = [((by[0].plane * len(i.planes) + by[2].plane) * len(w.planes) + by[3].plane) * len(a.planes) + by[1].plane for by in pieces]
     inside = np.array(plane) * b.pitch + np.array([box.shift(by) for by in pieces])
     offsets = (np.arange(p.group_in)[:, None] * box.planes * b.pitch + inside[None, :]).ravel()
-    places = [v for by in pieces for v in (sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)), by[1].count, by[3].count)]
+    places = [v for by in pieces for v in (sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)), by[1].live, by[3].live)]
     begins = [list(o.planes), [v for start, ks in a.phases for v in (start, a.samples(box.counts[1], (start, ks)), len(ks), *ks)], list(i.planes), list(w.planes)]
     start = HEAD + 4 * PER_AXIS
     lists = start + sum(map(len, begins))

@@ -11,7 +11,7 @@ from typing import Any
 from .launch import by_type, device_function, inlined
 from .simd.runs import join_runs, next_run, split_runs
 from .simd.strided import stepping
-from .simd.tiles import columns, lanes, rows
+from .simd.tiles import lanes, rows
 from .simd.vector import load, load_between, store, store_n
 from .winograd_points import filter_row, input_row, output_row, outputs
 
