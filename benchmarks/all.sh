@@ -25,7 +25,9 @@ step backward 0.3 backward.py --threads "$threads"
 step scaling 0.4 scaling.py --threads "$threads"
 step roof 1.5 roof.py --threads "$threads"
 step others 0.3 others.py
-[ -n "$warm" ] && exit
+suite=(-m pytest -q benchmarks/bench_variants.py --threads "$threads")
+[ -n "$warm" ] && exec "$python" "${suite[@]}" --benchmark-disable
+"$python" "${suite[@]}" --benchmark-max-time=0.3 --benchmark-json=benchmarks/results/variants.json | tail -1
 "$python" benchmarks/bench_dispatch.py --out benchmarks/results/dispatch.json
 "$python" benchmarks/bench_compile.py --out benchmarks/results/compile.json
 "$python" benchmarks/report.py

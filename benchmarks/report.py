@@ -166,6 +166,20 @@ def scaling() -> str:
     return "\n".join([*lines, "", f"About 64→64, 56×56, 3×3. {machine.line(found)}."])
 
 
+def suite(name: str) -> str:
+    """A pytest-benchmark file of variants or kernels: best time, rates."""
+    found = results(name)
+    if found is None:
+        return NOT_YET
+    lines = ["| benchmark | kernel | ms | GFLOP/s | GB/s |", "|---|---|---|---|---|"]
+    for b in found["benchmarks"]:
+        label, extra, seconds = b["name"].split("[", 1)[1].removesuffix("]"), b["extra_info"], b["stats"]["min"]
+        lines.append(
+            f"| {label} | {extra['algorithm']} | {1e3 * seconds:.3g} | {2e-9 * extra['multiplications'] / seconds:.3g} | {1e-9 * extra['bytes'] / seconds:.3g} |"
+        )
+    return "\n".join([*lines, "", f"Smallest times. {machine.line(found['machine_info']['numconv'])}."])
+
+
 def roof() -> str:
     """Share of the FMA peak."""
     found = results("roof")
@@ -223,6 +237,8 @@ TABLES: dict[str, Callable[[str], str]] = {
     "contests": lambda link: contests(),
     "scaling": lambda link: scaling(),
     "roof": lambda link: roof(),
+    "suite variants": lambda link: suite("variants"),
+    "suite kernels": lambda link: suite("kernels"),
     "others": lambda link: others(),
     "roofline": lambda link: roofline(),
     "dispatch": lambda link: figures("dispatch"),
