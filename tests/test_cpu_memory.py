@@ -19,8 +19,11 @@ from numconv.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 MACHINE = device.machine()
-#: kernel → function, x, w, options
+#: label → function, x, w, options; the kernel is the label's first word
 CALLS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "winograd, channels last": ("conv2d", (1, 56, 56, 64), (64, 64, 3, 3), {"padding": 1, "layout": "channels_last"}),
+    "spread, reflected": ("conv2d", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1, "padding_mode": "reflect"}),
+    "spread, half precision": ("conv2d", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),
     "direct": ("conv2d", (1, 16, 160, 256), (32, 16, 1, 1), {}),
     "spread": ("conv2d", (1, 64, 28, 28), (128, 64, 3, 3), {"stride": 2, "padding": 1}),
     "winograd": ("conv2d", (1, 64, 112, 112), (64, 64, 3, 3), {"padding": 1}),
@@ -62,8 +65,9 @@ def test_what_auto_takes_keeps_to_the_rule(count: int, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", CALLS)
 def test_explain_says_what_a_call_allocates(name: str) -> None:
     function, x_shape, w_shape, options = CALLS[name]
-    call, x, w = getattr(nc, function), np.ones(x_shape, "float32"), np.ones(w_shape, "float32")
-    options = {**options, "algorithm": name}
+    dtype = "float16" if "half" in name else "float32"
+    call, x, w = getattr(nc, function), np.ones(x_shape, dtype), np.ones(w_shape, dtype)
+    options = {**options, "algorithm": name.split(",")[0]}
     claimed = nc.explain(call, x, w, **options).workspace
     out = call(x, w, **options)  # compiles; plans are kept from here on
     workspace._local.stack.clear()  # scratch kept from calls before counts again

@@ -14,7 +14,7 @@ from ..plan import Plan
 from ..problem import ConvProblem, one_of
 from .geometry import PAD_MODES
 from .layouts import channels_first, channels_last, serves
-from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compute_dtype, lower, real_bias, real_image, real_weights
+from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compute_dtype, lower, plain, real_bias, real_image, real_weights
 from .machine import detect as machine
 from .table import table
 from .workspace import aligned, borrow
@@ -100,18 +100,8 @@ def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
 
 @lru_cache(maxsize=4096)
 def _inner(plan: Plan) -> ConvProblem:
-    """What the kernel is asked for: the plan's problem without what is adapted around it."""
-    p = plan.problem
-    honours = plan.kernel.honours
-    changes: dict[str, Any] = {}
-    if p.layout != "channels_first" and ("layout" not in honours or p.dtype in COMPLEX):
-        changes["layout"] = "channels_first"
-    if p.padding_mode != "zeros" and "padding_mode" not in honours:
-        spatial = tuple(i + max(0, lo) + max(0, hi) for i, lo, hi in zip(p.spatial, p.pad_low, p.pad_high, strict=True))
-        changes |= {"padding_mode": "zeros", "spatial": spatial, "pad_low": (0,) * p.rank}
-    if p.shuffle > 1 and ("shuffle" not in honours or p.dtype in COMPLEX):
-        changes["shuffle"] = 1
-    return one_of(lower(p.with_(**changes) if changes else p))
+    """What the kernel is asked for."""
+    return one_of(lower(plain(plan.problem, plan.kernel.honours)))
 
 
 @lru_cache(maxsize=256)
@@ -157,7 +147,8 @@ def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool
         if not packed and not plan.kernel.packs_itself(inner, plan.machine):
             w = plan.kernel.pack(inner, w, plan.machine)
         inputs = (x, w, bias)
-    if inner is p and out.dtype == compute and out.flags.c_contiguous and out.flags.aligned:
+    delivered = inner is p or (inner.layout == p.layout and inner.shuffle == p.shuffle and p.dtype not in COMPLEX)
+    if delivered and out.dtype == compute and out.flags.c_contiguous and out.flags.aligned:
         plan.kernel.run(inner, inputs, out, plan.machine)
         return
     target = np.empty(inner.result_shape, compute)

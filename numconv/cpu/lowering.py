@@ -45,6 +45,23 @@ def lower(problem: ConvProblem) -> ConvProblem:
     return problem.with_(**changes)
 
 
+def framed(problem: ConvProblem) -> tuple[int, ...]:
+    """The spatial size with its padding around it."""
+    return tuple(i + max(0, lo) + max(0, hi) for i, lo, hi in zip(problem.spatial, problem.pad_low, problem.pad_high, strict=True))
+
+
+def plain(problem: ConvProblem, honours: frozenset[str]) -> ConvProblem:
+    """The problem without what `device.execute` brings about around a kernel that does not honour it; the same object where that is nothing."""
+    changes: dict[str, Any] = {}
+    if problem.layout != "channels_first" and ("layout" not in honours or problem.dtype in COMPLEX):
+        changes["layout"] = "channels_first"
+    if problem.padding_mode != "zeros" and "padding_mode" not in honours:
+        changes |= {"padding_mode": "zeros", "spatial": framed(problem), "pad_low": (0,) * problem.rank}
+    if problem.shuffle > 1 and ("shuffle" not in honours or problem.dtype in COMPLEX):
+        changes["shuffle"] = 1
+    return problem.with_(**changes) if changes else problem
+
+
 def _stack(parts: list[np.ndarray], groups: int, axis: int) -> np.ndarray:
     """Channels (groups, n) of each part → (groups, parts·n)."""
     shape = parts[0].shape

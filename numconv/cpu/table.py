@@ -10,7 +10,7 @@ from math import prod
 from ..hosts import dtype_of
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from .lowering import COMPLEX, HALF, INTEGERS, lower
+from .lowering import COMPLEX, HALF, INTEGERS, framed, lower, plain
 
 #: one file per kernel family; each defines ROWS
 FAMILIES = ("direct", "spread", "depthwise", "depthwise_last", "winograd", "shuffle", "resize", "dynamic", "patches", "weight_grad", "deformable", "fft", "transposed")
@@ -33,19 +33,34 @@ def _adapted(row: Kernel) -> Kernel:
 
     def seen(problem: ConvProblem) -> ConvProblem:
         """A complex depthwise problem has two real channels to a group."""
-        return lower(problem.with_(layout="channels_first") if _turned(row, problem) else problem)
+        return lower(plain(problem, row.honours))
+
+    def turned(problem: ConvProblem) -> bool:
+        return plain(problem, row.honours).layout != problem.layout
 
     return replace(
         row, adapted=frozenset({"layout", "padding_mode", "shuffle", "precision"}), adapted_dtypes=dtypes - row.dtypes,
         refuse=lambda problem: row.refuse(seen(problem)),
-        cost=lambda problem, machine: row.cost(seen(problem), machine) + (_turning(problem, machine) if _turned(row, problem) else 0.0),
-        workspace=lambda problem, machine: row.workspace(seen(problem), machine) + (_images(problem) if _turned(row, problem) else 0),
+        cost=lambda problem, machine: row.cost(seen(problem), machine) + (_turning(problem, machine) if turned(problem) else 0.0),
+        workspace=lambda problem, machine: row.workspace(seen(problem), machine) + _around(row, problem),
     )  # fmt: skip
 
 
-def _turned(row: Kernel, problem: ConvProblem) -> bool:
-    """Whether images are brought to channels first for the row."""
-    return problem.layout != "channels_first" and ("layout" not in row.honours or problem.dtype in COMPLEX)
+def _around(row: Kernel, problem: ConvProblem) -> int:
+    """Bytes of the images, weights and results that `device.execute` makes in another type, layout or frame."""
+    real = lower(problem)
+    converted = real is not problem
+    images = [problem.batch * channels * prod(spatial) for channels, spatial in (real.source, real.target)]
+    weights = prod(real.weight_shape)
+    if problem.direction == "weight_grad":
+        source, result, given = sum(images), weights, 0
+    else:
+        source, result, given = *images, weights
+    inner = plain(problem, row.honours)
+    elements = converted * given + (converted or inner.layout != problem.layout) * (source + result) + (inner.shuffle != problem.shuffle) * result
+    if inner.padding_mode != problem.padding_mode:
+        elements += problem.batch * real.in_channels * prod(framed(problem))
+    return elements * dtype_of(real.dtype).itemsize
 
 
 def _images(problem: ConvProblem) -> int:
