@@ -16,6 +16,7 @@ from numconv.cuda.specimens import Specimen, specimens
 
 ALL = specimens()
 IDS = [f"{s.family}: {s.label}" for s in ALL]
+FIRST = {s.family: s for s in reversed(ALL)}  # of each family
 
 
 def allowed(usage: Usage, specimen: Specimen, cc: tuple[Any, ...]) -> None:
@@ -28,7 +29,7 @@ def allowed(usage: Usage, specimen: Specimen, cc: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("specimen", ALL, ids=IDS)
-def test_ptx_and_older_architectures(specimen: Specimen) -> None:
+def test_every_architecture(specimen: Specimen) -> None:
     """The PTX made for the oldest architecture, linted, and assembled for it and the later ones."""
     text = ptx(specimen, specimen.least)
     found = lint(text)
@@ -38,12 +39,14 @@ def test_ptx_and_older_architectures(specimen: Specimen) -> None:
         assert found["float64"] == 0
     for instruction in specimen.wanted:
         assert re.search(re.escape(instruction), text), f"no {instruction}"
-    for cc in ARCHITECTURES[:-1]:
+    for cc in ARCHITECTURES:
         if cc >= specimen.least:
             allowed(link_ptx(text, cc), specimen, cc)
 
 
-@pytest.mark.parametrize("specimen", ALL, ids=IDS)
-def test_hopper(specimen: Specimen) -> None:
-    """The very path of run time on sm_90a: LTO-IR, then nvJitLink."""
+@pytest.mark.parametrize(
+    "specimen", [s if s is FIRST[s.family] else pytest.param(s, marks=pytest.mark.slow) for s in ALL], ids=IDS
+)  # fmt: skip
+def test_path_of_run_time(specimen: Specimen) -> None:
+    """LTO-IR, then nvJitLink, for sm_90a: one kernel of each family; all of them by `-m slow`."""
     allowed(link(specimen, ARCHITECTURES[-1]), specimen, ARCHITECTURES[-1])
