@@ -2,7 +2,8 @@
 
     python benchmarks/backward.py --threads 2 --out benchmarks/results/backward.json
 
-Rules as in peers.py; gradients are compared first.  Layers with uneven padding are left out: torch pads them in an operator of its own.
+Rules as in peers.py; gradients are compared first.  Every timed call is the first of a new pullback, as in training: one that is called again
+would have its weights packed already.  The forward calls between are not timed.  Layers with uneven padding are left out: torch pads them in an operator of its own.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ def measure(layer: Layer, seconds: float) -> dict[str, Any]:
     if layer.transposed:
         options["output_padding"] = layer.output_padding
     function = getattr(nc, f"conv{'_transpose' if layer.transposed else ''}{layer.rank}d")
-    y, pullback = nc.vjp(function, x, w, **options)
-    dy = np.random.default_rng(1).standard_normal(y.shape, "float32")
+    made: dict[str, Any] = {}
+
+    def forward() -> None:
+        made["y"], made["pullback"] = nc.vjp(function, x, w, **options)
+
+    forward()
+    dy = np.random.default_rng(1).standard_normal(made["y"].shape, "float32")
     tx, tw, ty = map(torch.from_numpy, (x, w, dy))
     low = [lo for lo, _ in layer.pads]
     out_pad = list(layer.output_padding) if layer.transposed else [0] * layer.rank
@@ -42,9 +48,12 @@ def measure(layer: Layer, seconds: float) -> dict[str, Any]:
             ty, tx, tw, None, layer.stride, low, layer.dilation, layer.transposed, out_pad, layer.groups, [True, True, False]
         )
 
-    for mine, other in zip(pullback(dy), theirs()[:2], strict=True):
+    def ours() -> Any:
+        return made["pullback"](dy)
+
+    for mine, other in zip(ours(), theirs()[:2], strict=True):
         assert np.abs(mine - other.numpy()).max() <= 1e-4 * np.abs(other.numpy()).max(), layer.shape
-    times = contest(theirs, lambda: pullback(dy), seconds)
+    times = contest(theirs, ours, seconds, forward)
     a, b = (float(np.median(t)) for t in times)
     return {
         "index": layer.index, "shape": layer.shape, "kind": layer.kind, "peer_ms": 1e3 * a, "ours_ms": 1e3 * b, "ratio": a / b,

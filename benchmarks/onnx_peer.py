@@ -20,8 +20,8 @@ def with_onnxruntime(layer: Layer, x: Any, w: Any, bias: Any, threads: int) -> C
     if layer.transposed:
         options["output_padding"] = layer.output_padding
     node = helper.make_node("ConvTranspose" if layer.transposed else "Conv", ["x", "w", "b"], ["y"], **options)
-    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name, shape in (("x", layer.x_shape), ("y", layer.y_shape))]
-    graph = helper.make_graph([node], "layer", *ends, [numpy_helper.from_array(w, "w"), numpy_helper.from_array(bias, "b")])
+    start, end = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", layer.x_shape), ("y", layer.y_shape)))
+    graph = helper.make_graph([node], "layer", [start], [end], [numpy_helper.from_array(w, "w"), numpy_helper.from_array(bias, "b")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1

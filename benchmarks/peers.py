@@ -48,8 +48,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def contest(first: Any, second: Any, seconds: float) -> tuple[list[float], list[float]]:
-    """Seconds of each kept call of both, in alternating blocks."""
+def contest(first: Any, second: Any, seconds: float, before: Any = None) -> tuple[list[float], list[float]]:
+    """Seconds of each kept call of both, in alternating blocks; `before` each call of the second, untimed."""
     clock = time.perf_counter
     for f in (first, second):
         f()
@@ -62,6 +62,8 @@ def contest(first: Any, second: Any, seconds: float) -> tuple[list[float], list[
     while clock() < end or len(times[1]) < 3:
         for f, kept in zip((first, second), times, strict=True):
             for i in range(calls + 1):
+                if before is not None and f is second:
+                    before()
                 t = clock()
                 f()
                 t = clock() - t
