@@ -12,6 +12,7 @@ import reference
 from test_cpu_operators import MACHINE, RNG, run, small
 from tolerance import assert_same, assert_within
 
+import numconv as nc
 from numconv.cpu import transposed, weight_grad
 from numconv.kernel import Kernel
 from numconv.problem import ConvProblem
@@ -134,3 +135,11 @@ def test_weight_grad_bits_do_not_depend_on_threads(row: Kernel) -> None:
     finally:
         numba.set_num_threads(before)
     np.testing.assert_array_equal(run(row, c, x, y), one)
+
+
+def test_zero_insertion_is_as_exact_as_it_says() -> None:
+    """The forward convolution inside is large enough for Winograd, whose rounding the row does not declare."""
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(-4, 5, (1, 32, 24, 24)).astype("float32"), rng.integers(-4, 5, (32, 32, 3, 3)).astype("float32")
+    wanted = reference.conv_transpose(x, w, None, stride=(2, 2), pads=[(1, 1), (1, 1)])
+    np.testing.assert_array_equal(nc.conv_transpose2d(x, w, stride=2, padding=1, algorithm="zero_insertion"), wanted)
