@@ -24,6 +24,9 @@ from .ptx import (
     cvt_rna_tf32,
     f32_bits,
     f32_from_bits,
+    idiv,
+    imod,
+    imul,
     ldmatrix4,
     ldmatrix4_trans,
     mma_m16n8k8_tf32,
@@ -96,6 +99,25 @@ class Operand:
     def by_words(self) -> bool:
         """`ldmatrix.trans` transposes 16-bit elements: a 32-bit operand whose rows run along k is read word by word."""
         return self.along_k and self.dtype == "float32"
+
+
+def make_places(tile: Tile) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """block(index, tiles_m, tiles_n) → (first row, first column, what is left of the index); warp(thread) → (lane, first row, first column)."""
+    BM, BN, _, WM, WN, _ = tile
+    WARPS_N = BN // WN
+
+    @inlined
+    def block(index, tiles_m, tiles_n):
+        q = idiv(index, tiles_n)
+        rest = idiv(q, tiles_m)
+        return int32(int32(q - imul(rest, tiles_m)) * int32(BM)), int32(int32(index - imul(q, tiles_n)) * int32(BN)), rest
+
+    @inlined
+    def warp(thread):
+        index = idiv(thread, int32(32))
+        return imod(thread, int32(32)), int32(idiv(index, int32(WARPS_N)) * int32(WM)), int32(imod(index, int32(WARPS_N)) * int32(WN))
+
+    return block, warp
 
 
 def make_swizzle(operand: Operand) -> Callable[[Any], Any]:

@@ -19,7 +19,7 @@ from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
 from . import geometry as at
-from .fragments import Tile, check, make_epilogue, make_multiply, make_start, make_swizzle, operands, sums_end, threads
+from .fragments import Tile, check, make_epilogue, make_multiply, make_places, make_start, make_swizzle, operands, sums_end, threads
 from .launch import jit, kernel_factory
 from .ptx import cp_async16, cp_async_commit, f32_bits, idiv, imod, imul, load4, make_cp_async_wait
 from .scalars import activation, bias_loader, storer
@@ -32,7 +32,7 @@ def make_tensor_core(
     """The kernel for these types and tile; `outer`: the third axis takes part; `split`: y is the workspace of split-K's parts."""
     check(tile)
     BM, BN, BK, WM, WN, STAGES = tile
-    WARPS_N, NT = BN // WN, threads(tile)
+    NT = threads(tile)
     CH = BK // 4  # chunks of a row
     STEP = NT // CH  # rows loaded at once
     A_ROWS, B_ROWS = max(1, BM // STEP), max(1, BN // STEP)
@@ -47,6 +47,7 @@ def make_tensor_core(
     WHOLE_A, WHOLE_B = BM % STEP == 0, BN % STEP == 0
     multiply, wait = make_multiply(dtype, tile, False), make_cp_async_wait(STAGES - 2)
     load_bias = bias_loader(bias_dtype, "float32")
+    block, warp = make_places(tile)
     keep, put = make_epilogue(tile, storer(out_dtype, "float32"), activation(act, "float32"))
 
     def tensor_core(x, w, bias, y, tab, tiles_m, tiles_n):
@@ -59,11 +60,7 @@ def make_tensor_core(
         w0 = cuda.local.array(A_ROWS, int32)
 
         tid = int32(cuda.threadIdx.x)
-        rest = int32(cuda.blockIdx.x)
-        q = idiv(rest, tiles_n)
-        o_first = int32(int32(rest - imul(q, tiles_n)) * int32(BN))
-        z = idiv(q, tiles_m)
-        m_first = int32(int32(q - imul(z, tiles_m)) * int32(BM))
+        m_first, o_first, z = block(int32(cuda.blockIdx.x), tiles_m, tiles_n)
         part = int32(0)
         if split:
             part = idiv(z, int32(tab[at.GROUPS] * tab[at.PHASES]))
@@ -123,9 +120,7 @@ def make_tensor_core(
                 for e in range(4):
                     acc[i, j, e] = float32(0)
         steps = idiv(int32(kcount + int32(CH - 1)), int32(CH))
-        lane, warp = imod(tid, int32(32)), idiv(tid, int32(32))
-        m_warp = int32(idiv(warp, int32(WARPS_N)) * int32(WM))
-        o_warp = int32(imod(warp, int32(WARPS_N)) * int32(WN))
+        lane, m_warp, o_warp = warp(tid)
         a_start, b_start = start_a(lane, m_warp), int32(start_b(lane, o_warp) + int32(A_ALL))
 
         k = chunk

@@ -17,7 +17,7 @@ from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
 from . import geometry as at
-from .fragments import CHUNK, Tile, check, make_epilogue, make_multiply, make_start, make_swizzle, operands, sums_end, threads
+from .fragments import CHUNK, Tile, check, make_epilogue, make_multiply, make_places, make_start, make_swizzle, operands, sums_end, threads
 from .launch import jit, kernel_factory
 from .ptx import cp_async16, cp_async_commit, idiv, imod, imul, load4, make_cp_async_wait
 from .scalars import activation, storer
@@ -28,7 +28,7 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
     """The kernel for this type and tile; `outer`: the third axis takes part.  It stores float32."""
     check(tile)
     BM, BN, BK, WM, WN, STAGES = tile
-    WARPS_N, NT, C = BN // WN, threads(tile), CHUNK[dtype]
+    NT, C = threads(tile), CHUNK[dtype]
     left, right = operands(dtype, tile, True)
     K = left.rows  # positions of a stage
     ACROSS_A, ACROSS_B = left.chunks, right.chunks
@@ -41,6 +41,7 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
     COLUMNS_AT, BIAS_AT = ROWS_AT + BM, ROWS_AT + BM + BN
     swizzle_a, swizzle_b, start_a, start_b = make_swizzle(left), make_swizzle(right), make_start(left), make_start(right)
     multiply, wait = make_multiply(dtype, tile, True), make_cp_async_wait(STAGES - 2)
+    block, warp = make_places(tile)
     keep, put = make_epilogue(tile, storer("float32", "float32"), activation(None, "float32"))
 
     def tensor_core_weights(x, dy, parts, tab, tiles_m, tiles_n, length, columns):
@@ -53,11 +54,7 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
         jw = cuda.local.array(A_ROWS, int32)
 
         tid = int32(cuda.threadIdx.x)
-        rest = int32(cuda.blockIdx.x)
-        q = idiv(rest, tiles_n)
-        o_first = int32(int32(rest - imul(q, tiles_n)) * int32(BN))
-        z = idiv(q, tiles_m)
-        j_first = int32(int32(q - imul(z, tiles_m)) * int32(BM))
+        j_first, o_first, z = block(int32(cuda.blockIdx.x), tiles_m, tiles_n)
         part = idiv(z, tab[at.GROUPS])
         g = int32(z - imul(part, tab[at.GROUPS]))
         f = tab[at.FIRST_PHASE]
@@ -121,9 +118,7 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
                 for e in range(4):
                     acc[i, j, e] = float32(0)
         steps = idiv(int32(max(int32(0), int32(end - begin)) + int32(K - 1)), int32(K))
-        lane, warp = imod(tid, int32(32)), idiv(tid, int32(32))
-        m_warp = int32(idiv(warp, int32(WARPS_N)) * int32(WM))
-        o_warp = int32(imod(warp, int32(WARPS_N)) * int32(WN))
+        lane, m_warp, o_warp = warp(tid)
         a_start, b_start = start_a(lane, m_warp), int32(start_b(lane, o_warp) + int32(A_ALL))
 
         t = int32(1 - STAGES)
