@@ -129,7 +129,7 @@ def _tensor_core() -> Iterator[Specimen]:
     for dtype, tile, act, outer, split in every:
         out, bias = ("float32", None) if split else (dtype, dtype)
         yield Specimen(
-            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words, {tile[5]} stages"
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words by {tile[3]}×{tile[4]}, {tile[5]} stages"
             + (f" {act} 3-D" if act else " split-K" if split else ""),
             "tensor_core",
             lambda dtype=dtype, tile=tile, act=act, outer=outer, split=split, out=out, bias=bias: tensor_core.make_tensor_core(
@@ -158,7 +158,7 @@ def _tensor_core_weights() -> Iterator[Specimen]:
     every = [(d, t, False) for d in ("float16", "float32") for t in fragments.TILES]
     for dtype, tile, outer in [*every, ("bfloat16", fragments.TILES[3], True), ("float32", fragments.TILES[3], True)]:
         yield Specimen(
-            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words, {tile[5]} stages" + (" 3-D" if outer else ""),
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words by {tile[3]}×{tile[4]}, {tile[5]} stages" + (" 3-D" if outer else ""),
             "tensor_core_weights",
             lambda dtype=dtype, tile=tile, outer=outer: tensor_core_weights.make_tensor_core_weights(dtype, outer, tile),
             ("uint32[]", "uint32[]", "float32[]", "int32[]", *["int32"] * 4),
