@@ -22,13 +22,13 @@ from .api.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .version import __version__
 
 #: imported when first asked for: they need SciPy or matplotlib, or most users never need them
-_MODULES = ("arithmetic", "catalog", "checkerboard", "grad", "matrix", "ndimage", "plot", "separability", "signal")
-_FUNCTIONS = {"convolve": "signal", "correlate": "signal", "cost": "costs", "vjp": "grad", "conv_out_of_core": "chunked"}
+_MODULES = ("arithmetic", "catalog", "checkerboard", "grad", "matrix", "plot", "separability", "signal")
+_FUNCTIONS = {"convolve": "signal", "correlate": "signal", "cost": "costs", "vjp": "gradients.vjp"}
 
 if TYPE_CHECKING:
     from . import arithmetic, catalog, checkerboard, grad, matrix, separability, signal
     from .costs import cost
-    from .grad import vjp
+    from .gradients.vjp import vjp
     from .signal import convolve, correlate
 
 __all__ = [

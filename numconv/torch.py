@@ -20,7 +20,7 @@ from . import arguments, devices
 from .arguments_values import Spec, Subject
 from .catalog import find
 from .cpu.geometry import PAD_MODES
-from .grad import array_parameters, vjp
+from .gradients.vjp import array_parameters, vjp
 from .problem import ConvProblem
 from .session import Session
 

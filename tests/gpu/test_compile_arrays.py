@@ -13,7 +13,7 @@ from numba.cuda.cudadrv import driver
 from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.typing.typeof import Purpose, typeof
 
-from numconv.cuda import launch, layout
+from numconv.cuda import arrays_card, launch, layout
 from numconv.cuda.transpose import make_transpose
 
 BASE = 0x10000
@@ -46,7 +46,7 @@ def test_words_are_uint32() -> None:
 
 
 def test_negative_strides_start_at_the_lowest_element(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch.cuda, "current_context", lambda: None)
+    monkeypatch.setattr(arrays_card.cuda, "current_context", lambda: None)
     array = device_array((4, 5), (-40, 8), "float32", first=3 * 40)
     view = launch.extent(array)
     assert view.device_ctypes_pointer.value == BASE
@@ -73,10 +73,10 @@ def test_more_than_48_kb_of_shared_memory_is_asked_for_once_per_card(monkeypatch
     compiled = SimpleNamespace(_codelibrary=SimpleNamespace(get_cufunc=lambda: function))
     kernel = make_transpose("float32", 32, 8)
     monkeypatch.setattr(type(kernel), "compile", lambda self, signature: compiled)
-    monkeypatch.setattr(launch.driver, "driver", SimpleNamespace(cuKernelSetAttribute=lambda *a: asked.append(a)))
+    monkeypatch.setattr(arrays_card.driver, "driver", SimpleNamespace(cuKernelSetAttribute=lambda *a: asked.append(a)))
     arrays = (launch.flat(device_array((6,), (4,), "float32")), np.int32(1))
     for card in (0, 0, 1):
-        monkeypatch.setattr(launch, "current_device", lambda card=card: card)
+        monkeypatch.setattr(arrays_card, "current_device", lambda card=card: card)
         launch.allow_shared(kernel, arrays, 150016)
     most = driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     assert asked == [(most, 150016, "handle", 3)] * 2
