@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import marshal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +89,7 @@ def fits(out: Any, problem: Problem, arrays: tuple[Any, ...]) -> bool:
 
 
 _PLAIN = frozenset({int, str, type(None)})
+_WRITTEN = _PLAIN | {bool, tuple}
 
 
 class _NoKeyError(Exception):
@@ -108,17 +110,25 @@ def _frozen(value: Any) -> Any:
     raise _NoKeyError
 
 
+def _frozen_all(options: tuple[Any, ...]) -> Any:
+    """The same of all options: of the usual types, by C in a sixth of the time."""
+    if _WRITTEN.issuperset(map(type, options)):
+        try:
+            return marshal.dumps(options, 2)  # the version that writes every value out, with its type
+        except ValueError:
+            pass
+    return tuple(map(_frozen, options))
+
+
 def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm: Any, accuracy: float) -> tuple[Any, ...] | None:
     """The key of a call with NumPy arrays, or None."""
     if type(algorithm) is not str:
         return None
     specs = [None if a is None else (a.shape, a.dtype) for a in arrays]
-    if not _PLAIN.issuperset(map(type, options)):
-        try:
-            options = tuple(map(_frozen, options))
-        except _NoKeyError:
-            return None
-    return (name, algorithm, accuracy, *specs, *options)
+    try:
+        return (name, algorithm, accuracy, *specs, _frozen_all(options))
+    except _NoKeyError:
+        return None
 
 
 def _remember(key: tuple[Any, ...], session: Session, request: Request, steps: Steps) -> None:

@@ -30,8 +30,8 @@ LARGE = 1 << 15  # elements
 
 def empty(shape: tuple[int, ...], dtype: str, like: Any) -> np.ndarray:
     """From the start of a cache line on, if large: vectors stored across lines take up to twice as long, and NumPy's large arrays begin 16 bytes after."""
-    kind, count = dtype_of(dtype), prod(shape)
-    return np.empty(shape, kind) if count < LARGE else aligned(count, kind)[:count].reshape(shape)
+    kind = dtype_of(dtype)
+    return np.empty(shape, kind) if prod(shape) < LARGE else aligned(shape, kind)
 
 
 def reshape(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,8 +21,18 @@ KERNEL: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAS
 #: what only kernels call needs no entry points for Python or C, nor machine code of its own
 INNER = KERNEL | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
 
+
+def _first_count() -> int:
+    """Leaves the count itself to later calls: `numba.get_num_threads` takes two locks first to see that the layer is there, 0.8 µs, several times a call."""
+    from numba.np.ufunc import parallel
+
+    count = numba.get_num_threads()
+    _state["count"] = parallel._get_num_threads
+    return count
+
+
 _lock = threading.Lock()
-_state: dict[str, Any] = {"layer": "", "forked": False, "count": numba.get_num_threads}
+_state: dict[str, Any] = {"layer": "", "forked": False, "count": _first_count}
 
 
 def _after_fork_in_child() -> None:
@@ -41,9 +51,7 @@ def _start_layer() -> str:
     from numba.np.ufunc import parallel
 
     parallel._launch_threads()
-    layer = str(numba.threading_layer())
-    # the count itself: `numba.get_num_threads` takes two locks first to see that the layer is there, 0.6 µs and up to five times a call
-    _state.update(layer=layer, count=parallel._get_num_threads)
+    layer = _state["layer"] = str(numba.threading_layer())
     return layer
 
 
