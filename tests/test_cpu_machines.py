@@ -33,6 +33,8 @@ CASES = (
     ("winograd", 5, 13, 1, (23, 22), (1, 1), (3, 9)),
     ("winograd", 5, 13, 1, (23, 22), (1, 2), (1, 2)),
     ("winograd", 5, 13, 1, (23, 22), (2, 1), (2, 3)),
+    ("winograd last", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
+    ("winograd last", 6, 70, 2, (23, 22), (2, 1), (2, 3)),
 )
 
 
@@ -64,7 +66,7 @@ def test_narrow_register_tiles(name: str, case: tuple) -> None:
     out = np.full(p.result_shape, np.nan, np.float32)
     row.run(p, (x, row.pack(p, w, machine), bias), out, machine)
     out = np.moveaxis(out, -1, 1) if row_name.endswith("last") else out
-    if row_name == "winograd":  # not exact on integers: its points are fractions
+    if row.name == "winograd":  # not exact on integers: its points are fractions
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-3)
     else:
         np.testing.assert_array_equal(out, expected)

@@ -58,13 +58,16 @@ CASES = [
 ]
 
 
-def problem(case: Any, batch: int = 2) -> ConvProblem:
+LAYOUTS = ("channels_first", "channels_last")
+
+
+def problem(case: Any, batch: int = 2, layout: str = "channels_first") -> ConvProblem:
     channels, produced, groups, spatial, kernel, padding, dilation, *strides = case
     stride = strides[0] if strides else (1,) * len(kernel)
     outputs = tuple((i + 2 * p - d * (k - 1) - 1) // s + 1 for i, p, k, d, s in zip(spatial, padding, kernel, dilation, stride, strict=True))
     return ConvProblem(
         "forward", batch, channels, produced, groups, spatial, kernel, stride, padding, dilation, outputs, "float32", "float32",
-        bias=True, activation="relu",
+        bias=True, activation="relu", layout=layout,
     )  # fmt: skip
 
 
@@ -75,13 +78,14 @@ def arrays(p: ConvProblem, integers: bool) -> tuple[Any, ...]:
 
 
 def run(p: ConvProblem, x: Any, packed: Any, bias: Any) -> Any:
-    """Into the middle of an array, whose ends must stay as they are."""
+    """Of a channels-first input, into the middle of an array, whose ends must stay as they are."""
+    last = p.layout == "channels_last"
     size = int(np.prod(p.result_shape))
     whole = np.full(size + 128, np.nan, np.float32)
     out = whole[64 : 64 + size].reshape(p.result_shape)
-    winograd.run(p, (x, packed, bias), out, MACHINE)
+    winograd.run(p, (np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x, packed, bias), out, MACHINE)
     assert np.isnan(whole[:64]).all() and np.isnan(whole[-64:]).all()
-    return out
+    return np.moveaxis(out, -1, 1) if last else out
 
 
 def expected(p: ConvProblem, x: Any, w: Any, bias: Any, activation: str | None) -> Any:
@@ -105,9 +109,10 @@ def of_the_tile(p: ConvProblem, magnitude: Any) -> Any:
     return magnitude
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_small_integers_round_to_the_exact_result(case: Any) -> None:
-    p = problem(case)
+def test_small_integers_round_to_the_exact_result(case: Any, layout: str) -> None:
+    p = problem(case, 2, layout)
     x, w, bias = arrays(p, True)
     y = run(p, x, winograd.pack(p, w, MACHINE), bias)
     exact = expected(p, x, w, bias, "relu")
@@ -116,18 +121,20 @@ def test_small_integers_round_to_the_exact_result(case: Any) -> None:
     np.testing.assert_allclose(y, exact, rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_within_the_bound(case: Any) -> None:
-    p = problem(case)
+def test_within_the_bound(case: Any, layout: str) -> None:
+    p = problem(case, 2, layout)
     x, w, bias = arrays(p, False)
     magnitude = of_the_tile(p, expected(p, np.abs(x), np.abs(w), np.abs(bias), None))
     y = run(p, x, winograd.pack(p, w, MACHINE), bias)
     assert_within(y, expected(p, x, w, bias, "relu"), magnitude, p.group_in * p.taps, factor=ROW.error_factor)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_same_bits_for_any_threads_batch_and_packing(case: Any) -> None:
-    p, one = problem(case, 3), problem(case, 1)
+def test_same_bits_for_any_threads_batch_and_packing(case: Any, layout: str) -> None:
+    p, one = problem(case, 3, layout), problem(case, 1, layout)
     x, w, bias = arrays(p, False)
     transformed = winograd.pack(p, w, MACHINE)
     wanted = run(p, x, transformed, bias)
@@ -149,8 +156,11 @@ def test_cases_reach_every_way() -> None:
     assert any(piece.shift for b in made for piece in b.box.axes[3].pieces)
     transformed = {tuple(a.m > 1 for a in b.box.axes) for b in made}
     assert transformed == {(False, True, False, True), (False, True, False, False), (False, False, False, True)}
+    pixels = [prepared(problem(case, 1, "channels_last"), machine, 1)[0] for case in CASES]
+    assert {f for b in pixels for f in b.kinds} == set(KINDS)
     for axis in (1, 2, 3):
         assert any(b.box.boxes[axis] > 1 for b in made)
+        assert any(b.box.boxes[axis] > 1 for b in pixels)
 
 
 def test_weights_are_transformed_on_the_way_where_that_pays() -> None:

@@ -22,10 +22,11 @@ from numba import prange
 from ..kernel import Kernel, Machine, worth_its_error
 from ..problem import ConvProblem
 from .launch import kernel, threads
-from .simd.tiles import tile_shape
+from .simd.tiles import strided_shape, tile_shape
 from .simd.vector import pointer
 from .winograd_axes import choices, frequencies
 from .winograd_blocking import CLOCK, FUSED, chosen, prepared
+from .winograd_pixels import run_pixels_task
 from .winograd_tasks import filters, run_task
 from .workspace import borrow
 
@@ -43,6 +44,24 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, frequencies_a: in
                 )  # fmt: skip
 
     return kernel(winograd)
+
+
+@lru_cache(maxsize=64)
+def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
+    """The same for channels last."""
+    block_rows = vectors * tile_lanes
+
+    def winograd_pixels(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, geometry):
+        for worker in prange(workers):
+            shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_rows, 1, tile_lanes)
+            by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
+            for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                run_pixels_task(
+                    shape, block, by_a, by_w, task, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch,
+                    pointer(scratch), pointer(geometry),
+                )  # fmt: skip
+
+    return kernel(winograd_pixels)
 
 
 @lru_cache(maxsize=64)
@@ -79,7 +98,7 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """The transformed filters, (groups, frequencies, blocks, terms, rows)."""
     b, layout, geometry = prepared(problem.with_(batch=1), machine, 1)
     u = np.empty(problem.groups * frequencies(b.box.axes) * layout.u_pitch, w.dtype)
-    filter_driver(b.tile[0], b.tile[2], *b.kinds)(w.reshape(-1), u, layout.room_size, geometry)
+    filter_driver(b.rows, b.tile[2], *b.kinds)(w.reshape(-1), u, layout.room_size, geometry)
     return u
 
 
@@ -89,7 +108,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     b, layout, geometry = prepared(problem, machine, workers)
     tasks = problem.batch * b.tasks
     workers = min(workers, tasks)
-    loop = driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
+    loop = pixel_driver(*b.tile, *b.kinds) if b.last else driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
     with borrow(workers * layout.total, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
             x.reshape(-1), u.reshape(-1), u.ndim > 1, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, layout.total,
@@ -121,7 +140,7 @@ def _workspace(problem: ConvProblem, machine: Machine) -> int:
 ROWS = (
     Kernel(
         name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, packs_itself=packs_itself,
-        error_factor=4.0, dtypes=frozenset({"float32"}), honours=frozenset({"groups", "activation", "precision"}),
+        error_factor=4.0, dtypes=frozenset({"float32"}), honours=frozenset({"groups", "layout", "activation", "precision"}),
         summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, for about twice the rounding error",
     ),
 )  # fmt: skip

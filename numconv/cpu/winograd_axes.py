@@ -151,3 +151,63 @@ def choices(p: ConvProblem) -> tuple[Axes, ...]:
             found.append((t, h, UNIT, w) if other == 1 else (UNIT, t, h, w))
     found = sorted((x for x in found if multiplications(x) <= prod(kernel) * 2 / 3), key=multiplications)
     return tuple(x for x in found[:3] if multiplications(x) < 1.8 * multiplications(found[0]))
+
+
+@dataclass(frozen=True)
+class Box:
+    """How much of each axis a task takes: outputs, or tiles of `residues` residues."""
+
+    axes: Axes
+    counts: tuple[int, int, int, int]
+    residues: int  # of A
+
+    @property
+    def slots(self) -> tuple[int, int, int, int]:
+        """Positions of a box along each axis, those included that only taps reach."""
+        o, a, i, w = (c + x.halo for c, x in zip(self.counts, self.axes, strict=True))
+        return o, a * self.residues, i, w * self.axes[3].residues
+
+    @property
+    def planes(self) -> int:
+        """Of a channel."""
+        return prod(len(x.planes) for x in self.axes)
+
+    def shift(self, pieces: tuple[Piece, ...]) -> int:
+        """Of a term, in positions."""
+        _, a, i, w = self.slots
+        by_o, by_a, by_i, by_w = (piece.shift for piece in pieces)
+        return ((by_o * a + by_a * self.residues) * i + by_i) * w + by_w * self.axes[3].residues
+
+    @property
+    def boxes(self) -> tuple[int, int, int, int]:
+        """Those of A times those of its residues."""
+        o, a, i, w = (-(-x.count // c) for c, x in zip(self.counts, self.axes, strict=True))
+        return o, a * -(-self.axes[1].residues // self.residues), i, w
+
+    @property
+    def positions(self) -> int:
+        """From the first output of a box to its last, in one row of V."""
+        _, a, i, w = self.slots
+        o1, a1, i1, w1 = self.counts
+        return (((o1 - 1) * a + a1 * self.residues - 1) * i + i1 - 1) * w + w1 * self.axes[3].residues
+
+
+def _parts(count: int) -> list[int]:
+    return sorted({-(-count // k) for k in range(1, min(count, 256) + 1)}, reverse=True)
+
+
+def boxes_of(x: Axes) -> list[Box]:
+    """Whole images, then parts of the outermost axis that is not one position yet, the residues of a dilated axis before its tiles."""
+    o, a, i, w = x
+    found = [Box(x, (c, a.count, i.count, w.count), a.residues) for c in _parts(o.count)]
+    found += [Box(x, (1, a.count, i.count, w.count), r) for r in _parts(a.residues)]
+    found += [Box(x, (1, c, i.count, w.count), 1) for c in _parts(a.count)]
+    found += [Box(x, (1, 1, c, w.count), 1) for c in _parts(i.count)]
+    if a.m > 1 and a.count > 1 and i.count > 1:
+        found += [Box(x, (1, a.count, c, w.count), 1) for c in _parts(i.count)]
+    found += [Box(x, (1, 1, 1, c), 1) for c in _parts(w.count) if c * w.residues >= 64]
+    return list(dict.fromkeys(found))
+
+
+def terms(p: ConvProblem, x: Axes) -> int:
+    return p.group_in * prod(len(a.pieces) for a in x)

@@ -12,6 +12,7 @@ from .filling import copy_row
 from .filling import line as span
 from .launch import by_type, device_function, inlined
 from .packing import zero
+from .simd.spread import spread_tile
 from .simd.strided import stepping
 from .simd.tiles import columns, gemm_tile, lanes, rows, transpose_block
 from .simd.vector import get, put, zero_of
@@ -23,14 +24,14 @@ _span = inlined(span)
 
 
 @inlined
-def _axis(g, k):
+def axis(g, k):
     """(extent, outputs, low, distance of a tile's samples, halo, rows in, rows out, stride) of an axis."""
     q = HEAD + k * PER_AXIS
     return get(g, q), get(g, q + 1), get(g, q + 2), get(g, q + 3), get(g, q + 4), get(g, q + 6), get(g, q + 7), get(g, q + 12)
 
 
 @inlined
-def _begins(g, k):
+def begins(g, k):
     """(where an axis' list of planes, or phases, begins; how many)."""
     q = HEAD + k * PER_AXIS
     return get(g, q + 13), get(g, q + 14)
@@ -74,15 +75,15 @@ def _fill_row(by_w: Any, *arguments: Any) -> None:
 def _fill_planes(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_o, first_i, first_w, target):
     """The planes of A of one channel under one plane of each other axis, whose first samples are at these places of the input; from V[target]."""
     pitch, v_pitch, phase, plane, si, sw = get(g, 7), get(g, 8), get(g, 17), get(g, 18), get(g, 19), get(g, 20)
-    extent_o, _, _, _, halo_o, row_o, _, step_o = _axis(g, 0)
-    extent_a, _, low_a, apart_a, halo_a, row_a, _, step_a = _axis(g, 1)
-    extent_i, _, _, _, halo_i, row_i, _, step_i = _axis(g, 2)
-    width, _, _, _, _, _, _, step_w = _axis(g, 3)
+    extent_o, _, _, _, halo_o, row_o, _, step_o = axis(g, 0)
+    extent_a, _, low_a, apart_a, halo_a, row_a, _, step_a = axis(g, 1)
+    extent_i, _, _, _, halo_i, row_i, _, step_i = axis(g, 2)
+    width, _, _, _, _, _, _, step_w = axis(g, 3)
     m_a, f_w, line = outputs(rows(by_a)), rows(by_w), stepping(by_w, 1)
     (_, count_o, _), (first_a, count_a, residues), (_, count_i, _) = box_o, box_a, box_i
     shift = residues * si * sw
     bounds = _span(first_w, step_w, width, get(g, 33), lanes(by_w))
-    at, phases = _begins(g, 1)
+    at, phases = begins(g, 1)
     for _ in range(phases):
         samples = get(g, at + 1) - (get(g, HEAD + PER_AXIS + 8) - count_a) * m_a
         for o in range(count_o + halo_o):
@@ -119,7 +120,7 @@ def _fill(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
     pitch, target = get(g, 7), s + get(g, 10)
     low_o, low_i, low_w = get(g, HEAD + 2), get(g, HEAD + 2 * PER_AXIS + 2), get(g, HEAD + 3 * PER_AXIS + 2)
     step_o, step_i, step_w = get(g, HEAD + 12), get(g, HEAD + 2 * PER_AXIS + 12), get(g, HEAD + 3 * PER_AXIS + 12)
-    (at_o, planes_o), (at_i, planes_i), (at_w, planes_w) = _begins(g, 0), _begins(g, 2), _begins(g, 3)
+    (at_o, planes_o), (at_i, planes_i), (at_w, planes_w) = begins(g, 0), begins(g, 2), begins(g, 3)
     area = get(g, HEAD + 3 * PER_AXIS)
     for k in range(3):
         area *= get(g, HEAD + k * PER_AXIS)
@@ -138,8 +139,8 @@ def _deliver(by_a, by_w, z, positions, b, s, scratch, y, base, g, box_o, box_a, 
     """One output channel, whose M is at z: Aᵀ M A, then its rows with bias and activation to the plane of y at `base`."""
     m_pitch, o0, activation, plane, si, sw = get(g, 9), s + get(g, 12), get(g, 16), get(g, 18), get(g, 19), get(g, 20)
     row_o, row_i = get(g, HEAD + 7), get(g, HEAD + 2 * PER_AXIS + 7)
-    _, outputs_a, _, step_a, _, _, row_a, _ = _axis(g, 1)
-    _, outputs_w, _, step_w, _, _, _, _ = _axis(g, 3)
+    _, outputs_a, _, step_a, _, _, row_a, _ = axis(g, 1)
+    _, outputs_w, _, step_w, _, _, _, _ = axis(g, 3)
     m_a, m_w, f_w, line = outputs(rows(by_a)), outputs(rows(by_w)), rows(by_w), stepping(by_w, 1)
     (first_o, count_o, _), (first_a, count_a, residues), (first_i, count_i, _) = box_o, box_a, box_i
     if m_a > 1:
@@ -189,9 +190,24 @@ def filters(shape, by_a, by_w, w, source, row_step, valid, count, g, out, target
                 )  # fmt: skip
 
 
+def _tile_of_planes(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumulate, near):  # type: ignore[no-untyped-def]
+    nr = columns(shape)
+    gemm_tile(shape, u, k, x, v + j * nr, g, offsets, x, m + b * rows(shape) * pitch + j * nr, terms, pitch, accumulate)
+
+
+def _tile_of_pixels(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumulate, near):  # type: ignore[no-untyped-def]
+    nr = rows(shape)
+    spread_tile(shape, x, v + j * nr * get(g, 32), g, offsets, u, k, x, m + (b * pitch + j * nr) * columns(shape), terms, accumulate, g, near)
+
+
+@by_type(lambda shape: _tile_of_planes if shape.step else _tile_of_pixels, inline=True)
+def _tile(shape: Any, *arguments: Any) -> None:
+    """Register tile j of the positions of one frequency in V, for block b of the weights at u[k]."""
+
+
 @device_function
-def _multiply(shape, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
-    """M of the blocks b0 … b1 of output channels, by chunks of input channels.
+def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
+    """M of the blocks b0 … b1 of output channels, by chunks of input channels; `block`: a shape whose rows are the channels of one.
 
     `fused`: u has the weights as they were given, those of a chunk and these blocks are transformed before they are used.
     """
@@ -201,7 +217,7 @@ def _multiply(shape, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
     u_pitch, f_count, chunk, taps, places, u0, c_pitch, room = (
         get(g, 21), get(g, 22), get(g, 13), get(g, 23), get(g, 26), s + get(g, 28), get(g, 29), s + get(g, 30)
     )  # fmt: skip
-    mr, nr, n = rows(shape), columns(shape), lanes(shape)
+    mr, n = rows(block), lanes(shape)
     chunk = chunk if fused else channels
     for c0 in range(0, channels, chunk):
         count = min(chunk, channels - c0)
@@ -209,7 +225,7 @@ def _multiply(shape, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
             for b in range(b0, b1):
                 for c in range(0, count, n):
                     filters(
-                        shape, by_a, by_w, u, a0 + (b * mr * channels + c0 + c) * taps, channels * taps, min(mr, produced - b * mr), min(n, count - c),
+                        block, by_a, by_w, u, a0 + (b * mr * channels + c0 + c) * taps, channels * taps, min(mr, produced - b * mr), min(n, count - c),
                         g, scratch, u0 + ((b - b0) * chunk + c) * places * mr, c_pitch, scratch, room,
                     )  # fmt: skip
         for f in range(f_count):
@@ -218,36 +234,44 @@ def _multiply(shape, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
                     a, k = u, a0 + f * u_pitch + b * terms * mr
                     if fused:
                         a, k = scratch, u0 + f * c_pitch + (b - b0) * chunk * places * mr
-                    gemm_tile(
-                        shape, a, k, scratch, v0 + f * v_pitch + j * nr, g, offsets + c0 * places, scratch,
-                        m0 + f * m_pitch + (b - b0) * mr * pitch + j * nr, count * places, pitch, c0 > 0,
+                    _tile(
+                        shape, a, k, scratch, v0 + f * v_pitch, j, g, offsets + c0 * places, m0 + f * m_pitch, b - b0, count * places, pitch,
+                        c0 > 0, offsets + channels * places,
                     )  # fmt: skip
 
 
-@device_function
-def run_task(shape, by_a, by_w, task, x, u, fused, bias, y, s, scratch, g):
-    channels, produced, groups, splits, split_blocks, super_blocks = get(g, 0), get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5)
-    plane, si, sw = get(g, 18), get(g, 19), get(g, 20)
-    mr, nr = rows(shape), columns(shape)
+@inlined
+def located(m_a, m_w, task, g):
+    """(split of the output channels, group, sample, the box's parts of the axes, elements of a channel of the source, of the result) of a task's number."""
+    splits, groups, boxes = get(g, 3), get(g, 2), HEAD + 10
     split, task = task % splits, task // splits
-    boxes = HEAD + 10
     boxes_o, boxes_a, boxes_i, boxes_w = get(g, boxes), get(g, boxes + PER_AXIS), get(g, boxes + 2 * PER_AXIS), get(g, boxes + 3 * PER_AXIS)
-    (first_w, count_w, residues_w), task = _part(g, 3, outputs(rows(by_w)), task % boxes_w), task // boxes_w
+    box_w, task = _part(g, 3, m_w, task % boxes_w), task // boxes_w
     box_i, task = _part(g, 2, 1, task % boxes_i), task // boxes_i
-    box_a, task = _part(g, 1, outputs(rows(by_a)), task % boxes_a), task // boxes_a
+    box_a, task = _part(g, 1, m_a, task % boxes_a), task // boxes_a
     box_o, task = _part(g, 0, 1, task % boxes_o), task // boxes_o
-    group, sample = task % groups, task // groups
     in_size, out_size = 1, 1
     for k in range(4):
         in_size *= get(g, HEAD + k * PER_AXIS)
         out_size *= get(g, HEAD + k * PER_AXIS + 1)
+    return split, task % groups, task // groups, (box_o, box_a, box_i, box_w), in_size, out_size
+
+
+@device_function
+def run_task(shape, by_a, by_w, task, x, u, fused, bias, y, s, scratch, g):
+    channels, produced, groups, split_blocks, super_blocks = get(g, 0), get(g, 1), get(g, 2), get(g, 4), get(g, 5)
+    plane, si, sw = get(g, 18), get(g, 19), get(g, 20)
+    mr, nr = rows(shape), columns(shape)
+    split, group, sample, (box_o, box_a, box_i, (first_w, count_w, residues_w)), in_size, out_size = located(
+        outputs(rows(by_a)), outputs(rows(by_w)), task, g
+    )  # fmt: skip
     _fill(by_a, by_w, x, (sample * groups + group) * channels * in_size, s, scratch, g, box_o, box_a, box_i, first_w)
     positions = (box_o[1] - 1) * plane + ((box_a[1] * box_a[2] - 1) * si + box_i[1] - 1) * sw + count_w * residues_w
     a0 = group * (produced * channels * get(g, 23) if fused else get(g, 22) * get(g, 21))
     last = min((produced + mr - 1) // mr, (split + 1) * split_blocks)
     for b0 in range(split * split_blocks, last, super_blocks):
         b1 = min(last, b0 + super_blocks)
-        _multiply(shape, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, g)
+        multiply(shape, shape, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, g)
         for k in range(b0 * mr, min(produced, b1 * mr)):
             channel = group * produced + k
             b = get(bias, channel) if get(g, 15) else zero_of(bias)
