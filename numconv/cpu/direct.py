@@ -12,6 +12,7 @@ Each output is one chain of fused multiply-adds over (channel, tap) in a fixed o
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..problem import ConvProblem
 from .blocking import Blocking, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .filling import HEAD, fill_box, line, spans
-from .geometry import geometry, weight_taps
+from .geometry import Geometry, geometry, weight_taps
 from .launch import device_function, kernel, threads
 from .packing import runs, weight_packer, zero
 from .simd.tiles import columns, gemm_tile, rows, tile_shape
@@ -30,6 +31,7 @@ from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
 SMALL_PACK = 1 << 14  # weights; fewer are packed in the calling thread
+SHORT = 32 << 10  # bytes
 SMALL_WORK = 200_000  # multiply-adds; as fewer are done
 
 
@@ -153,6 +155,13 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     return kernel(direct)
 
 
+def _ahead(g: Geometry, b: Blocking, problem: ConvProblem, machine: Machine) -> int:
+    """How far ahead of the copy its source is asked for: a channel, where it comes from beyond the second cache in pieces that end before a prefetcher is of use."""
+    size = np.dtype(problem.dtype).itemsize
+    piece = b.extents[1] * g.axes[1].step * g.source[2] * size
+    return prod(g.source) if g.group_in * prod(g.source) * size > machine.l2 and piece <= SHORT else 0
+
+
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any, ...]:
     """Everything that does not depend on the data: offsets, jobs, the integers of the geometry."""
@@ -183,7 +192,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
     integers = [
         *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), HEAD + len(phases) + len(lines), 0, 0, b.phase_pitch,
         b.channel_pitch, g.axes[2].origin, int(problem.padding_mode == "zeros"),
-        b.gap, g.axes[0].spread, g.axes[1].spread,
+        b.gap, g.axes[0].spread, g.axes[1].spread, _ahead(g, b, problem, machine),
         *phases, *lines, *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.super_blocks, b.block_terms, b.pitch, b.buffer_size, int(b.channels_outer), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle,

@@ -10,9 +10,9 @@ from .geometry import Axis
 from .launch import device_function, inlined
 from .simd.strided import load_every, stepping
 from .simd.tiles import lanes
-from .simd.vector import get, put, store, zero_of
+from .simd.vector import get, prefetch, put, store, zero_of
 
-HEAD = 22  # integers before the lists of phases in the geometry
+HEAD = 23  # integers before the lists of phases in the geometry
 SPAN, LINE = 3, 5  # integers of `spans` for each phase, and of `line`
 
 
@@ -48,10 +48,11 @@ def copy_row(shape, x, source, step, buffer, d, j0, j1, a, b, count):
 
 
 @inlined
-def fill_phase(shape, x, plane, buffer, slot, table_t, table_h, corner, g, span_t, span_h, at_line):
-    """One phase of one channel of the box, into the buffer from `slot`."""
+def fill_phase(shape, x, plane, buffer, slot, table_t, table_h, corner, g, span_t, span_h, at_line, ahead):
+    """One phase of one channel of the box, into the buffer from `slot`.  The rows `ahead` elements on are asked for; 0: none."""
     source_h, source_w, extent_h, extent_w, step, gap = get(g, 1), get(g, 2), get(g, 4), get(g, 5), get(g, 11), get(g, 19)
     start, j0, j1, a, b = get(g, at_line), get(g, at_line + 1), get(g, at_line + 2), get(g, at_line + 3), get(g, at_line + 4)
+    width = lanes(shape)
     for t in range(get(g, span_t + 1), get(g, span_t + 2)):
         at = get(table_t, corner[0] + get(g, 20) * (get(g, span_t) + t * get(g, 9)))
         first, last, apart = get(g, span_h + 1), get(g, span_h + 2), get(g, 21) * get(g, 10)
@@ -61,6 +62,8 @@ def fill_phase(shape, x, plane, buffer, slot, table_t, table_h, corner, g, span_
             ah = get(table_h, p)
             source = plane + (at * source_h + ah) * source_w + start
             live = -(at >= 0) & -(ah >= 0)
+            for j in range(0, extent_w * step if ahead else 0, width):
+                prefetch(x, source + ahead + j)
             copy_row(shape, x, source & live, step, buffer, d, j0 & live, j1 & live, a & live, b & live, extent_w)
             d += extent_w
             p += apart
@@ -79,7 +82,8 @@ def fill_channels(shape, x, base, channels, buffer, b0, tables, corner, g):
         for span_t in range(HEAD, spans_h, SPAN):
             for span_h in range(spans_h, spans_h + phases_h * SPAN, SPAN):
                 for at_line in range(lines, lines + phases_w * LINE, LINE):
-                    fill_phase(shape, x, base + c * volume, buffer, slot, tables[0], tables[1], corner, g, span_t, span_h, at_line)
+                    ahead = get(g, 22) if at_line == lines else 0  # the other phases lie in the same lines
+                    fill_phase(shape, x, base + c * volume, buffer, slot, tables[0], tables[1], corner, g, span_t, span_h, at_line, ahead)
                     slot += phase_pitch
 
 

@@ -117,7 +117,8 @@ def _scattered(a: Layout, size: int) -> bool:
     """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
     if a.last:
         return a.summed >= 32 and a.every * a.axes[2].axis.step * size % 4096 == 0
-    return a.summed >= 32 and (prod(a.source) * size % 4096 == 0 or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1))
+    streams = a.summed * prod(a.kernel[:-1])
+    return (a.summed >= 32 and prod(a.source) * size % 4096 == 0) or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1 and streams >= 32)
 
 
 def _boxes(a: Layout) -> list[tuple[int, int, int]]:
