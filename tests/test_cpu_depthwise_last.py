@@ -88,6 +88,21 @@ def test_other_machines(name: str, number: int) -> None:
     _check(_problem(CASES[number]), CASES[number], replace(detect(), vector_bytes=vector_bytes, registers=registers), True)
 
 
+@pytest.mark.parametrize("off", [4, 16, 60])
+def test_registers_begin_at_lines_of_an_input_that_does_not(off: int) -> None:
+    """Pixels that share sets of the first cache, in an array that begins inside a line."""
+    case = (256, (5, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    p = _problem(case)
+    rng = np.random.default_rng(12)
+    x, w, bias = (rng.integers(-4, 5, shape).astype(p.dtype) for shape in ((2, *p.spatial, p.in_channels), p.weight_shape, p.out_channels))
+    page = guarded(np.full(x.size + 64, np.nan, np.float32), False)  # begins at a page
+    inside = page[off // 4 : off // 4 + x.size].reshape(x.shape)
+    inside[...] = x
+    out = guarded(np.full(p.result_shape, 99, p.dtype), True)
+    ROW.run(p, (inside, ROW.pack(p, w, detect()), bias), out, detect())
+    np.testing.assert_array_equal(np.moveaxis(out, -1, 1), reference.conv(np.moveaxis(x, -1, 1), w, bias, pads=case[4], groups=p.groups))
+
+
 def test_refusals() -> None:
     plain = _problem(CASES[0])
     assert ROW.refuses(plain.with_(layout="channels_first")) == "serves channels last"

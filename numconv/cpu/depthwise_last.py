@@ -24,13 +24,13 @@ from .simd.strip import strip_shape, strip_tile
 from .simd.tiles import lanes
 from .simd.vector import get, load_n, pointer, zero_of
 from .spread import packer
-from .strips import HEAD, cut_for, tables
+from .strips import HEAD, cut_for, tables, tap_pitch
 
 
 @device_function
-def _strips(shape, line, x, w, bias, y, t, masks, unit, end):
-    """Those numbered `unit` to `end`, of all samples in their order."""
-    strips, columns, volume_in, volume_out, taps, channels = get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 4), get(t, 5)
+def _strips(shape, line, x, w, bias, y, t, masks, unit, end, shift):
+    """Those numbered `unit` to `end`, of all samples in their order.  Registers of channels begin at 0, at `shift`, and so on; the last overlaps the one before."""
+    strips, columns, volume_in, volume_out, channels = get(t, 0), get(t, 1), get(t, 2), get(t, 3), get(t, 5)
     activation, biased, pitch, tap_pitch, shared, single, y_pitch = (
         get(t, 7), get(t, 8), get(t, 9), get(t, 10), get(t, 11), get(t, 12), get(t, 13)
     )  # fmt: skip
@@ -41,13 +41,13 @@ def _strips(shape, line, x, w, bias, y, t, masks, unit, end):
         s = number - sample * strips
         at = first + 5 * s
         x0, y0, count = sample * volume_in + get(t, at), sample * volume_out + get(t, at + 1), get(t, at + 2)
-        for c in range(0, channels, n):
-            m = min(n, channels - c)
+        for k in range(shift - n if shift > 0 else 0, channels, n):
+            c, m = max(0, min(k, channels - n)), min(n, channels)
             mask0, last = get(t, begins + s * columns), (1 << n) - 1
             if m < n:
                 mask0, last = get(t, begins + (s + 1) * columns - 1), 0
             strip_tile(
-                shape, x, x0 + c, w, c * taps, y, y0 + c, load_n(bias, c, m * biased, line), t, HEAD, shared, single, pitch, tap_pitch, masks,
+                shape, x, x0 + c, w, c, y, y0 + c, load_n(bias, c, m * biased, line), t, HEAD, shared, single, pitch, tap_pitch, masks,
                 mask0, y_pitch, last, count, m, 0,
             )  # fmt: skip
         if activation > 0:
@@ -59,25 +59,25 @@ def _strips(shape, line, x, w, bias, y, t, masks, unit, end):
 def driver(rows: int, taps: int, apart: int, step: int, tile_lanes: int) -> Any:
     """The parallel loop over the strips of all samples, for one shape of strips."""
 
-    def depthwise_last(x, w, bias, y, table, masks, workers, units):
+    def depthwise_last(x, w, bias, y, table, masks, workers, units, shift):
         for worker in prange(workers):
             shape = strip_shape(rows, taps, apart, step, tile_lanes)
             _strips(
                 shape, shape, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(table), pointer(masks),
-                worker * units // workers, (worker + 1) * units // workers,
+                worker * units // workers, (worker + 1) * units // workers, shift,
             )  # fmt: skip
 
     return kernel(depthwise_last)
 
 
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
-    """For each register of channels its weights, (tap, lane)."""
+    """(Tap, channel)."""
     n = machine.vector_bytes // w.itemsize
     channels, taps = problem.in_channels, problem.taps
-    blocks = -(-channels // n)
-    packed, filters = np.empty(blocks * taps * n, w.dtype), np.zeros(45, np.int64)
+    blocks, pitch = -(-channels // n), tap_pitch(channels, n)
+    packed, filters = np.empty(taps * pitch, w.dtype), np.zeros(45, np.int64)
     filters[[2, 40, 41, 43]] = channels, 1, taps, taps  # as `spread` has them: channels, stretches, their length, from one filter to the next
-    packer(1, n).serial(w.reshape(-1), packed, np.arange(taps), taps, blocks, blocks, filters)
+    packer(1, n).serial(w.reshape(-1), packed, np.arange(taps) * (pitch // n), 1, blocks, blocks, filters)
     return packed
 
 
@@ -86,8 +86,10 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     t = tables(problem, machine)
     workers = min(threads(), t.units) if t.work > SMALL else 1
     loop = driver(*t.shape[:5])
-    y = out.reshape(-1)
-    (loop if workers > 1 else loop.serial)(x.reshape(-1), w, y[:1] if bias is None else bias, y, t.table, t.masks, workers, t.units)
+    y, size = out.reshape(-1), x.itemsize
+    # pixels that share few sets of the first cache: a register across two lines would fetch both, and both again for the next one
+    shift = -x.ctypes.data % machine.vector_bytes // size if problem.in_channels * size % 1024 == 0 else 0
+    (loop if workers > 1 else loop.serial)(x.reshape(-1), w, y[:1] if bias is None else bias, y, t.table, t.masks, workers, t.units, shift)
 
 
 def _refuse(problem: ConvProblem) -> str | None:
@@ -114,7 +116,7 @@ ROWS = (
     Kernel(
         name="depthwise_last", problem=ConvProblem, run=run, pack=pack, cost=cost, refuse=_refuse,
         dtypes=frozenset({"float32", "float64", "int32", "int64"}), honours=frozenset({"groups", "layout", "activation", "precision"}),
-        workspace=lambda problem, machine: _registers(problem, machine) * machine.vector_bytes * problem.taps,
+        workspace=lambda problem, machine: (_registers(problem, machine) | 1) * machine.vector_bytes * problem.taps,
         summary="channels last: a register of channels at a time, pixels read where the input lies",
     ),
 )  # fmt: skip

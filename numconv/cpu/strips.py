@@ -146,6 +146,11 @@ def _cut(axes: tuple[Axis, ...], along: int, rows: int, taps: int, lanes: int, h
     return Cut(axes, along, rows, taps, apart, lanes, half, spread, unit, tap_step, every(shared), every(single), columns)
 
 
+def tap_pitch(channels: int, lanes: int) -> int:
+    """Channels last, elements from one tap to the next of the packed weights: an odd number of registers, which do not share a few sets of the cache."""
+    return (-(-channels // lanes) | 1) * lanes
+
+
 @lru_cache(maxsize=512)
 def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
     """The cheapest, and its cycles per plane; channels last, those of its `columns`."""
@@ -155,7 +160,7 @@ def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
     channels, last = problem.in_channels, problem.layout == "channels_last"
     if last:
         half = 0
-        axes = (*(a._replace(weights=a.weights * lanes) for a in axes), Axis(channels, 1, 1, 0, 1, channels, 0, (0,)))
+        axes = (*(a._replace(weights=a.weights * tap_pitch(channels, lanes)) for a in axes), Axis(channels, 1, 1, 0, 1, channels, 0, (0,)))
     rows = ROWS[32 if machine.registers >= 32 else 16]
     rows = rows if problem.dtype == "float32" else rows[1:2]  # each is seconds of compilation
     shapes = [(r, taps) for r in rows for taps in GROUPS if r + taps + 2 <= machine.registers]
