@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import reference
 from guarded import guarded
 
+from numconv.cpu import blocking
 from numconv.cpu.direct import ROWS, prepared
-from numconv.cpu.geometry import geometry
+from numconv.cpu.geometry import geometry, unfold
+from numconv.cpu.launch import threads
 from numconv.cpu.machine import detect
 from numconv.problem import ConvProblem
 
@@ -80,3 +83,48 @@ def test_packed_weights(case: tuple, back: bool) -> None:
         blocks = one.reshape(2, g.group_out, -1)[:, order].reshape(2, -1, rows, one.shape[2] * one.shape[3]).swapaxes(2, 3)
         expected.append(blocks.reshape(-1))
     np.testing.assert_array_equal(packed, np.concatenate(expected))
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("step", [1, 2])
+def test_chunks_of_channels(back: bool, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums that wait for the next chunk of input channels: the same bits as in one."""
+    rng = np.random.default_rng(3)
+    p = _problem((7 * step, 7 * step), (3, 3), (step, step), (1, 1), (1, 1), groups=2, back=back)
+    p = p.with_(in_channels=2 * 100, out_channels=2 * 100, bias=True)
+    machine = replace(detect(), name="in chunks")  # of which nothing is known yet
+    with monkeypatch.context() as m:
+        m.setattr(blocking, "_chunk", lambda *_: 37)
+        assert prepared(p, machine, 1)[0].chunk == prepared(p, machine, threads())[0].chunk == 37
+    assert prepared(p, detect(), 1)[0].chunk == 100
+    x, w, bias = (rng.standard_normal(s, np.float32) for s in ((1, *p.source[:1], *p.source[1]), p.weight_shape, (200,)))
+    row, results = GATHER if back else DIRECT, []
+    for one in (machine, detect()):
+        out = np.full(p.result_shape, np.nan, np.float32)
+        row.run(p, (x, row.pack(p, w, one), bias), out, one)
+        results.append(out)
+    np.testing.assert_array_equal(*results)
+    exact = [np.rint(4 * a) for a in (x, w, bias)]
+    out = np.full(p.result_shape, np.nan, np.float32)
+    row.run(p, (exact[0], row.pack(p, exact[1], machine), exact[2]), out, machine)
+    if back:
+        extra = [i - ((o - 1) * step + 1) for i, o in zip(p.spatial, p.outputs, strict=True)]
+        expected = reference.conv_transpose(*exact, stride=p.stride, pads=[(1, 1)] * 2, output_padding=extra, groups=2, dilation=p.dilation)
+    else:
+        expected = reference.conv(*exact, stride=p.stride, pads=[(1, 1)] * 2, dilation=p.dilation, groups=2)
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, (*c[0], *c[1], *c[2]))))
+def test_unfolded_taps_read_the_same_samples(case: tuple, back: bool, number: int) -> None:
+    """Of every job, target and tap: the padded coordinate, by residue, phase and shift."""
+    p = _problem(*case, back=back)
+    for before, after in zip(geometry(p).axes, unfold(p, number).axes, strict=True):
+        for (first, count, taps), (first_after, count_after, taps_after) in zip(before.jobs, after.jobs, strict=True):
+            assert (first, count) == (first_after, count_after)
+            for u in range(count):
+                residue, v = u % before.spread, u // before.spread
+                reads = [(a, before.coordinate(residue, v + shift, before.phases[slot])) for a, slot, shift in taps]
+                assert reads == [(a, after.coordinate(u % after.spread, u // after.spread + shift, after.phases[slot])) for a, slot, shift in taps_after]

@@ -14,12 +14,16 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem
-from .geometry import Geometry, geometry
+from .geometry import Geometry, geometry, unfold
 
 #: rows × vectors, by number of SIMD registers; the accumulators, one row of inputs and one broadcast weight must fit
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (2, 8), (1, 8)), 16: ((6, 2), (4, 3), (2, 4), (1, 8))}
 
 COPY, STORE, START = 5.0, 3.0, 30.0  # cycles per vector copied in, per vector stored, per tile started
+KEPT = 4.0  # cycles per vector of sums that waits for the next channels
+FETCH, FAR = 0.1, 0.28  # cycles per byte from beyond the second cache: of weights, of samples
+MANY = 256  # terms, during which the sums of the tile before find their way to memory
+NARROW = 128  # longer rows are not worth unfolding
 SMALL = 3e5  # multiply-adds of a problem that its call costs more than
 ISSUE = 0.87  # cycles per vector operation, at the clock that Machine.flops assumes
 
@@ -34,13 +38,15 @@ class Blocking:
     phases: tuple[int, int, int]
     phase_pitch: int
     channel_pitch: int
+    unfolded: int  # axes, from the last, whose taps have a copy each
+    run: bool  # the targets of a box are one run in memory, as their samples are
+    chunk: int  # input channels per copy
     buffer_size: int  # elements
     splits: int  # of the output channels, over tasks
     split_blocks: int  # blocks of `rows` channels per split
-    super_blocks: int  # blocks per pass over the positions
-    block_terms: int  # terms of the sum per pass over a tile
+    block_terms: int  # terms of the sum per pass over the positions
     pitch: int  # of a row of the workspace
-    channels_outer: bool
+    apart: int  # positions from one store into the target to the next
     worker_pitch: int  # scratch per worker, elements
     work: float  # multiply-adds of the problem
     cycles: float  # predicted, one worker
@@ -64,19 +70,23 @@ def _tile_cycles(rows: int, vectors: int) -> float:
 class _Box:
     """The counts that follow from one choice of box."""
 
-    def __init__(self, g: Geometry, box: tuple[int, int, int], lanes: int) -> None:
-        self.box = box
+    def __init__(self, g: Geometry, box: tuple[int, int, int], lanes: int, unfolded: int) -> None:
+        self.g, self.box, self.unfolded = g, box, unfolded
         counts = tuple(a.count for a in g.axes)
         self.boxes = tuple(-(-c // b) * a.spread for c, b, a in zip(counts, box, g.axes, strict=True))
+        self.share = prod(counts) / prod(-(-c // b) * b for c, b in zip(counts, box, strict=True))  # the last boxes are smaller
         et, eh, ew = (b + a.reach for b, a in zip(box, g.axes, strict=True))
         self.gap = g.gap if self.boxes[2] == 1 else 0
         self.extents = (et, eh, ew - self.gap)
         self.phases = tuple(len(a.phases) for a in g.axes)
-        self.phase_pitch = prod(self.extents) + self.gap
+        e = self.extents
+        self.phase_pitch = _up(prod(e), lanes) if unfolded else prod(e) + self.gap
         pitch = _up(self.phase_pitch * prod(self.phases), lanes)
         self.channel_pitch = pitch if (pitch // lanes) % 2 else pitch + lanes  # an odd number of lines spreads over all cache sets
-        e = self.extents
         self.positions = ((box[0] - 1) * e[1] + box[1] - 1) * e[2] + box[2]
+        rows = box[0] * box[1] == 1 or (self.boxes[2] == 1 and e[2] == box[2] and g.axes[1].spread == 1)
+        planes = box[0] == 1 or (self.boxes[1] == 1 and e[1] == box[1] and g.axes[0].spread == 1)
+        self.run = rows and planes and len(g.jobs) == 1 and all(a.target_step == 1 for a in g.axes)
 
 
 def parts(extent: int, least: int = 1) -> list[int]:
@@ -85,34 +95,65 @@ def parts(extent: int, least: int = 1) -> list[int]:
     return sorted({-(-extent // k) for k in counts} | ({1} if least == 1 else set()))
 
 
-def _candidates(g: Geometry) -> list[tuple[int, int, int]]:
+def _candidates(g: Geometry, lanes: int, unfolded: int) -> list[_Box]:
     """Whole volumes, then runs of planes, runs of rows, runs of columns; evenly divided."""
     ct, ch, cw = (a.count for a in g.axes)
-
     boxes = [(bt, ch, cw) for bt in parts(ct)] + [(1, bh, cw) for bh in parts(ch)]
-    boxes += [(1, 1, b) for b in parts(cw, 64)] if ch == 1 or cw > 512 else []
-    return list(dict.fromkeys(boxes))
+    if ch == 1 or cw > 512:
+        boxes += [(1, bh, b) for bh in (1, 2, 4, 8, 16) if bh <= ch for b in parts(cw, 64 * min(4, bh))]
+    return [_Box(g, b, lanes, unfolded) for b in dict.fromkeys(boxes)]
 
 
-def _cycles(g: Geometry, box: _Box, tile: tuple[int, int], lanes: int, splits: int) -> float:
+@lru_cache(maxsize=64)
+def _boxes(problem: ConvProblem, lanes: int) -> list[_Box]:
+    """Of the geometry as it is, and of those with the taps of narrow axes unfolded."""
+    g = geometry(problem)
+    boxes = _candidates(g, lanes, 0)
+    for n in (1, 2, 3) if g.axes[2].count < NARROW else ():
+        if any(len(job[3 - n][2]) > 1 for job in g.jobs):
+            boxes += _candidates(unfold(problem, n), lanes, n)
+    return boxes
+
+
+def _cycles(box: _Box, tile: tuple[int, int], lanes: int, splits: int, size: int, machine: Machine) -> float:
     """Of one task."""
+    g = box.g
     rows, vectors = tile
     blocks = -(-(-(-g.group_out // rows)) // splits)
-    panels = -(-box.positions // (vectors * lanes))
+    wide, narrow = divmod(-(-box.positions // lanes), vectors)
     terms = sum(prod(len(a[2]) for a in job) for job in g.jobs) * g.group_in
-    multiply = panels * blocks * (terms * _tile_cycles(rows, vectors) + START * len(g.jobs))
+    tiles = terms * (wide * _tile_cycles(rows, vectors) + narrow * _tile_cycles(rows, 1)) + START * len(g.jobs) * (wide + narrow)
+    chunks = -(-g.group_in // _chunk(box, size, machine))
+    weights = blocks * rows * terms * size
+    cycles = 200.0 + blocks * (tiles + (chunks - 1) * KEPT * rows * (wide * vectors + narrow))
+    cycles += FETCH * weights if weights > machine.l2 // 2 else 0.0
     source_rows = g.group_in * prod(box.phases) * box.extents[0] * box.extents[1]
-    copy = source_rows * (10 + COPY * -(-box.extents[2] // lanes) * max(1, g.axes[2].step if g.axes[2].step < 3 else lanes / 2))
-    target_rows = min(g.group_out, blocks * rows) * box.box[0] * box.box[1] * len(g.jobs)
+    cycles += source_rows * (10 + COPY * -(-box.extents[2] // lanes) * max(1, g.axes[2].step if g.axes[2].step < 3 else lanes / 2))
+    if g.group_in * prod(g.source) * size > machine.l2:
+        read = prod(min(s, (b - 1 + a.reach) * a.step + a.phases[-1] + 1) for s, b, a in zip(g.source, box.box, g.axes, strict=True))
+        cycles += FAR * g.group_in * read * size
+    channels = min(g.group_out, blocks * rows)
+    if box.run:
+        return cycles + channels * (wide * (6 + STORE * vectors) + narrow * (6 + STORE))
     step = g.axes[2].target_step
     scatter = 1.0 if step == 1 else 2.5 if step == 2 else lanes * 1.5
-    store = target_rows * (6 + STORE * scatter * -(-box.box[2] // lanes))
-    return multiply + copy + store + 200.0
+    return cycles + channels * box.box[0] * box.box[1] * len(g.jobs) * (6 + STORE * scatter * -(-box.box[2] // lanes))
 
 
-def _fits(g: Geometry, box: _Box, tile: tuple[int, int], size: int, machine: Machine) -> bool:
-    budget = machine.l1 * 3 // 4 if g.group_in * g.group_out <= 4 else machine.l2 // 2
-    return g.group_in * box.channel_pitch * size <= budget and box.positions * size * min(tile[0], g.group_out) <= machine.l2 // 4
+def _chunk(box: _Box, size: int, machine: Machine) -> int:
+    """Input channels whose copies fit in half of the second cache, evenly divided."""
+    most = max(1, machine.l2 // 2 // (box.channel_pitch * size))
+    return -(-box.g.group_in // -(-box.g.group_in // most))
+
+
+def _fits(box: _Box, tile: tuple[int, int], size: int, machine: Machine) -> bool:
+    g = box.g
+    if g.group_in * g.group_out <= 4 and g.group_in * box.channel_pitch * size > machine.l1 * 3 // 4:
+        return False
+    chunk = _chunk(box, size, machine)
+    enough = chunk == g.group_in or chunk * max(prod(len(a[2]) for a in job) for job in g.jobs) >= 128
+    sums = box.positions * size * (g.group_out * len(g.jobs) if chunk < g.group_in else min(tile[0], g.group_out))
+    return enough and chunk * box.channel_pitch * size <= machine.l2 // 2 and sums <= machine.l2 * (4 if chunk < g.group_in else 1) // 4
 
 
 def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int]) -> tuple[float, _Box, int]:
@@ -121,14 +162,14 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
     lanes = machine.vector_bytes // size
     best: tuple[float, _Box, int] | None = None
     all_blocks = -(-g.group_out // tile[0])
-    boxes = [_Box(g, b, lanes) for b in _candidates(g)]
-    fitting = [b for b in boxes if _fits(g, b, tile, size, machine)] or [min(boxes, key=lambda b: b.channel_pitch)]
+    boxes = _boxes(problem.with_(batch=1), lanes)
+    fitting = [b for b in boxes if _fits(b, tile, size, machine)] or [min(boxes, key=lambda b: b.channel_pitch)]
     for box in fitting:
         tasks = problem.batch * problem.groups * prod(box.boxes)
         for splits in sorted({1, min(workers, all_blocks), min(2 * workers, all_blocks), min(4 * workers, all_blocks)}):
             total = max(1, tasks * splits)
-            idle = -(-total // workers) * workers / total
-            cost = _cycles(g, box, tile, lanes, splits) * total * idle
+            idle = -(-total // workers) * workers / total if workers > 1 else box.share
+            cost = _cycles(box, tile, lanes, splits, size, machine) * total * idle
             if best is None or cost < best[0]:
                 best = cost, box, splits
     assert best is not None
@@ -152,23 +193,24 @@ def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     lanes = machine.vector_bytes // size
     tile = tile_for(problem.with_(batch=1), machine)
     cycles, box, splits = _best(problem, machine, workers, tile)
-    rows, columns = tile[0], tile[1] * lanes
+    rows = tile[0]
     all_blocks = -(-g.group_out // rows)
     split_blocks = -(-all_blocks // splits)
-    panels = -(-box.positions // columns)
-    pitch = panels * columns
+    pitch = _up(box.positions, lanes)
     if pitch * size % 1024 == 0:
         pitch += lanes
-    super_blocks = max(1, min(split_blocks, machine.l2 // 4 // (pitch * size * rows)))
-    terms = max(prod(len(a[2]) for a in job) for job in g.jobs) * g.group_in
+    chunk = _chunk(box, size, machine)
+    terms = max(prod(len(a[2]) for a in job) for job in g.jobs) * chunk
     # one block of weights and one panel of inputs stay in L1 while they are used
     block_terms = max(64, machine.l1 // (2 * size * max(rows, 16)))
     block_terms = -(-terms // max(1, round(terms / block_terms))) if terms else 1
-    buffer_size = _up(g.group_in * box.channel_pitch + columns + lanes, 16)
-    worker_pitch = _up(buffer_size + super_blocks * rows * pitch + 2 * lanes, 64) + 64
+    apart = tile[1] * lanes * -(-MANY // (terms or MANY))
+    buffer_size = _up(chunk * box.channel_pitch + tile[1] * lanes + lanes, 16)
+    held = split_blocks * len(g.jobs) if chunk < g.group_in else 1
+    worker_pitch = _up(buffer_size + held * rows * pitch + 2 * lanes, 64) + 64
     return Blocking(
-        (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.gap, box.phases, box.phase_pitch, box.channel_pitch, buffer_size,  # type: ignore[arg-type]
-        -(-all_blocks // split_blocks), split_blocks, super_blocks, block_terms, pitch, panels * 2 < split_blocks, worker_pitch,
+        (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.gap, box.phases, box.phase_pitch, box.channel_pitch, box.unfolded,  # type: ignore[arg-type]
+        box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch,
         float(problem.multiplications), cycles,
     )  # fmt: skip
 

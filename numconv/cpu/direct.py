@@ -1,10 +1,11 @@
 """Direct convolution by offset tables: the dense CPU kernel, of any rank, stride, dilation, grouping and direction.
 
     for each box of outputs (a task: sample, group, output-channel range, box)
-        copy the box's source into the polyphase buffer                           filling.fill_box
-        for each job (one; prod(stride) for input_grad), superblock of channels, block of terms
-            for each panel of positions, block of channels: gemm_tile             simd.tiles
-        bias, activation, store the rows                                          epilogue.store_row
+        for each chunk of input channels (one, unless the second cache is too small)
+            copy the box's source into the polyphase buffer    filling.fill_box
+            for each job (one; prod(stride) for input_grad), block of output channels, block of terms
+                for each panel of positions: gemm_tile                                           simd.tiles
+                after the last terms: bias, activation, store the rows                           epilogue.store_row
 
 Each output is one chain of fused multiply-adds over (channel, tap) in a fixed order, so its bits depend on neither tiles, boxes nor threads.
 """
@@ -23,10 +24,10 @@ from ..problem import ConvProblem
 from .blocking import Blocking, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .filling import HEAD, fill_box, line, spans
-from .geometry import Geometry, geometry, weight_taps
+from .geometry import Geometry, geometry, unfold, weight_taps
 from .launch import device_function, kernel, threads
 from .packing import runs, weight_packer, zero
-from .simd.tiles import columns, gemm_tile, rows, tile_shape
+from .simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
@@ -36,33 +37,45 @@ SMALL_WORK = 200_000  # multiply-adds; as fewer are done
 
 
 @device_function
-def _multiply(shape, a, a0, buffer, b0, offsets, o0, ws, w0, terms, block_terms, blocks, panels, pitch, channels_outer):
-    """ws = packed weights × buffer for `blocks` blocks of channels and all panels of positions."""
-    mr, nr = rows(shape), columns(shape)
-    if terms == 0:
-        zero(shape, ws, w0, blocks * mr * pitch)
-    for k in range(0, terms, block_terms):
-        count = min(block_terms, terms - k)
-        b, j = 0, 0
-        for _ in range(panels * blocks):
-            gemm_tile(
-                shape, a, a0 + (b * terms + k) * mr, buffer, b0 + j * nr, offsets, o0 + k, ws, w0 + b * mr * pitch + j * nr, count, pitch, k > 0
-            )  # fmt: skip
-            if channels_outer:
-                j += 1
-                if j == panels:
-                    b, j = b + 1, 0
+def _multiply(shape, narrow, line, a, a0, x, x0, offsets, o0, ws, w0, terms, resume, final, target, g, m):
+    """ws (+)= one block of packed weights × the source at all positions of the box, panel by panel; the last pass takes its sums on to y.
+
+    Whole registers of positions: `shape` while it fills its vectors, then `narrow`, which has one.
+    """
+    mr, nr, width = rows(shape), columns(shape), lanes(shape)
+    block_terms, pitch, run, apart = get(g, m + 12), get(g, m + 13), get(g, m + 15), get(g, m + 26)
+    nt, nh, nw = target[4]
+    positions = ((nt - 1) * get(g, 4) + nh - 1) * get(g, 5) + nw
+    end = (positions + width - 1) // width * width
+    wide = end // nr * nr
+    for k in range(0, max(1, terms), block_terms):
+        count, last = min(block_terms, terms - k), final and k + block_terms >= terms
+        j = done = stored = 0
+        while j < end:
+            size = nr if j < wide else width
+            if count <= 0:
+                zero(shape, ws, w0, mr * pitch)
+            elif size == nr:
+                gemm_tile(shape, a, a0 + k * mr, x, x0 + j, offsets, o0 + k, ws, w0 + j, count, pitch, resume or k > 0)
             else:
-                b += 1
-                if b == blocks:
-                    b, j = 0, j + 1
+                gemm_tile(narrow, a, a0 + k * mr, x, x0 + j, offsets, o0 + k, ws, w0 + j, count, pitch, resume or k > 0)
+            j += size
+            if last and (j - stored >= apart or j == end):
+                if run:
+                    _store(line, ws, w0 + stored, pitch, target, (0, 0, stored), (1, 1, min(j, positions) - stored), g, m)
+                elif nt == 1:  # the rows that are complete
+                    ready = min(nh, max(0, (j - nw) // get(g, 5) + 1))
+                    _store(line, ws, w0 + done * get(g, 5), pitch, target, (0, done, 0), (1, ready - done, nw), g, m)
+                    done = ready
+                stored = j
+        if last and nt > 1 and run == 0:
+            _store(line, ws, w0, pitch, target, (0, 0, 0), (nt, nh, nw), g, m)
 
 
 @device_function
-def _store(line, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_target, g, m):
-    """The rows of a block of channels, out of the workspace into y."""
-    group, first, count = channels_box
-    u_t, u_h, u_w = corner
+def _store(line, ws, w0, pitch, target, begin, box, g, m):
+    """`box` rows of a block of channels from `begin` on in the target, out of the workspace into y."""
+    y, bias, n, corner, _, first_target, group, first, count = target
     nt, nh, nw = box
     target_t, target_h, target_w, step_t, step_h, step_w = (
         get(g, m + 17), get(g, m + 18), get(g, m + 19), get(g, m + 20), get(g, m + 21), get(g, m + 22)
@@ -70,18 +83,19 @@ def _store(line, ws, w0, pitch, y, bias, n, channels_box, corner, box, first_tar
     group_out, channels = get(g, m + 8), get(g, m + 6) * get(g, m + 8)
     has_bias, activation, shuffle = get(g, m + 23), get(g, m + 24), get(g, m + 25)
     extent_h, extent_w, spread_t, spread_h = get(g, 4), get(g, 5), get(g, 20), get(g, 21)
+    at_t, at_h = first_target[0] + step_t * (corner[0] + begin[0] * spread_t), first_target[1] + step_h * (corner[1] + begin[1] * spread_h)
+    at_w = first_target[2] + step_w * (corner[2] + begin[2])
     for r in range(count):
         channel = group * group_out + first + r
         b = get(bias, channel * has_bias) if has_bias else zero_of(bias)
         if shuffle > 1:
             n_per = channels // shuffle
             channel = (channel % n_per) * shuffle + channel // n_per
-        plane = (n * channels + channel) * target_t
+        plane = (n * channels + channel) * target_t + at_t
         for t in range(nt):
             for h in range(nh):
-                row = (plane + first_target[0] + step_t * (u_t + t * spread_t)) * target_h + first_target[1] + step_h * (u_h + h * spread_h)
-                source = w0 + r * pitch + (t * extent_h + h) * extent_w
-                store_row(line, ws, source, y, row * target_w + first_target[2] + step_w * u_w, nw, step_w, b, activation)
+                row = (plane + step_t * t * spread_t) * target_h + at_h + step_h * h * spread_h
+                store_row(line, ws, w0 + r * pitch + (t * extent_h + h) * extent_w, y, row * target_w + at_w, nw, step_w, b, activation)
 
 
 @device_function
@@ -102,38 +116,37 @@ def locate(task, groups, g, m):
 
 
 @device_function
-def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
+def _task(shape, narrow, line, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
     """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts."""
-    mr, nr = rows(shape), columns(shape)
+    mr = rows(shape)
     box_t, box_h, box_w = get(g, m), get(g, m + 1), get(g, m + 2)
-    groups, group_in, group_out, split_blocks, super_blocks = (
-        get(g, m + 6), get(g, m + 7), get(g, m + 8), get(g, m + 10), get(g, m + 11)
-    )  # fmt: skip
-    block_terms, pitch, buffer_size, channels_outer, n_jobs = get(g, m + 12), get(g, m + 13), get(g, m + 14), get(g, m + 15), get(g, m + 16)
+    groups, group_in, group_out, split_blocks, chunk = get(g, m + 6), get(g, m + 7), get(g, m + 8), get(g, m + 10), get(g, m + 11)
+    block_size, volume = mr * get(g, m + 13), get(g, 0) * get(g, 1) * get(g, 2)
     n, group, split, corner, start = locate(task, groups, g, m)
     spread_t, spread_h = get(g, 20), get(g, 21)
-    fill_box(line, x, (n * groups + group) * group_in * get(g, 0) * get(g, 1) * get(g, 2), group_in, scratch, s0, tables, start, g)
     all_blocks = (group_out + mr - 1) // mr
-    last = min(all_blocks, (split + 1) * split_blocks)
-    for job in range(n_jobs):
-        q = job * 9
-        nt = min(box_t, (get(jobs, q + 6) - corner[0] + spread_t - 1) // spread_t)
-        nh = min(box_h, (get(jobs, q + 7) - corner[1] + spread_h - 1) // spread_h)
-        nw = min(box_w, get(jobs, q + 8) - corner[2])
-        if nt <= 0 or nh <= 0 or nw <= 0:
-            continue
-        terms = get(jobs, q + 2)
-        panels = (((nt - 1) * get(g, 4) + nh - 1) * get(g, 5) + nw + nr - 1) // nr
-        for b in range(split * split_blocks, last, super_blocks):
-            blocks = min(super_blocks, last - b)
-            a0 = get(jobs, q) + (group * all_blocks + b) * terms * mr
-            _multiply(
-                shape, a, a0, scratch, s0, offsets, get(jobs, q + 1), scratch, s0 + buffer_size, terms, block_terms, blocks, panels, pitch,
-                channels_outer > 0,
+    for channel in range(0, group_in, chunk):
+        channels = min(chunk, group_in - channel)
+        base = ((n * groups + group) * group_in + channel) * volume
+        fill_box(line, x, base, channels, scratch, s0, tables, start, g)
+        held = s0 + get(g, m + 14)
+        for job in range(get(g, m + 16)):
+            q = job * 9
+            box = (
+                min(box_t, (get(jobs, q + 6) - corner[0] + spread_t - 1) // spread_t), min(box_h, (get(jobs, q + 7) - corner[1] + spread_h - 1) // spread_h),
+                min(box_w, get(jobs, q + 8) - corner[2]),
             )  # fmt: skip
-            channels_box = (group, b * mr, min(blocks * mr, group_out - b * mr))
-            first = (get(jobs, q + 3), get(jobs, q + 4), get(jobs, q + 5))
-            _store(line, scratch, s0 + buffer_size, pitch, y, bias, n, channels_box, corner, (nt, nh, nw), first, g, m)
+            if box[0] <= 0 or box[1] <= 0 or box[2] <= 0:
+                continue
+            first, taps = (get(jobs, q + 3), get(jobs, q + 4), get(jobs, q + 5)), get(jobs, q + 2)
+            for b in range(split * split_blocks, min(all_blocks, (split + 1) * split_blocks)):
+                target = (y, bias, n, corner, box, first, group, b * mr, min(mr, group_out - b * mr))
+                _multiply(
+                    shape, narrow, line, a, get(jobs, q) + ((group * all_blocks + b) * group_in + channel) * taps * mr, scratch, s0,
+                    offsets, get(jobs, q + 1), scratch, held, channels * taps, channel > 0, channel + chunk >= group_in, target, g, m,
+                )  # fmt: skip
+                if chunk < group_in:  # until the last channels have come
+                    held += block_size
 
 
 @lru_cache(maxsize=64)
@@ -142,13 +155,15 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
 
     def direct(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, jobs, geometry):
         for worker in prange(workers):
-            shape, line = tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
+            shape, narrow, line = (
+                tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(tile_rows, 1, tile_lanes), tile_shape(1, 1, tile_lanes)
+            )  # fmt: skip
             tables = (pointer(table_t), pointer(table_h), pointer(table_w))
             g = pointer(geometry)
             m = get(g, 12)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
-                    shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
+                    shape, narrow, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
                     pointer(offsets), tables, pointer(jobs), g, m,
                 )  # fmt: skip
 
@@ -165,11 +180,11 @@ def _ahead(g: Geometry, b: Blocking, problem: ConvProblem, machine: Machine) -> 
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any, ...]:
     """Everything that does not depend on the data: offsets, jobs, the integers of the geometry."""
-    g = geometry(problem)
     b = blocking(problem, machine, workers)
+    g = unfold(problem, b.unfolded)
     offsets, jobs = [], []
     a_start = o_start = 0
-    channel = np.arange(g.group_in)[:, None] * b.channel_pitch
+    channel = np.arange(b.chunk)[:, None] * b.channel_pitch
     all_blocks = -(-g.group_out // b.tile[0])
     for job in g.jobs:
         (ft, nt, taps_t), (fh, nh, taps_h), (fw, nw, taps_w) = job
@@ -179,8 +194,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
             ], np.int64,
         )  # fmt: skip
         table = (channel + one[None, :]).ravel()
-        jobs += [a_start, o_start, table.size, ft, fh, fw, nt, nh, nw]
-        a_start += problem.groups * all_blocks * table.size * b.tile[0]
+        jobs += [a_start, o_start, one.size, ft, fh, fw, nt, nh, nw]
+        a_start += problem.groups * all_blocks * g.group_in * one.size * b.tile[0]
         o_start += table.size
         offsets.append(table)
     w = g.axes[2]
@@ -194,8 +209,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
         b.channel_pitch, g.axes[2].origin, int(problem.padding_mode == "zeros"),
         b.gap, g.axes[0].spread, g.axes[1].spread, _ahead(g, b, problem, machine),
         *phases, *lines, *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
-        b.super_blocks, b.block_terms, b.pitch, b.buffer_size, int(b.channels_outer), len(g.jobs), *g.target,
-        *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle,
+        b.chunk, b.block_terms, b.pitch, b.buffer_size, int(b.run), len(g.jobs), *g.target,
+        *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle, b.apart,
     ]  # fmt: skip
     table = np.concatenate(offsets)
     table = table.astype(np.int32) if table.size == 0 or table.max() < 2**31 else table

@@ -66,6 +66,15 @@ def forward_axis(live: Ints, stride: int, dilation: int, low: int, outputs: int,
     return Axis(stride, phases, -low, ((0, outputs, taps),), 1, outputs, max(t[2] for t in taps))
 
 
+def unfolded(axis: Axis) -> Axis:
+    """Each tap a phase of its own, copied for itself: no reach, so that the rows (planes) of a box follow each other without a gap."""
+    at = sorted({axis.phases[slot] + shift * axis.step for _, _, taps in axis.jobs for _, slot, shift in taps}) or [0]
+    jobs = tuple(
+        (first, n, tuple((a, at.index(axis.phases[slot] + shift * axis.step), 0) for a, slot, shift in taps)) for first, n, taps in axis.jobs
+    )
+    return replace(axis, phases=tuple(axis.spread * p for p in at), jobs=jobs, count=max(j[1] for j in jobs), reach=0, spread=1)
+
+
 def live_taps(kernel: int, stride: int, dilation: int, low: int, outputs: int, extent: int) -> Ints:
     """Those that reach the input for some output; a widely dilated filter may have others, which see nothing but padding."""
     live = []
@@ -158,6 +167,17 @@ def geometry(problem: ConvProblem) -> Geometry:
         tuple(a.table(s, p.padding_mode) for a, s in zip(axes, source, strict=True)),  # type: ignore[arg-type]
         strides, p.group_out * p.group_in * taps, _gap(axes[2], source[2], p.padding_mode),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def unfold(problem: ConvProblem, number: int) -> Geometry:
+    """With the last `number` axes unfolded."""
+    g = geometry(problem)
+    if not number:
+        return g
+    axes = g.axes[: 3 - number] + tuple(unfolded(a) for a in g.axes[3 - number :])
+    tables = tuple(a.table(s, problem.padding_mode) for a, s in zip(axes, g.source, strict=True))
+    return replace(g, axes=axes, tables=tables, gap=_gap(axes[2], g.source[2], problem.padding_mode))  # type: ignore[arg-type]
 
 
 def _gap(axis: Axis, extent: int, mode: str) -> int:
