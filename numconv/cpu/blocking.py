@@ -22,7 +22,7 @@ TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (
 COPY, STORE, START = 5.0, 3.0, 30.0  # cycles per vector copied in, per vector stored, per tile started
 KEPT = 4.0  # cycles per vector of sums that waits for the next channels
 FETCH, FAR = 0.1, 0.28  # cycles per byte from beyond the second cache: of weights, of samples
-MANY = 256  # terms, during which the sums of the tile before find their way to memory
+MANY = 1024  # terms, during which the sums of the tile before find their way to memory
 NARROW = 128  # longer rows are not worth unfolding
 SMALL = 3e5  # multiply-adds of a problem that its call costs more than
 ISSUE = 0.87  # cycles per vector operation, at the clock that Machine.flops assumes
@@ -115,7 +115,7 @@ def _boxes(problem: ConvProblem, lanes: int) -> list[_Box]:
     return boxes
 
 
-def _cycles(box: _Box, tile: tuple[int, int], lanes: int, splits: int, size: int, machine: Machine) -> float:
+def _cycles(box: _Box, tile: tuple[int, int], lanes: int, splits: int, groups: int, size: int, machine: Machine) -> float:
     """Of one task."""
     g = box.g
     rows, vectors = tile
@@ -126,9 +126,9 @@ def _cycles(box: _Box, tile: tuple[int, int], lanes: int, splits: int, size: int
     chunks = -(-g.group_in // _chunk(box, size, machine))
     weights = blocks * rows * terms * size
     cycles = 200.0 + blocks * (tiles + (chunks - 1) * KEPT * rows * (wide * vectors + narrow))
-    cycles += FETCH * weights if weights > machine.l2 // 2 else 0.0
+    cycles += FETCH * weights if weights * splits * groups > machine.l2 // 2 else 0.0
     source_rows = g.group_in * prod(box.phases) * box.extents[0] * box.extents[1]
-    cycles += source_rows * (10 + COPY * -(-box.extents[2] // lanes) * max(1, g.axes[2].step if g.axes[2].step < 3 else lanes / 2))
+    cycles += source_rows * (12 + COPY * -(-box.extents[2] // lanes)) * max(1, g.axes[2].step if g.axes[2].step < 3 else lanes / 2)
     if g.group_in * prod(g.source) * size > machine.l2:
         read = prod(min(s, (b - 1 + a.reach) * a.step + a.phases[-1] + 1) for s, b, a in zip(g.source, box.box, g.axes, strict=True))
         cycles += FAR * g.group_in * read * size
@@ -169,7 +169,7 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
         for splits in sorted({1, min(workers, all_blocks), min(2 * workers, all_blocks), min(4 * workers, all_blocks)}):
             total = max(1, tasks * splits)
             idle = -(-total // workers) * workers / total if workers > 1 else box.share
-            cost = _cycles(box, tile, lanes, splits, size, machine) * total * idle
+            cost = _cycles(box, tile, lanes, splits, problem.groups, size, machine) * total * idle
             if best is None or cost < best[0]:
                 best = cost, box, splits
     assert best is not None
