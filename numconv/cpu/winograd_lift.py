@@ -96,26 +96,34 @@ def _frequencies(shape, s, p, apart):
 
 
 @inlined
-def _column(shape, out, q, step, live, s0, s1, s2, s3, s4, s5, s6, s7):
+def _taps(shape):
+    return rows(shape) - outputs(rows(shape)) + 1
+
+
+@inlined
+def _column(shape, out, q, step, live, away, s0, s1, s2, s3, s4, s5, s6, s7):
     values = taps_row(shape, s0, s1, s2, s3, s4, s5, s6, s7)
     for i in range(len(values)):
-        if i < live:
-            store(out, q + i * step, values[i])
+        if i < _taps(shape):
+            store(out, q + i * step if i < live else away, values[i])
 
 
 @device_function
-def taps(by_a, by_w, s, p, apart, out, q, step_a, step_w, live_a, live_w):
-    """Gᵀ S G of one vector of output channels, frequency f at s[p + f·apart]: tap (i, j) to out[q + i·step_a + j·step_w]."""
+def taps(by_a, by_w, s, p, apart, out, q, step_a, step_w, live_a, live_w, away):
+    """Gᵀ S G of one vector of output channels, frequency f at s[p + f·apart]: tap (i, j) to out[q + i·step_a + j·step_w], or else to out[away].
+
+    No branches: what they need later would stay in registers, and spill.
+    """
     r = rows(by_w) * apart
     a, b, c, d = _frequencies(by_w, s, p, apart), _frequencies(by_w, s, p + r, apart), _frequencies(by_w, s, p + 2 * r, apart), _frequencies(by_w, s, p + 3 * r, apart)
     p += 4 * r
     e, f, g, h = _frequencies(by_w, s, p, apart), _frequencies(by_w, s, p + r, apart), _frequencies(by_w, s, p + 2 * r, apart), _frequencies(by_w, s, p + 3 * r, apart)
-    _column(by_a, out, q, step_a, live_a, a[0], b[0], c[0], d[0], e[0], f[0], g[0], h[0])
-    if live_w > 1:
-        _column(by_a, out, q + step_w, step_a, live_a, a[1], b[1], c[1], d[1], e[1], f[1], g[1], h[1])
-    if live_w > 2:
-        _column(by_a, out, q + 2 * step_w, step_a, live_a, a[2], b[2], c[2], d[2], e[2], f[2], g[2], h[2])
-    if live_w > 3:
-        _column(by_a, out, q + 3 * step_w, step_a, live_a, a[3], b[3], c[3], d[3], e[3], f[3], g[3], h[3])
-    if live_w > 4:
-        _column(by_a, out, q + 4 * step_w, step_a, live_a, a[4], b[4], c[4], d[4], e[4], f[4], g[4], h[4])
+    _column(by_a, out, q, step_a, live_a, away, a[0], b[0], c[0], d[0], e[0], f[0], g[0], h[0])
+    if _taps(by_w) > 1:
+        _column(by_a, out, q + step_w, step_a, live_a if live_w > 1 else 0, away, a[1], b[1], c[1], d[1], e[1], f[1], g[1], h[1])
+    if _taps(by_w) > 2:
+        _column(by_a, out, q + 2 * step_w, step_a, live_a if live_w > 2 else 0, away, a[2], b[2], c[2], d[2], e[2], f[2], g[2], h[2])
+    if _taps(by_w) > 3:
+        _column(by_a, out, q + 3 * step_w, step_a, live_a if live_w > 3 else 0, away, a[3], b[3], c[3], d[3], e[3], f[3], g[3], h[3])
+    if _taps(by_w) > 4:
+        _column(by_a, out, q + 4 * step_w, step_a, live_a if live_w > 4 else 0, away, a[4], b[4], c[4], d[4], e[4], f[4], g[4], h[4])

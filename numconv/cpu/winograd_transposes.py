@@ -63,8 +63,8 @@ def _taps_1(shape, s0, s1, s2, s3, s4, s5, s6, s7):
 
 
 def _taps_4(shape, s0, s1, s2, s3, s4, s5, s6, s7):
-    even, odd = _sums(s1, s2, 0.5, 0.5)
-    return s0 + even, odd, even + s3, odd, odd
+    sum_a, dif_a = s1 + s2, (s1 - s2) * 0.5
+    return fma(sum_a, 0.5, s0), dif_a, fma(sum_a, 0.5, s3), dif_a, dif_a
 
 
 def _taps_5(shape, s0, s1, s2, s3, s4, s5, s6, s7):
@@ -75,9 +75,9 @@ def _taps_5(shape, s0, s1, s2, s3, s4, s5, s6, s7):
 
 def _taps_6(shape, s0, s1, s2, s3, s4, s5, s6, s7):
     a, b = 0.5 / (A * A * (A * A - B * B)), 0.5 / (B * B * (B * B - A * A))
-    (even_a, odd_a), (even_b, odd_b) = _sums(s1, s2, a, a), _sums(s3, s4, b, b)
-    odd = fma(odd_b, B, odd_a * A)
-    return fma(s0, 1.0 / (A * A * B * B), even_a + even_b), odd, fma(even_b, B * B, fma(even_a, A * A, s5)), odd, odd
+    sum_a, sum_b, dif_a, dif_b = s1 + s2, s3 + s4, s1 - s2, s3 - s4
+    odd = fma(dif_b, b * B, dif_a * (a * A))
+    return fma(sum_b, b, fma(sum_a, a, s0 * (1.0 / (A * A * B * B)))), odd, fma(sum_b, b * B * B, fma(sum_a, a * A * A, s5)), odd, odd
 
 
 def _taps_7(shape, s0, s1, s2, s3, s4, s5, s6, s7):
@@ -92,18 +92,19 @@ def _taps_7(shape, s0, s1, s2, s3, s4, s5, s6, s7):
 
 
 @inlined
-def _pair(s1, s2, p, q, r):
-    k = 0.5 / (p * p * (p * p - q * q) * (p * p - r * r))
-    even, odd = _sums(s1, s2, k, k)
-    return even, odd * p
+def _scale(p, q, r):
+    return 0.5 / (p * p * (p * p - q * q) * (p * p - r * r))
 
 
 def _taps_8(shape, s0, s1, s2, s3, s4, s5, s6, s7):
-    (even_p, odd_p), (even_q, odd_q), (even_r, odd_r) = _pair(s1, s2, P, Q, R), _pair(s3, s4, Q, P, R), _pair(s5, s6, R, P, Q)
+    p, q, r = _scale(P, Q, R), _scale(Q, P, R), _scale(R, P, Q)
+    sum_p, sum_q, sum_r, dif_p, dif_q, dif_r = s1 + s2, s3 + s4, s5 + s6, s1 - s2, s3 - s4, s5 - s6
     return (
-        fma(s0, -1.0 / (P * P * Q * Q * R * R), even_p + even_q + even_r), odd_p + odd_q + odd_r,
-        fma(even_p, P * P, fma(even_q, Q * Q, even_r * (R * R))), fma(odd_p, P * P, fma(odd_q, Q * Q, odd_r * (R * R))),
-        fma(even_p, P * P * P * P, fma(even_q, Q * Q * Q * Q, fma(even_r, R * R * R * R, s7))),
+        fma(sum_r, r, fma(sum_q, q, fma(sum_p, p, s0 * (-1.0 / (P * P * Q * Q * R * R))))),
+        fma(dif_r, r * R, fma(dif_q, q * Q, dif_p * (p * P))),
+        fma(sum_r, r * R**2, fma(sum_q, q * Q**2, sum_p * (p * P**2))),
+        fma(dif_r, r * R**3, fma(dif_q, q * Q**3, dif_p * (p * P**3))),
+        fma(sum_r, r * R**4, fma(sum_q, q * Q**4, fma(sum_p, p * P**4, s7))),
     )  # fmt: skip
 
 

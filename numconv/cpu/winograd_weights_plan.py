@@ -137,7 +137,7 @@ def built(p: ConvProblem, c: Choice, cycles: float) -> Plan:
     chunks = p.batch * prod(box.boxes)
     runs = c.split_blocks * -(-c.split_channels // (c.run * mr))
     r0 = s0 + one * (runs if chunks > 1 else 1)
-    total = r0 + c.run * mr * p.taps * width + line
+    total = r0 + c.run * mr * p.taps * width + lanes + line
     ko, ka, ki, kw = (n * axis.residues if axis.m > 1 else n for n, axis in zip(box.counts, axes, strict=True))
     at = np.ogrid[:ko, :ka, :ki, :kw]
     offsets = ((((at[0] * sa + at[1]) * si + at[2]) * x.wide + at[3]) * pitch).ravel()
@@ -171,7 +171,7 @@ def plan(p: ConvProblem, machine: Machine, workers: int) -> Plan:
     size = np.dtype(p.out_dtype).itemsize
     lanes = machine.vector_bytes // size
     axes = choices(p)[int(os.environ.get('AX', 0))]
-    tile = tuple(map(int, os.environ.get('TILE', '14,2').split(',')))
+    tile = tuple(map(int, os.environ.get('TILE', '16,1').split(',')))
     counts = tuple(x.count for x in axes)
     if 'BOX' in os.environ:
         counts = tuple(min(c, b) for c, b in zip(counts, map(int, os.environ['BOX'].split(','))))
