@@ -31,7 +31,7 @@ from .simd.transpose import transpose_part, transpose_square
 from .simd.vector import get, pointer
 from .winograd_axes import choices
 from .winograd_lift import SIDE, lift, taps
-from .winograd_weights_plan import HEAD, chosen, plan
+from .winograd_weights_plan import HEAD, plan, predicted
 from .workspace import borrow
 
 
@@ -154,7 +154,7 @@ def cost(c: ConvProblem, machine: Machine) -> float:
     """Of all cores."""
     if not worth_its_error(c.with_(batch=1)):
         return inf  # by name only
-    return machine.launch + plan(c, machine, machine.cores).cycles * 2 * machine.vector_bytes / 4 / machine.flops
+    return machine.launch + predicted(c, machine, machine.cores) * 2 * machine.vector_bytes / 4 / machine.flops
 
 
 def workspace(c: ConvProblem, machine: Machine) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem
+from .blocking import ISSUE
 from .winograd_axes import Axes, Axis, choices, frequencies
 from .winograd_blocking import Box
 
@@ -28,13 +29,8 @@ class Plan:
     integers: np.ndarray
 
 
-@dataclass(frozen=True)
-class Choice:
-    tile: tuple[int, int, int]
-    box: Box
-    split_blocks: int
-    split_channels: int
-    run: int  # tiles of input channels whose sums are delivered together
+#: rows × vectors of the register tile, by number of SIMD registers: wider ones are no faster, and waste more channels
+TILES = {32: (16, 1), 16: (12, 1)}
 
 
 def _samples(x: Axis, count: int, box: int) -> np.ndarray:
@@ -110,34 +106,34 @@ def _odd(size: int, line: int) -> int:
     return line * (-(-size // line) | 1)
 
 
-def built(p: ConvProblem, c: Choice, cycles: float) -> Plan:
+def built(p: ConvProblem, way: _Way, split_blocks: int, split_channels: int, cycles: float) -> Plan:
     size = np.dtype(p.out_dtype).itemsize
     line = 64 // size
-    mr, vectors, lanes = c.tile
+    mr, vectors, lanes = way.tile
     width = vectors * lanes
-    box, axes = c.box, c.box.axes
+    box, axes, run = way.box, way.box.axes, min(way.run, -(-split_channels // way.tile[0]))
     o, a, i, w = axes
     f = frequencies(axes)
     x, y = Side(box, True, lanes), Side(box, False, lanes)
-    blocks, splits = -(-p.group_out // width), -(-p.group_in // c.split_channels)
-    block_splits = -(-blocks // c.split_blocks)
+    blocks, splits = -(-p.group_out // width), -(-p.group_in // split_channels)
+    block_splits = -(-blocks // split_blocks)
     pieces = list(product(*(axis.pieces for axis in axes)))
     so, sa, si, sw = box.slots
     positions = x.lines * x.wide
-    pitch = _odd(max(_up(c.split_channels, lanes), _up(c.split_channels, mr)), line)
+    pitch = _odd(max(_up(split_channels, lanes), _up(split_channels, mr)), line)
     v_apart = _odd(positions * pitch, line)
     terms = y.lines * y.wide
-    y_apart = _odd(c.split_blocks * terms * width, line)
-    s_apart = _odd(len(pieces) * c.run * mr * width, line)
+    y_apart = _odd(split_blocks * terms * width, line)
+    s_apart = _odd(len(pieces) * run * mr * width, line)
     rooms = x.room(w.frequencies), y.room(w.frequencies)
     v0 = _up(max(map(sum, rooms)) + lanes, line)
     y0 = v0 + f * v_apart + line
     s0 = y0 + f * y_apart
     one = f * s_apart
     chunks = p.batch * prod(box.boxes)
-    runs = c.split_blocks * -(-c.split_channels // (c.run * mr))
+    runs = split_blocks * -(-split_channels // (run * mr))
     r0 = s0 + one * (runs if chunks > 1 else 1)
-    total = r0 + c.run * mr * p.taps * width + lanes + line
+    total = r0 + run * mr * p.taps * width + lanes + line
     ko, ka, ki, kw = (n * axis.residues if axis.m > 1 else n for n, axis in zip(box.counts, axes, strict=True))
     at = np.ogrid[:ko, :ka, :ki, :kw]
     offsets = ((((at[0] * sa + at[1]) * si + at[2]) * x.wide + at[3]) * pitch).ravel()
@@ -153,33 +149,125 @@ def built(p: ConvProblem, c: Choice, cycles: float) -> Plan:
     begins = np.cumsum([start, *(v.size for v in lists)])
     first_x, first_xw, first_y, first_yw = begins[np.cumsum([2, len(x.by_rows), len(x.by_columns), len(y.by_rows)])]
     integers = [
-        p.batch, p.groups, p.group_in, p.group_out, block_splits, c.split_blocks, splits, c.split_channels, prod(box.boxes[:3]), box.boxes[3], terms,
-        begins[0], len(pieces), begins[1], v0, v_apart, pitch, y0, y_apart, s0, s_apart, one if chunks > 1 else 0, c.run, r0, p.taps,
+        p.batch, p.groups, p.group_in, p.group_out, block_splits, split_blocks, splits, split_channels, prod(box.boxes[:3]), box.boxes[3], terms,
+        begins[0], len(pieces), begins[1], v0, v_apart, pitch, y0, y_apart, s0, s_apart, one if chunks > 1 else 0, run, r0, p.taps,
         a.tap_step * a.every, w.tap_step * w.every, 0,
     ]  # fmt: skip
     for side, rows, columns, room in ((x, first_x, first_xw, rooms[0]), (y, first_y, first_yw, rooms[1])):
         integers += [side.area, side.rows, side.pixels, side.lines, side.wide, rows, side.by_rows[0].size, columns, side.by_columns[0].size, room[0]]
     return Plan(
-        c.tile, (a.frequencies, w.frequencies), p.groups * block_splits * splits, _up(total, 64) + line, cycles,
+        way.tile, (a.frequencies, w.frequencies), p.groups * block_splits * splits, _up(total, 64) + line, cycles,
         np.concatenate([integers, *lists, np.zeros(8)]).astype(np.int64),
     )  # fmt: skip
 
 
+#: of a register tile started, of a square turned, of a row's transform along W or A by its number of frequencies, of Gᵀ S G by both together
+START, SQUARE = 30.0, 105.0
+ROW = {1: 4, 4: 14, 5: 18, 6: 22, 7: 26, 8: 30}
+TAPS = {4: 14, 5: 17, 6: 20, 7: 23, 8: 26, 16: 50, 25: 70, 36: 95}
+LIMIT = 14 << 20  # bytes of a worker
+
+
+def _lift_cycles(box: Box, source: bool, lanes: int) -> float:
+    """Of one vector of channels of a box."""
+    o, a, i, w = box.axes
+    reach = [n * x.m * x.residues * x.stride + (x.taps - 1) * x.dilation if source else n * x.m * x.residues for n, x in zip(box.counts, box.axes, strict=True)]
+    *rows, pixels = (min(n, x.extent if source else x.outputs) for n, x in zip(reach, box.axes, strict=True))
+    slots = box.slots if source else (box.counts[0], box.counts[1] * a.residues, box.counts[2], box.counts[3] * w.residues)
+    wide = slots[3] * (len(w.planes) if source else 1)
+    lines = prod(slots[:3]) * (len(o.planes) * len(a.planes) * len(i.planes) if source else 1)
+    part = 12.0 * lanes if pixels < (w.extent if source else w.outputs) else 0.0  # a line of each channel, which nothing fetches ahead
+    each = SQUARE * -(-pixels // lanes) + 15.0 + part + wide * ROW[w.frequencies]
+    return prod(rows) * each + lines * (wide * w.frequencies * ROW[a.frequencies] + 20.0)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Transforms, register tile and box, and what does not depend on the splits."""
+
+    box: Box
+    tile: tuple[int, int, int]
+    terms: int
+    positions: int
+    lift_x: float
+    lift_y: float
+
+    @property
+    def run(self) -> int:
+        """Tiles of input channels whose sums take some 64 kB, delivered in whole squares."""
+        pieces = prod(len(x.pieces) for x in self.box.axes)
+        return max(1, (64 << 10) // (4 * frequencies(self.box.axes) * pieces * prod(self.tile)))
+
+
+def _way(axes: Axes, tile: tuple[int, int, int], counts: tuple[int, int, int, int]) -> _Way:
+    box = Box(axes, counts, axes[1].residues)
+    terms = prod(n * x.residues for n, x in zip(counts, axes, strict=True))
+    return _Way(box, tile, terms, prod(box.slots) * box.planes, _lift_cycles(box, True, tile[2]), _lift_cycles(box, False, tile[2]))
+
+
+def _cycles(p: ConvProblem, machine: Machine, way: _Way, split_blocks: int, split_channels: int) -> float:
+    """Of one task; more than its share of memory is as good as refused."""
+    axes, (mr, vectors, lanes) = way.box.axes, way.tile
+    f, pieces, width = frequencies(axes), prod(len(x.pieces) for x in axes), vectors * lanes
+    chunks = p.batch * prod(way.box.boxes)
+    tiles = -(-split_channels // mr)
+    vectors_y = min(split_blocks * vectors, -(-p.group_out // lanes))
+    lifted = 4 * f * (way.positions * (split_channels + lanes) + way.terms * split_blocks * width)
+    sums = 4 * f * pieces * mr * width * (split_blocks * tiles if chunks > 1 else way.run)
+    multiply = f * pieces * tiles * split_blocks * (way.terms * (ISSUE * mr * vectors + 0.5) + START)
+    lift = -(-split_channels // lanes) * way.lift_x + vectors_y * way.lift_y + (lifted / 8 if lifted > machine.l2 else 0.0)
+    cycles = chunks * (multiply + lift + (2 * sums / 16 if chunks > 1 else 0.0) + 200.0)
+    deliver = split_channels * vectors_y * (pieces * TAPS[f] + SQUARE * p.taps / lanes) + 4 * split_channels * p.taps * split_blocks * width / 16
+    return cycles + deliver + (1e12 if lifted + sums > LIMIT else 0.0) + 300.0
+
+
+def _boxes(axes: Axes) -> list[tuple[int, int, int, int]]:
+    """All positions, then a half, a quarter … of the outermost axis that is more than one, down to one, then of the next."""
+    counts = [x.count for x in axes]
+    found = [tuple(counts)]
+    for k in range(4):
+        parts = 2
+        while counts[k] > (16 if k == 3 else 1):
+            counts[k] = -(-axes[k].count // parts)
+            found.append(tuple(counts))
+            parts *= 2
+    return found  # type: ignore[return-value]
+
+
+def _splits(p: ConvProblem, machine: Machine, workers: int, way: _Way) -> tuple[float, int, int]:
+    """(cycles of all a worker does, blocks, channels)."""
+    mr, vectors, lanes = way.tile
+    blocks, tiles = -(-p.group_out // (vectors * lanes)), -(-p.group_in // mr)
+    found = []
+    for split_blocks, split_tiles in product(_divisions(blocks, workers), _divisions(tiles, workers)):
+        tasks = p.groups * -(-blocks // split_blocks) * -(-tiles // split_tiles)
+        channels = min(p.group_in, split_tiles * mr)
+        found.append((-(-tasks // workers) * _cycles(p, machine, way, split_blocks, channels), split_blocks, channels))
+    return min(found)
+
+
+def _divisions(count: int, workers: int) -> list[int]:
+    """Sizes of evenly divided ranges."""
+    return sorted({-(-count // k) for k in (1, 2, 4, 8, 16, workers, 2 * workers) if k <= count}, reverse=True)
+
+
+@lru_cache(maxsize=512)
+def _chosen(p: ConvProblem, machine: Machine) -> _Way:
+    """For one worker, whatever the call has: the order of the sums depends on it."""
+    tile = TILES[32 if machine.registers >= 32 else 16]
+    lanes = machine.vector_bytes // np.dtype(p.out_dtype).itemsize
+    ways = [_way(axes, (*tile, lanes), counts) for axes in choices(p) for counts in _boxes(axes)]
+    return min(ways, key=lambda way: _splits(p, machine, 1, way)[0])
+
+
 @lru_cache(maxsize=512)
 def plan(p: ConvProblem, machine: Machine, workers: int) -> Plan:
-    import os
-    size = np.dtype(p.out_dtype).itemsize
-    lanes = machine.vector_bytes // size
-    axes = choices(p)[int(os.environ.get('AX', 0))]
-    tile = tuple(map(int, os.environ.get('TILE', '16,1').split(',')))
-    counts = tuple(x.count for x in axes)
-    if 'BOX' in os.environ:
-        counts = tuple(min(c, b) for c, b in zip(counts, map(int, os.environ['BOX'].split(','))))
-    box = Box(axes, counts, axes[1].residues)
-    blocks = -(-p.group_out // (tile[1] * lanes))
-    sb = int(os.environ.get('SB', blocks))
-    sc = int(os.environ.get('SC', p.group_in))
-    return built(p, Choice((*tile, lanes), box, sb, sc, int(os.environ.get('RUN', 2))), 1.0)
+    way = _chosen(p, machine)
+    cycles, blocks, channels = _splits(p, machine, workers, way)
+    return built(p, way, blocks, channels, cycles)
 
 
-def chosen(*args): ...
+@lru_cache(maxsize=512)
+def predicted(p: ConvProblem, machine: Machine, workers: int) -> float:
+    """Cycles of the worker with most to do."""
+    return _splits(p, machine, workers, _chosen(p, machine))[0]
