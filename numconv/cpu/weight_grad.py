@@ -1,7 +1,7 @@
 """The weight gradient: w[k, c, r] = Σ_{n, p} y[n, k, p]·x[n, c, p·stride − pad + r·dilation].
 
-`outer_product` (in its own file) has output channels in the lanes, and so has `winograd_weights`, with fewer multiplications.  `dot_rows` (weight_rows.py) has positions there, for depthwise
-convolutions and others whose channels cannot fill a vector.
+`outer_product` (in its own file) has output channels in the lanes, and so has `winograd_weights` (in its own too), with fewer multiplications.
+`dot_rows` (weight_rows.py) has positions there, for depthwise convolutions and others whose channels cannot fill a vector.
 """
 
 from __future__ import annotations

@@ -115,9 +115,10 @@ def taps(by_a, by_w, s, p, apart, out, q, step_a, step_w, live_a, live_w, away):
     No branches: what they need later would stay in registers, and spill.
     """
     r = rows(by_w) * apart
-    a, b, c, d = _frequencies(by_w, s, p, apart), _frequencies(by_w, s, p + r, apart), _frequencies(by_w, s, p + 2 * r, apart), _frequencies(by_w, s, p + 3 * r, apart)
-    p += 4 * r
-    e, f, g, h = _frequencies(by_w, s, p, apart), _frequencies(by_w, s, p + r, apart), _frequencies(by_w, s, p + 2 * r, apart), _frequencies(by_w, s, p + 3 * r, apart)
+    a, b = _frequencies(by_w, s, p, apart), _frequencies(by_w, s, p + r, apart)
+    c, d = _frequencies(by_w, s, p + 2 * r, apart), _frequencies(by_w, s, p + 3 * r, apart)
+    e, f = _frequencies(by_w, s, p + 4 * r, apart), _frequencies(by_w, s, p + 5 * r, apart)
+    g, h = _frequencies(by_w, s, p + 6 * r, apart), _frequencies(by_w, s, p + 7 * r, apart)
     _column(by_a, out, q, step_a, live_a, away, a[0], b[0], c[0], d[0], e[0], f[0], g[0], h[0])
     if _taps(by_w) > 1:
         _column(by_a, out, q + step_w, step_a, live_a if live_w > 1 else 0, away, a[1], b[1], c[1], d[1], e[1], f[1], g[1], h[1])

@@ -39,18 +39,19 @@ from .workspace import borrow
 def _fill(line, by_a, by_w, of_a, of_w, x, y, n, box, group, channel0, channels, b0, b1, width, scratch, s, g):
     """V and Y of a box of one sample."""
     group_in, group_out, size = get(g, 2), get(g, 3), lanes(line)
-    outer, inner, v0, pitch, y0, y_pitch, y_apart = box // get(g, 9), box % get(g, 9), s + get(g, 14), get(g, 16), s + get(g, 17), get(g, 10) * width, get(g, 18)
+    outer, inner = box // get(g, 9), box % get(g, 9)
+    v0, v_apart, pitch, y0, y_apart = s + get(g, 14), get(g, 15), get(g, 16), s + get(g, 17), get(g, 18)
     q = HEAD
     for c in range(0, channels, size):
         lift(
             line, by_a, by_w, x, ((n * get(g, 1) + group) * group_in + channel0 + c) * get(g, q), min(size, channels - c),
-            get(g, q + 5) + outer * get(g, q + 6), get(g, q + 7) + inner * get(g, q + 8), g, q, scratch, s, v0 + c, pitch, get(g, 15),
+            get(g, q + 5) + outer * get(g, q + 6), get(g, q + 7) + inner * get(g, q + 8), g, q, scratch, s, v0 + c, pitch, v_apart,
         )  # fmt: skip
     q = HEAD + SIDE
     for k in range(b0 * width, min(b1 * width, group_out), size):
         lift(
             line, of_a, of_w, y, ((n * get(g, 1) + group) * group_out + k) * get(g, q), min(size, group_out - k), get(g, q + 5) + outer * get(g, q + 6),
-            get(g, q + 7) + inner * get(g, q + 8), g, q, scratch, s, y0 + (k // width - b0) * y_pitch + k % width, width, y_apart,
+            get(g, q + 7) + inner * get(g, q + 8), g, q, scratch, s, y0 + (k // width - b0) * get(g, 10) * width + k % width, width, y_apart,
         )  # fmt: skip
 
 
@@ -92,7 +93,8 @@ def _deliver(shape, by_a, by_w, sums, channels, scratch, r, w, target, valid, g)
 
 @device_function
 def _task(shape, line, by_a, by_w, of_a, of_w, task, x, y, w, scratch, s, g):
-    group_in, group_out, block_splits, split_blocks, splits, split_channels = get(g, 2), get(g, 3), get(g, 4), get(g, 5), get(g, 6), get(g, 7)
+    group_in, group_out = get(g, 2), get(g, 3)
+    block_splits, split_blocks, splits, split_channels = get(g, 4), get(g, 5), get(g, 6), get(g, 7)
     mr, width, boxes, room, r = rows(shape), columns(shape), get(g, 8) * get(g, 9), get(g, 22), s + get(g, 23)
     split, block_split, group = task % splits, task // splits % block_splits, task // (splits * block_splits)
     channel0 = split * split_channels
@@ -147,6 +149,8 @@ def run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> 
 def refuse(problem: ConvProblem) -> str | None:
     if not choices(problem):
         return "serves kernels of which a transform saves a third of the multiplications"
+    if problem.group_in < 4:
+        return "serves four input channels per group or more"
     return None
 
 
