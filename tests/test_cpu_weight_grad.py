@@ -85,7 +85,7 @@ def test_other_types(dtype: str) -> None:
     np.testing.assert_array_equal(_computed(p, x, y, detect()), _expected(p, x.astype("int64"), y.astype("int64")).astype("int64").astype(dtype))
 
 
-@pytest.mark.parametrize("row", weight_grad.ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in weight_grad.ROWS if row.error_factor == 1], ids=lambda row: row.name)
 @pytest.mark.parametrize("at_end", [True, False])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
 def test_reads_and_writes_stay_inside(case: tuple, at_end: bool, row: Kernel) -> None:
