@@ -27,7 +27,7 @@ from ..problem import ConvProblem
 from .launch import device_function, kernel, threads
 from .simd.spread import spread_tile
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
-from .simd.transpose import transpose_part, transpose_square
+from .simd.transpose import transpose_part
 from .simd.vector import get, pointer
 from .winograd_axes import choices
 from .winograd_lift import SIDE, lift, taps
@@ -85,10 +85,7 @@ def _deliver(shape, by_a, by_w, sums, channels, scratch, r, w, target, valid, g)
     for v in range(0, min(width, valid), n):
         for i in range(0, channels * size, n):
             run, to = min(n, channels * size - i), target + v * filter_size + i
-            if run == n and valid - v >= n:
-                transpose_square(shape, scratch, r + i * width + v, width, w, to, filter_size)
-            else:
-                transpose_part(shape, scratch, r + i * width + v, width, None, 0, run, w, to, filter_size, min(n, valid - v), run)
+            transpose_part(shape, scratch, r + i * width + v, width, None, 0, run, w, to, filter_size, min(n, valid - v), run)
 
 
 @device_function

@@ -12,8 +12,7 @@ import numpy as np
 from ..kernel import Machine
 from ..problem import ConvProblem
 from .blocking import ISSUE
-from .winograd_axes import Axes, Axis, choices, frequencies
-from .winograd_blocking import Box
+from .winograd_axes import Axes, Axis, Box, choices, frequencies
 from .winograd_lift import SIDE
 
 HEAD = 28  # integers before the two sides
