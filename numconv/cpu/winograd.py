@@ -22,6 +22,7 @@ from numba import prange
 from ..kernel import Kernel, Machine, worth_its_error
 from ..problem import ConvProblem
 from .launch import kernel, threads
+from .mirror import forward_of, refusal
 from .simd.tiles import strided_shape, tile_shape
 from .simd.vector import pointer
 from .winograd_axes import choices, frequencies
@@ -66,7 +67,7 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
 
 @lru_cache(maxsize=64)
 def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
-    """U = G g Gᵀ of weights (groups·out channels, channels, taps): (groups, frequencies, blocks, channels, taps that are terms, rows)."""
+    """U = G g Gᵀ of weights as they are given: (groups, frequencies, blocks, channels, taps that are terms, rows)."""
 
     def transform(w, u, room_size, geometry):
         channels, produced, groups, terms, u_pitch, count_f, taps = (
@@ -81,8 +82,7 @@ def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequenci
             target = g * count_f * u_pitch + b * terms * tile_rows
             for c in range(0, channels, tile_lanes):
                 filters(
-                    shape, by_a, by_w, pointer(w), ((g * produced + b * tile_rows) * channels + c) * taps, channels * taps,
-                    min(tile_rows, produced - b * tile_rows), min(tile_lanes, channels - c), pointer(geometry), pointer(u),
+                    shape, by_a, by_w, pointer(w), g * produced * channels * taps, b, c, min(tile_lanes, channels - c), pointer(geometry), pointer(u),
                     target + c * (terms // channels) * tile_rows, u_pitch, pointer(room), 0,
                 )  # fmt: skip
 
@@ -91,7 +91,7 @@ def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequenci
 
 def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
     """Whether `run` takes the weights as given: those that are used in one box or two it transforms on the way, and never writes to memory."""
-    return problem.batch * chosen(problem.with_(batch=1), machine).tasks <= FUSED * problem.groups
+    return problem.batch * chosen(forward_of(problem.with_(batch=1)), machine).tasks <= FUSED * problem.groups
 
 
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
@@ -117,17 +117,22 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
 
 
 def _refuse(problem: ConvProblem) -> str | None:
-    if not choices(problem):
+    reason = refusal(problem)
+    if reason is not None:
+        return reason
+    p = forward_of(problem)
+    if not choices(p):
         return "serves kernels of which a transform saves a third of the multiplications"
-    if problem.group_in < 4:
+    if p.group_in < 4:
         return "serves four input channels per group or more"
     return None
 
 
 def _cost(problem: ConvProblem, machine: Machine) -> float:
-    if not worth_its_error(problem.with_(batch=1)):
+    one = forward_of(problem.with_(batch=1))
+    if not worth_its_error(one):
         return inf  # by name only
-    b = chosen(problem.with_(batch=1), machine)
+    b = chosen(one, machine)
     return CLOCK * (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops
 
 
@@ -140,7 +145,8 @@ def _workspace(problem: ConvProblem, machine: Machine) -> int:
 ROWS = (
     Kernel(
         name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, packs_itself=packs_itself,
-        error_factor=4.0, dtypes=frozenset({"float32"}), honours=frozenset({"groups", "layout", "activation", "precision"}),
+        error_factor=4.0, directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32"}),
+        honours=frozenset({"groups", "layout", "activation", "precision"}),
         summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, for about twice the rounding error",
     ),
 )  # fmt: skip

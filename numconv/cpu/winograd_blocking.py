@@ -12,13 +12,14 @@ import numpy as np
 from ..kernel import Machine
 from ..problem import ConvProblem
 from .epilogue import ACTIVATIONS
+from .mirror import forward_of
 from .winograd_axes import Axes, Box, boxes_of, choices, frequencies, terms
 from .winograd_costs import deliver_cycles, deliver_pixels_cycles, fill_cycles, fill_pixels_cycles, filter_cycles, samples
 
 #: rows × vectors, by number of SIMD registers: rows are output channels, or, channels last, positions
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9, 3), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-HEAD, PER_AXIS = 36, 16  # integers of the geometry: before the axes, of an axis
+HEAD, PER_AXIS = 38, 16  # integers of the geometry: before the axes, of an axis
 WIDE = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
 FUSED = 2  # boxes for which weights are transformed on the way
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
@@ -154,7 +155,7 @@ class Layout:
         self.c_pitch = _odd(b.super_blocks * b.chunk * rows)
         self.u_pitch = _odd(-(-p.group_out // b.rows) * p.group_in * rows)
         self.room = self.u0 + f * self.c_pitch
-        self.blank = n * (p.taps * b.rows + 1)  # in the room: zeros for the taps that a short piece lacks
+        self.blank = n * p.taps * _up(b.rows, n)  # in the room: zeros for the taps that a short piece lacks
         self.room_size = self.blank + _up(b.rows, n)
         self.total = _up(self.room + self.room_size, 16) + 64
 
@@ -190,8 +191,12 @@ class Layout:
 
 
 @lru_cache(maxsize=1024)
-def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, Layout, np.ndarray]:
-    """With the integers that the kernel reads: sizes, the four axes, where planes begin, the places of a channel's terms in its weights and in V."""
+def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, Layout, np.ndarray]:
+    """With the integers that the kernel reads: sizes, the four axes, where planes begin, the places of a channel's terms in its weights and in V.
+
+    An input gradient is the convolution that gives the same; its weights are read in the other order, and taps backwards.
+    """
+    p, turned = forward_of(problem), problem.direction != "forward"
     b = blocking(p, machine, workers)
     at, box, x = Layout(p, b), b.box, b.box.axes
     o, a, i, w = x
@@ -200,7 +205,10 @@ def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, 
     plane = [((by[0].plane * len(i.planes) + by[2].plane) * len(w.planes) + by[3].plane) * len(a.planes) + by[1].plane for by in pieces]
     inside = (np.array(plane) * b.pitch + np.array([box.shift(by) for by in pieces])) * at.position
     offsets = (np.arange(p.group_in)[:, None] * at.channel + inside[None, :]).ravel()
-    places = [v for by in pieces for v in (sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)), by[1].live, by[3].live)]
+    taps = [sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)) for by in pieces]
+    places = [v for by, tap in zip(pieces, taps, strict=True) for v in (p.taps - 1 - tap if turned else tap, by[1].live, by[3].live)]
+    on = -1 if turned else 1
+    steps = (p.taps, p.group_out * p.taps) if turned else (p.group_in * p.taps, p.taps)  # in the weights, from one channel of the result or the sum to the next
     phases = list(a.planes) if b.last else [v for start, ks in a.phases for v in (start, a.samples(box.counts[1], (start, ks)), len(ks), *ks)]
     begins = [list(o.planes), phases, list(i.planes), list(w.planes)]
     start = HEAD + 4 * PER_AXIS
@@ -208,7 +216,8 @@ def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, 
     integers = [
         p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v0, at.m0,
         at.o0, b.chunk, lists + len(places), int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
-        p.taps, a.tap_step * a.every, w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, *at.more,
+        p.taps, on * a.tap_step * a.every, on * w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, *at.more,
+        *steps,
     ]  # fmt: skip
     for axis, count, boxes, begin in zip(x, box.counts, box.boxes, begins, strict=True):
         residues = box.residues if axis is a else axis.residues

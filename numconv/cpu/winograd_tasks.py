@@ -12,10 +12,10 @@ from .filling import copy_row
 from .filling import line as span
 from .launch import by_type, device_function, inlined
 from .packing import zero
-from .simd.spread import spread_tile
+from .simd.spread import spread_tile, transpose_to
 from .simd.strided import stepping
-from .simd.tiles import columns, gemm_tile, lanes, rows, transpose_block
-from .simd.vector import get, put, zero_of
+from .simd.tiles import columns, gemm_tile, lanes, rows, upright
+from .simd.vector import get, zero_of
 from .winograd_blocking import HEAD, PER_AXIS
 from .winograd_points import outputs
 from .winograd_transforms import analyse, fill_row, restore, restore_rows, transform_filter
@@ -164,29 +164,29 @@ def _deliver(by_a, by_w, z, positions, b, s, scratch, y, base, g, box_o, box_a, 
 
 
 @device_function
-def filters(shape, by_a, by_w, w, source, row_step, valid, count, g, out, target, apart, room, z):
-    """U of `count` channels of one block, from their weights at w[source]: term t of frequency f goes to out[target + f·apart + t·rows].
+def filters(shape, by_a, by_w, w, group, b, c, count, g, out, target, apart, room, z):
+    """U of `count` channels from c of block b, from the weights of its group at w[group]: term t of frequency f goes to out[target + f·apart + t·rows].
 
     `room`, from z: the channels' weights with the rows of the tile side by side.
     """
-    mr, n = rows(shape), lanes(shape)
+    line, mr, n = upright(shape), rows(shape), lanes(shape)
+    width, valid = columns(line), min(mr, get(g, 1) - b * mr)
     taps, step_a, step_w, terms, first, blank = get(g, 23), get(g, 24), get(g, 25), get(g, 26), get(g, 27), z + get(g, 31)
-    k = 0
-    while k + n <= count * taps:
-        transpose_block(shape, w, source + k, row_step, valid, room, z + k * mr)
-        k += n
-    while k < count * taps:
-        for r in range(mr):
-            put(room, z + k * mr + r, get(w, source + k + min(r, valid - 1) * row_step))
-        k += 1
-    zero(stepping(by_w, 1), room, blank, (mr + n - 1) // n * n)
-    for c in range(count):
+    row_step, channel_step = get(g, 36), get(g, 37)
+    source, runs, run = group + b * mr * row_step + c * channel_step, count, taps
+    if channel_step == taps:  # the channels' weights are one run
+        runs, run = 1, count * taps
+    for i in range(runs):
+        for k in range(0, run, n):
+            transpose_to(line, w, source + i * channel_step + k, row_step, valid, min(n, run - k), room, z, None, i * run + k)
+    zero(stepping(by_w, 1), room, blank, width)
+    for i in range(count):
         for k in range(terms):
             at = first + 3 * k
-            s, t = z + (c * taps + get(g, at)) * mr, target + (c * terms + k) * mr
+            s, t = z + (i * taps + get(g, at)) * width, target + (i * terms + k) * mr
             for r in range(0, mr, n):
                 transform_filter(
-                    by_a, by_w, room, s + r, step_a * mr, step_w * mr, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, mr - r
+                    by_a, by_w, room, s + r, step_a * width, step_w * width, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, mr - r
                 )  # fmt: skip
 
 
@@ -211,11 +211,11 @@ def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch,
 
     `fused`: u has the weights as they were given, those of a chunk and these blocks are transformed before they are used.
     """
-    channels, produced, terms, pitch, v_pitch, m_pitch, v0, m0, offsets = (
-        get(g, 0), get(g, 1), get(g, 6), get(g, 7), get(g, 8), get(g, 9), s + get(g, 10), s + get(g, 11), get(g, 14)
+    channels, terms, pitch, v_pitch, m_pitch, v0, m0, offsets = (
+        get(g, 0), get(g, 6), get(g, 7), get(g, 8), get(g, 9), s + get(g, 10), s + get(g, 11), get(g, 14)
     )  # fmt: skip
-    u_pitch, f_count, chunk, taps, places, u0, c_pitch, room = (
-        get(g, 21), get(g, 22), get(g, 13), get(g, 23), get(g, 26), s + get(g, 28), get(g, 29), s + get(g, 30)
+    u_pitch, f_count, chunk, places, u0, c_pitch, room = (
+        get(g, 21), get(g, 22), get(g, 13), get(g, 26), s + get(g, 28), get(g, 29), s + get(g, 30)
     )  # fmt: skip
     mr, n = rows(block), lanes(shape)
     chunk = chunk if fused else channels
@@ -225,8 +225,8 @@ def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch,
             for b in range(b0, b1):
                 for c in range(0, count, n):
                     filters(
-                        block, by_a, by_w, u, a0 + (b * mr * channels + c0 + c) * taps, channels * taps, min(mr, produced - b * mr), min(n, count - c),
-                        g, scratch, u0 + ((b - b0) * chunk + c) * places * mr, c_pitch, scratch, room,
+                        block, by_a, by_w, u, a0, b, c0 + c, min(n, count - c), g, scratch, u0 + ((b - b0) * chunk + c) * places * mr, c_pitch,
+                        scratch, room,
                     )  # fmt: skip
         for f in range(f_count):
             for j in range(panels):

@@ -59,7 +59,10 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
 
 @intrinsic
 def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t, places, p):  # type: ignore[no-untyped-def]
-    """target[t + places[p + k]·columns + r] = source[s + min(r, valid − 1)·row_pitch + k], k < count ≤ lanes, r < columns of the tile."""
+    """target[t + place(k)·columns + r] = source[s + min(r, valid − 1)·row_pitch + k], k < count ≤ lanes, r < columns of the tile.
+
+    place(k) is places[p + k], or with None p + k.
+    """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         tile: TileShape = sig.args[0]
@@ -68,7 +71,7 @@ def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t
         align, n = dtype.bitwidth // 8, tile.lanes
         base = array_pointer(context, builder, sig.args[1], args[1], args[2])
         out = array_pointer(context, builder, sig.args[6], args[6], args[7])
-        where = array_pointer(context, builder, sig.args[8], args[8], args[9])
+        table = None if isinstance(places, types.NoneType) else array_pointer(context, builder, sig.args[8], args[8], args[9])
         last, count = builder.sub(args[4], INTP(1)), args[5]
         mask = lane_mask(builder, n, count)
         load = masked_load(builder, vector)
@@ -82,7 +85,8 @@ def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t
             squares.append(transposed(builder, values))
         for k in range(n):
             with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
-                line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), INTP(tile.vectors * n))
+                place = builder.load(builder.gep(table, [INTP(k)])) if table else builder.add(args[9], INTP(k))
+                line = builder.mul(place, INTP(tile.vectors * n))
                 for j, values in enumerate(squares):
                     place = builder.bitcast(builder.gep(out, [builder.add(line, INTP(j * n))]), vector.as_pointer())
                     builder.store(values[k], place, align=align)
