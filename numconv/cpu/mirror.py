@@ -6,12 +6,13 @@ So kernels that know the forward map serve it as well: `winograd` reads the filt
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, wraps
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from ..kernel import Kernel
+from ..kernel import Kernel, Machine
 from ..problem import ConvProblem, effective_kernel, one_of
 
 
@@ -55,11 +56,15 @@ def _copied(p: ConvProblem) -> int:
 
 def mirrored(row: Kernel) -> Kernel:
     """A row for small filters that serves input gradients as well: the filters are flipped before they are packed."""
+
+    @wraps(row.run)
+    def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
+        row.run(forward_of(problem), arrays, out, machine)
+
     return replace(
-        row, directions=row.directions | {"input_grad"},
+        row, run=run, directions=row.directions | {"input_grad"},
         refuse=lambda problem: refusal(problem) or row.refuse(forward_of(problem)),
         cost=lambda problem, machine: row.cost(forward_of(problem), machine),
         workspace=lambda problem, machine: row.workspace(forward_of(problem), machine) + _copied(problem),
         pack=lambda problem, w, machine: row.pack(forward_of(problem), _flipped(problem, w), machine),
-        run=lambda problem, arrays, out, machine: row.run(forward_of(problem), arrays, out, machine),
     )  # fmt: skip
