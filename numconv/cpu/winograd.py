@@ -24,24 +24,26 @@ from ..problem import ConvProblem
 from .launch import kernel, threads
 from .mirror import forward_of, refusal
 from .simd.tiles import strided_shape, tile_shape
-from .simd.vector import pointer
+from .simd.vector import get, pointer
 from .winograd_axes import choices, frequencies
 from .winograd_blocking import CLOCK, FUSED, chosen, prepared
 from .winograd_pixels import run_pixels_task
-from .winograd_tasks import filters, run_task
+from .winograd_tasks import BOTH, FILL, filters, run_task
 from .workspace import borrow
 
 
 @lru_cache(maxsize=64)
 def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int, way: int) -> Any:
-    def winograd(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, geometry):
+    def winograd(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, stage, geometry):
         for worker in prange(workers):
+            g = pointer(geometry)
             shape = tile_shape(tile_rows, tile_vectors, tile_lanes)
             by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                v = workers * worker_pitch + (worker if stage == BOTH else task // get(g, 3)) * get(g, 10)
                 run_task(
-                    shape, by_a, by_w, task, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch),
-                    pointer(geometry),
+                    shape, by_a, by_w, task, stage, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch),
+                    v, g,
                 )  # fmt: skip
 
     return kernel(winograd)
@@ -52,14 +54,16 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
     """The same for channels last."""
     block_rows = vectors * tile_lanes
 
-    def winograd_pixels(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, geometry):
+    def winograd_pixels(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, stage, geometry):
         for worker in prange(workers):
+            g = pointer(geometry)
             shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_rows, 1, tile_lanes)
             by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                v = workers * worker_pitch + (worker if stage == BOTH else task // get(g, 3)) * get(g, 10)
                 run_pixels_task(
-                    shape, block, by_a, by_w, task, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch,
-                    pointer(scratch), pointer(geometry),
+                    shape, block, by_a, by_w, task, stage, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch,
+                    pointer(scratch), v, g,
                 )  # fmt: skip
 
     return kernel(winograd_pixels)
@@ -109,11 +113,14 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     tasks = problem.batch * b.tasks
     workers = min(workers, tasks)
     loop = pixel_driver(*b.tile, *b.kinds) if b.last else driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
-    with borrow(workers * layout.total, out.dtype) as scratch:
-        (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), u.reshape(-1), u.ndim > 1, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, layout.total,
-            workers, tasks, geometry,
-        )  # fmt: skip
+    loop = loop if workers > 1 else loop.serial
+    transformed = workers if b.splits == 1 else tasks // b.splits  # inputs V at a time
+    with borrow(workers * layout.total + transformed * layout.v_size, out.dtype) as scratch:
+        for stage in (BOTH,) if b.splits == 1 else (FILL, BOTH - FILL):
+            loop(
+                x.reshape(-1), u.reshape(-1), u.ndim > 1, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, layout.total,
+                workers, tasks, stage, geometry,
+            )  # fmt: skip
 
 
 def _refuse(problem: ConvProblem) -> str | None:
@@ -139,7 +146,7 @@ def _cost(problem: ConvProblem, machine: Machine) -> float:
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b, layout, _ = prepared(problem, machine, machine.cores)
     filters = 0 if packs_itself(problem, machine) else problem.groups * frequencies(b.box.axes) * layout.u_pitch
-    return 4 * (machine.cores * layout.total + filters)
+    return 4 * (machine.cores * (layout.total + layout.v_size) + filters)
 
 
 ROWS = (

@@ -21,6 +21,7 @@ from .winograd_points import outputs
 from .winograd_transforms import analyse, fill_row, restore, restore_rows, transform_filter
 
 _span = inlined(span)
+FILL, BOTH = 1, 3  # stages of a task
 
 
 @inlined
@@ -115,16 +116,17 @@ def _fill_planes(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_
 
 
 @device_function
-def _fill(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
-    """V of a box: `base` is the sample's and group's first element of x."""
-    pitch, target = get(g, 7), s + get(g, 10)
+def _fill(by_a, by_w, x, base, s, scratch, v, channels, g, box_o, box_a, box_i, first_w):
+    """V of a box, at `v`, of some channels (first, end): `base` is the sample's and group's first element of x."""
+    pitch = get(g, 7)
     low_o, low_i, low_w = get(g, HEAD + 2), get(g, HEAD + 2 * PER_AXIS + 2), get(g, HEAD + 3 * PER_AXIS + 2)
     step_o, step_i, step_w = get(g, HEAD + 12), get(g, HEAD + 2 * PER_AXIS + 12), get(g, HEAD + 3 * PER_AXIS + 12)
     (at_o, planes_o), (at_i, planes_i), (at_w, planes_w) = begins(g, 0), begins(g, 2), begins(g, 3)
     area = get(g, HEAD + 3 * PER_AXIS)
     for k in range(3):
         area *= get(g, HEAD + k * PER_AXIS)
-    for c in range(get(g, 0)):
+    target = v + channels[0] * planes_o * planes_i * planes_w * get(g, HEAD + PER_AXIS + 15) * pitch
+    for c in range(channels[0], channels[1]):
         for o in range(planes_o):
             for i in range(planes_i):
                 for w in range(planes_w):
@@ -206,14 +208,12 @@ def _tile(shape: Any, *arguments: Any) -> None:
 
 
 @device_function
-def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
-    """M of the blocks b0 … b1 of output channels, by chunks of input channels; `block`: a shape whose rows are the channels of one.
+def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, v0, g):
+    """M of the blocks b0 … b1 of output channels from V at v0, by chunks of input channels; `block`: a shape whose rows are the channels of one.
 
     `fused`: u has the weights as they were given, those of a chunk and these blocks are transformed before they are used.
     """
-    channels, terms, pitch, v_pitch, m_pitch, v0, m0, offsets = (
-        get(g, 0), get(g, 6), get(g, 7), get(g, 8), get(g, 9), s + get(g, 10), s + get(g, 11), get(g, 14)
-    )  # fmt: skip
+    channels, terms, pitch, v_pitch, m_pitch, m0, offsets = get(g, 0), get(g, 6), get(g, 7), get(g, 8), get(g, 9), s + get(g, 11), get(g, 14)
     u_pitch, f_count, chunk, places, u0, c_pitch, room = (
         get(g, 21), get(g, 22), get(g, 13), get(g, 26), s + get(g, 28), get(g, 29), s + get(g, 30)
     )  # fmt: skip
@@ -241,6 +241,13 @@ def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch,
 
 
 @inlined
+def shared(split, channels, unit, g):
+    """The channels (first, end) that a task transforms for all tasks of its box, in whole units."""
+    splits, units = get(g, 3), (channels + unit - 1) // unit
+    return split * units // splits * unit, min(channels, (split + 1) * units // splits * unit)
+
+
+@inlined
 def located(m_a, m_w, task, g):
     """(split of the output channels, group, sample, the box's parts of the axes, elements of a channel of the source, of the result) of a task's number."""
     splits, groups, boxes = get(g, 3), get(g, 2), HEAD + 10
@@ -258,20 +265,25 @@ def located(m_a, m_w, task, g):
 
 
 @device_function
-def run_task(shape, by_a, by_w, task, x, u, fused, bias, y, s, scratch, g):
+def run_task(shape, by_a, by_w, task, stage, x, u, fused, bias, y, s, scratch, v, g):
+    """A task in one stage, or the FILL of its share of the V at `v`, which the tasks of a box have in common, and later the rest."""
     channels, produced, groups, split_blocks, super_blocks = get(g, 0), get(g, 1), get(g, 2), get(g, 4), get(g, 5)
     plane, si, sw = get(g, 18), get(g, 19), get(g, 20)
     mr, nr = rows(shape), columns(shape)
     split, group, sample, (box_o, box_a, box_i, (first_w, count_w, residues_w)), in_size, out_size = located(
         outputs(rows(by_a)), outputs(rows(by_w)), task, g
     )  # fmt: skip
-    _fill(by_a, by_w, x, (sample * groups + group) * channels * in_size, s, scratch, g, box_o, box_a, box_i, first_w)
+    if stage & FILL:
+        share = shared(split, channels, 1, g)
+        _fill(by_a, by_w, x, (sample * groups + group) * channels * in_size, s, scratch, v, share, g, box_o, box_a, box_i, first_w)
+    if stage == FILL:
+        return
     positions = (box_o[1] - 1) * plane + ((box_a[1] * box_a[2] - 1) * si + box_i[1] - 1) * sw + count_w * residues_w
     a0 = group * (produced * channels * get(g, 23) if fused else get(g, 22) * get(g, 21))
     last = min((produced + mr - 1) // mr, (split + 1) * split_blocks)
     for b0 in range(split * split_blocks, last, super_blocks):
         b1 = min(last, b0 + super_blocks)
-        multiply(shape, shape, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, g)
+        multiply(shape, shape, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, v, g)
         for k in range(b0 * mr, min(produced, b1 * mr)):
             channel = group * produced + k
             b = get(bias, channel) if get(g, 15) else zero_of(bias)
