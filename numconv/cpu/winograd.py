@@ -29,7 +29,7 @@ from .winograd_axes import choices, frequencies
 from .winograd_blocking import CLOCK, FUSED, chosen, prepared
 from .winograd_pixels import run_pixels_task
 from .winograd_tasks import BOTH, FILL, filters, run_task
-from .workspace import borrow
+from .workspace import aligned, borrow
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +71,7 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
 
 @lru_cache(maxsize=64)
 def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
-    """U = G g Gᵀ of weights as they are given: (groups, frequencies, blocks, channels, taps that are terms, rows)."""
+    """U = G g Gᵀ of weights as they are given: (groups, frequencies, blocks, terms, rows)."""
 
     def transform(w, u, room_size, geometry):
         channels, produced, groups, terms, u_pitch, count_f, taps = (
@@ -101,7 +101,7 @@ def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """The transformed filters, (groups, frequencies, blocks, terms, rows)."""
     b, layout, geometry = prepared(problem.with_(batch=1), machine, 1)
-    u = np.empty(problem.groups * frequencies(b.box.axes) * layout.u_pitch, w.dtype)
+    u = aligned((problem.groups * frequencies(b.box.axes) * layout.u_pitch,), w.dtype)
     filter_driver(b.rows, b.tile[2], *b.kinds)(w.reshape(-1), u, layout.room_size, geometry)
     return u
 

@@ -19,8 +19,9 @@ from .winograd_costs import deliver_cycles, deliver_pixels_cycles, fill_cycles, 
 #: rows × vectors, by number of SIMD registers: rows are output channels, or, channels last, positions
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9, 3), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-HEAD, PER_AXIS = 38, 16  # integers of the geometry: before the axes, of an axis
+HEAD, PER_AXIS = 39, 16  # integers of the geometry: before the axes, of an axis
 WIDE = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
+GAP = 4  # channels' places left free after a vector's worth: what the last one writes too much
 FUSED = 2  # boxes for which weights are transformed on the way
 SHARE = 20000.0  # cycles, of all workers of a V in common: another start, and waiting for the slowest
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
@@ -160,8 +161,8 @@ class Layout:
         self.c_pitch = _odd(b.super_blocks * b.chunk * rows)
         self.u_pitch = _odd(-(-p.group_out // b.rows) * p.group_in * rows)
         self.room = self.u0 + f * self.c_pitch
-        self.blank = n * p.taps * _up(b.rows, n)  # in the room: zeros for the taps that a short piece lacks
-        self.room_size = self.blank + _up(b.rows, n)
+        self.blank = p.taps * (n + GAP) * b.rows  # in the room: zeros for the taps that a short piece lacks
+        self.room_size = self.blank + n
         self.total = _up(self.room + self.room_size, 16) + 64
 
     def _planes(self, p: ConvProblem, b: Blocking) -> None:
@@ -209,7 +210,9 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Bloc
     pieces = list(product(*(axis.pieces for axis in x)))
     plane = [((by[0].plane * len(i.planes) + by[2].plane) * len(w.planes) + by[3].plane) * len(a.planes) + by[1].plane for by in pieces]
     inside = (np.array(plane) * b.pitch + np.array([box.shift(by) for by in pieces])) * at.position
-    offsets = (np.arange(p.group_in)[:, None] * at.channel + inside[None, :]).ravel()
+    n, channel = b.tile[2], np.arange(p.group_in) * at.channel
+    offsets = [v for c in range(0, p.group_in, n) for v in np.add.outer(inside, channel[c : c + n]).ravel()]  # as `filters` has them
+    spots = np.add.outer(np.arange(n), (n + GAP) * np.arange(p.taps)).ravel()  # of a channel's taps in the room
     taps = [sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)) for by in pieces]
     places = [v for by, tap in zip(pieces, taps, strict=True) for v in (p.taps - 1 - tap if turned else tap, by[1].live, by[3].live)]
     on = -1 if turned else 1
@@ -220,9 +223,9 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Bloc
     lists = start + sum(map(len, begins))
     integers = [
         p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v_size, at.m0,
-        at.o0, b.chunk, lists + len(places), int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
+        at.o0, b.chunk, lists + len(places) + spots.size, int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
         p.taps, on * a.tap_step * a.every, on * w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, *at.more,
-        *steps,
+        *steps, lists + len(places),
     ]  # fmt: skip
     for axis, count, boxes, begin in zip(x, box.counts, box.boxes, begins, strict=True):
         residues = box.residues if axis is a else axis.residues
@@ -232,4 +235,4 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Bloc
         ]  # fmt: skip
         start += len(begin)
     near = [i * at.position for i in range(b.columns)] if b.last else []  # of a register tile, behind all else
-    return b, at, np.array([*integers, *(v for begin in begins for v in begin), *places, *offsets, *near], np.int64)
+    return b, at, np.array([*integers, *(v for begin in begins for v in begin), *places, *spots, *offsets, *near], np.int64)

@@ -15,8 +15,8 @@ from .packing import zero
 from .simd.spread import spread_tile, transpose_to
 from .simd.strided import stepping
 from .simd.tiles import columns, gemm_tile, lanes, rows, upright
-from .simd.vector import get, zero_of
-from .winograd_blocking import HEAD, PER_AXIS
+from .simd.vector import get, prefetch, zero_of
+from .winograd_blocking import GAP, HEAD, PER_AXIS
 from .winograd_points import outputs
 from .winograd_transforms import analyse, fill_row, restore, restore_rows, transform_filter
 
@@ -169,27 +169,29 @@ def _deliver(by_a, by_w, z, positions, b, s, scratch, y, base, g, box_o, box_a, 
 def filters(shape, by_a, by_w, w, group, b, c, count, g, out, target, apart, room, z):
     """U of `count` channels from c of block b, from the weights of its group at w[group]: term t of frequency f goes to out[target + f·apart + t·rows].
 
-    `room`, from z: the channels' weights with the rows of the tile side by side.
+    Terms of the same taps are neighbours.  `room`, from z: tap after tap, the rows of the tile of each channel side by side.
     """
     line, mr, n = upright(shape), rows(shape), lanes(shape)
-    width, valid = columns(line), min(mr, get(g, 1) - b * mr)
+    pitch, valid = (n + GAP) * mr, min(mr, get(g, 1) - b * mr)
     taps, step_a, step_w, terms, first, blank = get(g, 23), get(g, 24), get(g, 25), get(g, 26), get(g, 27), z + get(g, 31)
     row_step, channel_step = get(g, 36), get(g, 37)
     source, runs, run = group + b * mr * row_step + c * channel_step, count, taps
     if channel_step == taps:  # the channels' weights are one run
         runs, run = 1, count * taps
     for i in range(runs):
+        if runs > 1:  # short pieces far apart: no prefetcher of the machine's gets from one to another
+            for k in range(0, valid * taps, 16):
+                prefetch(w, source + (i + n) * channel_step + k)
         for k in range(0, run, n):
-            transpose_to(line, w, source + i * channel_step + k, row_step, valid, min(n, run - k), room, z, None, i * run + k)
-    zero(stepping(by_w, 1), room, blank, width)
-    for i in range(count):
-        for k in range(terms):
-            at = first + 3 * k
-            s, t = z + (i * taps + get(g, at)) * width, target + (i * terms + k) * mr
-            for r in range(0, mr, n):
-                transform_filter(
-                    by_a, by_w, room, s + r, step_a * width, step_w * width, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, mr - r
-                )  # fmt: skip
+            transpose_to(line, w, source + i * channel_step + k, row_step, valid, min(n, run - k), room, z, mr, g, get(g, 38) + i * run + k)
+    zero(stepping(by_w, 1), room, blank, n)
+    for k in range(terms):
+        at = first + 3 * k
+        s, t = z + get(g, at) * pitch, target + k * count * mr
+        for r in range(0, count * mr, n):
+            transform_filter(
+                by_a, by_w, room, s + r, step_a * pitch, step_w * pitch, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, count * mr - r
+            )  # fmt: skip
 
 
 def _tile_of_planes(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumulate, near):  # type: ignore[no-untyped-def]
