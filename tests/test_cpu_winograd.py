@@ -215,6 +215,17 @@ def test_every_tap_is_in_one_piece() -> None:
                 assert all(t * dilation == start + j * axis.residues * stride for j, t in enumerate(its) if m > 1)
 
 
+def test_wide_margins_take_many_channels() -> None:
+    """Of their own bound few channels leave nothing: F(4, 3) errs 70 times it with 4 channels."""
+    def planned(channels: int) -> ConvProblem:
+        return problem((channels, 64, 1, (60, 60), (3, 3), (2, 2), (1, 1)), 1)
+
+    assert ROW.cost(planned(8), MACHINE) == math.inf
+    for channels, kinds in ((16, (4, 4)), (64, (4, 4)), (256, (6, 6))):
+        assert chosen(planned(channels), MACHINE).kinds == kinds
+        assert ROW.cost(planned(channels), MACHINE) < math.inf
+
+
 def test_refuses() -> None:
     p = problem(CASES[0])
     assert ROW.refuses(p) is None
@@ -241,6 +252,9 @@ def test_refuses() -> None:
         ("conv2d", (1, 48, 27, 27), (64, 48, 5, 5), 2, 1, 1),
         ("conv2d", (1, 32, 56, 56), (64, 32, 5, 5), 2, 1, 2),
         ("conv2d", (1, 64, 32, 32), (64, 64, 4, 4), 1, 1, 2),
+        ("conv2d", (1, 16, 48, 50), (32, 16, 3, 3), 2, 1, 1),
+        ("conv2d", (1, 256, 10, 11), (32, 256, 3, 3), 2, 1, 1),
+        ("conv3d", (1, 256, 3, 7, 9), (16, 256, 3, 3, 3), 2, 1, 1),
     ],
 )
 def test_where_it_is_automatic_each_output_keeps_its_own_bound(function: str, x_shape: Any, w_shape: Any, padding: Any, dilation: int, stride: int) -> None:

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..kernel import Kernel, Machine, worth_its_error
+from ..kernel import FEW, Kernel, Machine, worth_its_error
 from ..problem import ConvProblem
 from .launch import kernel, threads
 from .mirror import forward_of, refusal
 from .simd.tiles import strided_shape, tile_shape
 from .simd.vector import get, pointer
-from .winograd_axes import choices, frequencies
+from .winograd_axes import choices, frequencies, steady
 from .winograd_blocking import CLOCK, FUSED, chosen, prepared
 from .winograd_pixels import run_pixels_task
 from .winograd_tasks import BOTH, FILL, filters, run_task
@@ -137,7 +137,7 @@ def _refuse(problem: ConvProblem) -> str | None:
 
 def _cost(problem: ConvProblem, machine: Machine) -> float:
     one = forward_of(problem.with_(batch=1))
-    if not worth_its_error(one):
+    if not worth_its_error(one) and (one.multiplications < FEW or not steady(one, choices(one)[0])):
         return inf  # by name only
     b = chosen(one, machine)
     return CLOCK * (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops
