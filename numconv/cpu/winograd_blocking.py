@@ -21,7 +21,7 @@ TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (
 PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9, 3), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 HEAD, PER_AXIS = 39, 16  # integers of the geometry: before the axes, of an axis
 WIDE = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
-GAP = 4  # channels' places left free after a vector's worth: what the last one writes too much
+BESIDE = 4  # channels whose transformed filters lie side by side: their rows fill vectors
 FUSED = 2  # boxes for which weights are transformed on the way
 SHARE = 20000.0  # cycles, of all workers of a V in common: another start, and waiting for the slowest
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
@@ -161,7 +161,7 @@ class Layout:
         self.c_pitch = _odd(b.super_blocks * b.chunk * rows)
         self.u_pitch = _odd(-(-p.group_out // b.rows) * p.group_in * rows)
         self.room = self.u0 + f * self.c_pitch
-        self.blank = p.taps * (n + GAP) * b.rows  # in the room: zeros for the taps that a short piece lacks
+        self.blank = p.taps * (n + BESIDE) * b.rows  # in the room: zeros for the taps that a short piece lacks
         self.room_size = self.blank + n
         self.total = _up(self.room + self.room_size, 16) + 64
 
@@ -211,8 +211,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Bloc
     plane = [((by[0].plane * len(i.planes) + by[2].plane) * len(w.planes) + by[3].plane) * len(a.planes) + by[1].plane for by in pieces]
     inside = (np.array(plane) * b.pitch + np.array([box.shift(by) for by in pieces])) * at.position
     n, channel = b.tile[2], np.arange(p.group_in) * at.channel
-    offsets = [v for c in range(0, p.group_in, n) for v in np.add.outer(inside, channel[c : c + n]).ravel()]  # as `filters` has them
-    spots = np.add.outer(np.arange(n), (n + GAP) * np.arange(p.taps)).ravel()  # of a channel's taps in the room
+    offsets = [v for c in range(0, p.group_in, BESIDE) for v in np.add.outer(inside, channel[c : c + BESIDE]).ravel()]  # as `filters` has them
+    spots = np.add.outer(np.arange(n), (n + BESIDE) * np.arange(p.taps)).ravel()  # of a channel's taps in the room
     taps = [sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)) for by in pieces]
     places = [v for by, tap in zip(pieces, taps, strict=True) for v in (p.taps - 1 - tap if turned else tap, by[1].live, by[3].live)]
     on = -1 if turned else 1

@@ -16,7 +16,7 @@ from .simd.spread import spread_tile, transpose_to
 from .simd.strided import stepping
 from .simd.tiles import columns, gemm_tile, lanes, rows, upright
 from .simd.vector import get, prefetch, zero_of
-from .winograd_blocking import GAP, HEAD, PER_AXIS
+from .winograd_blocking import BESIDE, HEAD, PER_AXIS
 from .winograd_points import outputs
 from .winograd_transforms import analyse, fill_row, restore, restore_rows, transform_filter
 
@@ -169,10 +169,10 @@ def _deliver(by_a, by_w, z, positions, b, s, scratch, y, base, g, box_o, box_a, 
 def filters(shape, by_a, by_w, w, group, b, c, count, g, out, target, apart, room, z):
     """U of `count` channels from c of block b, from the weights of its group at w[group]: term t of frequency f goes to out[target + f·apart + t·rows].
 
-    Terms of the same taps are neighbours.  `room`, from z: tap after tap, the rows of the tile of each channel side by side.
+    Terms of the same taps of BESIDE channels are neighbours.  `room`, from z: tap after tap, the rows of the tile of each channel side by side.
     """
     line, mr, n = upright(shape), rows(shape), lanes(shape)
-    pitch, valid = (n + GAP) * mr, min(mr, get(g, 1) - b * mr)
+    pitch, valid = (n + BESIDE) * mr, min(mr, get(g, 1) - b * mr)
     taps, step_a, step_w, terms, first, blank = get(g, 23), get(g, 24), get(g, 25), get(g, 26), get(g, 27), z + get(g, 31)
     row_step, channel_step = get(g, 36), get(g, 37)
     source, runs, run = group + b * mr * row_step + c * channel_step, count, taps
@@ -185,13 +185,15 @@ def filters(shape, by_a, by_w, w, group, b, c, count, g, out, target, apart, roo
         for k in range(0, run, n):
             transpose_to(line, w, source + i * channel_step + k, row_step, valid, min(n, run - k), room, z, mr, g, get(g, 38) + i * run + k)
     zero(stepping(by_w, 1), room, blank, n)
-    for k in range(terms):
-        at = first + 3 * k
-        s, t = z + get(g, at) * pitch, target + k * count * mr
-        for r in range(0, count * mr, n):
-            transform_filter(
-                by_a, by_w, room, s + r, step_a * pitch, step_w * pitch, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, count * mr - r
-            )  # fmt: skip
+    for i in range(0, count, BESIDE):
+        size = min(BESIDE, count - i) * mr
+        for k in range(terms):
+            at = first + 3 * k
+            s, t = z + get(g, at) * pitch + i * mr, target + i * terms * mr + k * size
+            for r in range(0, size, n):
+                transform_filter(
+                    by_a, by_w, room, s + r, step_a * pitch, step_w * pitch, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, size - r
+                )  # fmt: skip
 
 
 def _tile_of_planes(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumulate, near):  # type: ignore[no-untyped-def]
