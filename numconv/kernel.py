@@ -38,12 +38,18 @@ DEFAULTS: dict[str, object] = {
 }
 
 
+FEW = 3e6  # multiply-adds, of which a transform saves a few microseconds
+
+
 def worth_its_error(problem: ConvProblem) -> bool:
-    """Whether a transform that mixes the samples of a tile may be automatic, for one sample: outputs that few taps see carry the error of their
-    whole tile, so not with more padding than keeps the size; and not for a few microseconds.
-    """
+    """Whether a transform that mixes the samples of a tile may be automatic, for one sample: not with wide margins, and not for a few microseconds."""
+    return problem.multiplications >= FEW and not wide_margins(problem)
+
+
+def wide_margins(problem: ConvProblem) -> bool:
+    """More padding than keeps the size: outputs that few taps see carry the error of their whole tile."""
     margins = zip(problem.pad_low, problem.pad_high, problem.kernel, problem.dilation, strict=True)
-    return problem.multiplications >= 3e6 and all(max(low, high) <= d * (k // 2) for low, high, k, d in margins)
+    return any(max(low, high) > d * (k // 2) for low, high, k, d in margins)
 
 
 def _accepts(problem: Any) -> str | None:

@@ -15,10 +15,11 @@ from tolerance import assert_within
 import numconv as nc
 from numconv.cpu import winograd
 from numconv.cpu.machine import detect
+from numconv.cpu.mirror import forward_of
 from numconv.cpu.winograd_axes import KINDS, UNIT, Axis, choices
 from numconv.cpu.winograd_blocking import chosen, prepared
 from numconv.kernel import Machine
-from numconv.problem import ConvProblem
+from numconv.problem import ConvProblem, effective_kernel
 
 MACHINE = detect()
 ROW = winograd.ROWS[0]
@@ -148,6 +149,32 @@ def test_same_bits_for_any_threads_batch_and_packing(case: Any, layout: str) -> 
         numba.set_num_threads(threads)
 
 
+def turned(p: ConvProblem) -> ConvProblem:
+    """The input gradient that is the convolution `p`."""
+    low = tuple(effective_kernel(k, d) - 1 - a for k, d, a in zip(p.kernel, p.dilation, p.pad_low, strict=True))
+    return p.with_(direction="input_grad", in_channels=p.out_channels, out_channels=p.in_channels, spatial=p.outputs, pad_low=low, outputs=p.spatial)
+
+
+TURNED = [case for case in CASES if len(case) == 7 and all(p <= d * (k - 1) for k, p, d in zip(case[4], case[5], case[6], strict=True))]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", TURNED, ids=str)
+def test_input_gradients_read_the_filters_backwards(case: Any, layout: str) -> None:
+    p = problem(case, 2, layout)
+    q = turned(p)
+    assert forward_of(q) == p and ROW.refuses(q) is None
+    x, _, bias = arrays(p, True)
+    w = np.random.default_rng(5).integers(-3, 4, q.weight_shape).astype(np.float32)
+    y = run(q, x, winograd.pack(q, w, MACHINE), bias)
+    np.testing.assert_array_equal(run(q, x, w, bias), y)
+    grouped = w.reshape(p.groups, p.group_in, p.group_out, *p.kernel).swapaxes(1, 2)
+    flipped = np.ascontiguousarray(np.flip(grouped, tuple(range(3, 3 + p.rank)))).reshape(p.weight_shape)
+    np.testing.assert_array_equal(run(p, x, winograd.pack(p, flipped, MACHINE), bias), y)
+    exact = reference.conv_transpose(x, w, bias, q.stride, [(a, a) for a in q.pad_low], 0, q.groups, q.dilation, "relu")
+    np.testing.assert_allclose(y, exact, rtol=0, atol=0.02)
+
+
 def test_cases_reach_every_way() -> None:
     machine = Machine("wide", vector_bytes=64, registers=32)
     made = [prepared(problem(case, 1), machine, 1)[0] for case in CASES]
@@ -188,12 +215,25 @@ def test_every_tap_is_in_one_piece() -> None:
                 assert all(t * dilation == start + j * axis.residues * stride for j, t in enumerate(its) if m > 1)
 
 
+def test_wide_margins_take_many_channels() -> None:
+    """Of their own bound few channels leave nothing: F(4, 3) errs 70 times it with 4 channels."""
+    def planned(channels: int) -> ConvProblem:
+        return problem((channels, 64, 1, (60, 60), (3, 3), (2, 2), (1, 1)), 1)
+
+    assert ROW.cost(planned(8), MACHINE) == math.inf
+    for channels, kinds in ((16, (4, 4)), (64, (4, 4)), (256, (6, 6))):
+        assert chosen(planned(channels), MACHINE).kinds == kinds
+        assert ROW.cost(planned(channels), MACHINE) < math.inf
+
+
 def test_refuses() -> None:
     p = problem(CASES[0])
     assert ROW.refuses(p) is None
     assert "a third" in str(ROW.refuses(problem((8, 8, 1, (9, 9), (1, 1), (0, 0), (1, 1)))))
     assert "a third" in str(ROW.refuses(problem((8, 8, 1, (9, 9), (3, 3), (0, 0), (1, 1), (2, 2)))))
     assert "four input channels" in str(ROW.refuses(p.with_(in_channels=3)))
+    assert "stride 1" in str(ROW.refuses(problem(CASES[-4]).with_(direction="input_grad")))
+    assert "beyond the filter" in str(ROW.refuses(p.with_(direction="input_grad", pad_low=(3, 1))))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +252,9 @@ def test_refuses() -> None:
         ("conv2d", (1, 48, 27, 27), (64, 48, 5, 5), 2, 1, 1),
         ("conv2d", (1, 32, 56, 56), (64, 32, 5, 5), 2, 1, 2),
         ("conv2d", (1, 64, 32, 32), (64, 64, 4, 4), 1, 1, 2),
+        ("conv2d", (1, 16, 48, 50), (32, 16, 3, 3), 2, 1, 1),
+        ("conv2d", (1, 256, 10, 11), (32, 256, 3, 3), 2, 1, 1),
+        ("conv3d", (1, 256, 3, 7, 9), (16, 256, 3, 3, 3), 2, 1, 1),
     ],
 )
 def test_where_it_is_automatic_each_output_keeps_its_own_bound(function: str, x_shape: Any, w_shape: Any, padding: Any, dilation: int, stride: int) -> None:

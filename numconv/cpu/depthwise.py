@@ -19,6 +19,7 @@ from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
 from .epilogue import store_row
 from .launch import device_function, kernel, threads
+from .mirror import mirrored
 from .simd.strip import strip_shape, strip_tile
 from .simd.vector import get, pointer, zero_of
 from .strips import ANY, HEAD, axes_of, cut_for, tables
@@ -117,9 +118,9 @@ def cost(problem: ConvProblem, machine: Machine) -> float:
 
 
 ROWS = (
-    Kernel(
+    mirrored(Kernel(
         name="depthwise", problem=ConvProblem, run=run, cost=cost, refuse=_refuse,
         dtypes=frozenset({"float32", "float64", "int32", "int64"}), honours=frozenset({"groups", "activation", "precision"}),
         summary="strips of a plane in registers, read where the input lies, masks at the border",
-    ),
+    )),
 )  # fmt: skip

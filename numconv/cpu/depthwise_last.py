@@ -20,6 +20,7 @@ from ..problem import ConvProblem
 from .depthwise import MOST, SMALL
 from .epilogue import store_row
 from .launch import device_function, kernel, threads
+from .mirror import mirrored
 from .simd.strip import strip_shape, strip_tile
 from .simd.tiles import lanes
 from .simd.vector import get, load_n, pointer, zero_of
@@ -113,10 +114,10 @@ def cost(problem: ConvProblem, machine: Machine) -> float:
 
 
 ROWS = (
-    Kernel(
+    mirrored(Kernel(
         name="depthwise_last", problem=ConvProblem, run=run, pack=pack, cost=cost, refuse=_refuse,
         dtypes=frozenset({"float32", "float64", "int32", "int64"}), honours=frozenset({"groups", "layout", "activation", "precision"}),
         workspace=lambda problem, machine: (_registers(problem, machine) | 1) * machine.vector_bytes * problem.taps,
         summary="channels last: a register of channels at a time, pixels read where the input lies",
-    ),
+    )),
 )  # fmt: skip

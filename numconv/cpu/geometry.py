@@ -86,12 +86,16 @@ def live_taps(kernel: int, stride: int, dilation: int, low: int, outputs: int, e
     return tuple(live) or (0,)
 
 
-def gradient_axis(kernel: int, stride: int, dilation: int, low: int, spatial: int) -> Axis:
-    """Stride phases: target q = first + stride·u reads source u + shift by the taps with (q + low − a·dilation) divisible by stride."""
+def gradient_axis(kernel: int, stride: int, dilation: int, low: int, spatial: int, outputs: int) -> Axis:
+    """Stride phases: target q = first + stride·u reads source u + shift by the taps with (q + low − a·dilation) divisible by stride.
+
+    Taps that reach the source for no target are left out.
+    """
     jobs = []
     for first in range(min(stride, spatial)):
         taps = [(a, (first + low - a * dilation) // stride) for a in range(kernel) if (first + low - a * dilation) % stride == 0]
-        jobs.append((first, (spatial - first + stride - 1) // stride, taps))
+        count = (spatial - first + stride - 1) // stride
+        jobs.append((first, count, [(a, m) for a, m in taps if -count < m < outputs]))
     shifts = [m for _, _, taps in jobs for _, m in taps] or [0]
     origin = min(shifts)
     return Axis(
@@ -156,7 +160,7 @@ def geometry(problem: ConvProblem) -> Geometry:
         axes = tuple(forward_axis(*v) for v in zip(taps_of, stride, dilation, low, outputs, (True, True, False), strict=True))
         strides = (p.group_in * taps, taps)
     else:
-        axes = tuple(gradient_axis(*v) for v in zip(kernel, stride, dilation, low, spatial, strict=True))
+        axes = tuple(gradient_axis(*v) for v in zip(kernel, stride, dilation, low, spatial, outputs, strict=True))
         strides = (taps, p.group_in * taps)
     source, target = (spatial, outputs) if forward else (outputs, spatial)
     return Geometry(

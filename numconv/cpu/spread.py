@@ -136,7 +136,7 @@ def _pack_block(shape, w, places, group, b, packed, target, g):
             continue
         for k in range(0, length, n):
             transpose_to(
-                shape, w, source + i * stretch_pitch + k, row_step, valid, min(n, length - k), packed, target, places, i * length + k
+                shape, w, source + i * stretch_pitch + k, row_step, valid, min(n, length - k), packed, target, width, places, i * length + k
             )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def layout(problem: ConvProblem) -> Layout:
     source, target = (spatial, outputs) if forward else (outputs, spatial)
     axes = []
     for k, s, d, lo, o, i in zip(kernel, stride, dilation, low, outputs, spatial, strict=True):
-        axis = forward_axis(live_taps(k, s, d, lo, o, i), s, d, lo, o, False) if forward else gradient_axis(k, s, d, lo, i)
+        axis = forward_axis(live_taps(k, s, d, lo, o, i), s, d, lo, o, False) if forward else gradient_axis(k, s, d, lo, i, o)
         axes.append(_taps(axis, i if forward else o))
     summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
     last = p.layout == "channels_last"

@@ -19,28 +19,31 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..kernel import Kernel, Machine, worth_its_error
+from ..kernel import FEW, Kernel, Machine, worth_its_error
 from ..problem import ConvProblem
 from .launch import kernel, threads
+from .mirror import forward_of, refusal
 from .simd.tiles import strided_shape, tile_shape
-from .simd.vector import pointer
-from .winograd_axes import choices, frequencies
+from .simd.vector import get, pointer
+from .winograd_axes import choices, frequencies, steady
 from .winograd_blocking import CLOCK, FUSED, chosen, prepared
 from .winograd_pixels import run_pixels_task
-from .winograd_tasks import filters, run_task
-from .workspace import borrow
+from .winograd_tasks import BOTH, FILL, filters, run_task
+from .workspace import aligned, borrow
 
 
 @lru_cache(maxsize=64)
 def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int, way: int) -> Any:
-    def winograd(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, geometry):
+    def winograd(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, stage, geometry):
         for worker in prange(workers):
+            g = pointer(geometry)
             shape = tile_shape(tile_rows, tile_vectors, tile_lanes)
             by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                v = workers * worker_pitch + (worker if stage == BOTH else task // get(g, 3)) * get(g, 10)
                 run_task(
-                    shape, by_a, by_w, task, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch),
-                    pointer(geometry),
+                    shape, by_a, by_w, task, stage, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch, pointer(scratch),
+                    v, g,
                 )  # fmt: skip
 
     return kernel(winograd)
@@ -51,14 +54,16 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
     """The same for channels last."""
     block_rows = vectors * tile_lanes
 
-    def winograd_pixels(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, geometry):
+    def winograd_pixels(x, u, fused, bias, y, scratch, worker_pitch, workers, tasks, stage, geometry):
         for worker in prange(workers):
+            g = pointer(geometry)
             shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_rows, 1, tile_lanes)
             by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+                v = workers * worker_pitch + (worker if stage == BOTH else task // get(g, 3)) * get(g, 10)
                 run_pixels_task(
-                    shape, block, by_a, by_w, task, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch,
-                    pointer(scratch), pointer(geometry),
+                    shape, block, by_a, by_w, task, stage, pointer(x), pointer(u), fused, pointer(bias), pointer(y), worker * worker_pitch,
+                    pointer(scratch), v, g,
                 )  # fmt: skip
 
     return kernel(winograd_pixels)
@@ -66,7 +71,7 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
 
 @lru_cache(maxsize=64)
 def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
-    """U = G g Gᵀ of weights (groups·out channels, channels, taps): (groups, frequencies, blocks, channels, taps that are terms, rows)."""
+    """U = G g Gᵀ of weights as they are given: (groups, frequencies, blocks, terms, rows)."""
 
     def transform(w, u, room_size, geometry):
         channels, produced, groups, terms, u_pitch, count_f, taps = (
@@ -81,8 +86,7 @@ def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequenci
             target = g * count_f * u_pitch + b * terms * tile_rows
             for c in range(0, channels, tile_lanes):
                 filters(
-                    shape, by_a, by_w, pointer(w), ((g * produced + b * tile_rows) * channels + c) * taps, channels * taps,
-                    min(tile_rows, produced - b * tile_rows), min(tile_lanes, channels - c), pointer(geometry), pointer(u),
+                    shape, by_a, by_w, pointer(w), g * produced * channels * taps, b, c, min(tile_lanes, channels - c), pointer(geometry), pointer(u),
                     target + c * (terms // channels) * tile_rows, u_pitch, pointer(room), 0,
                 )  # fmt: skip
 
@@ -91,13 +95,13 @@ def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequenci
 
 def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
     """Whether `run` takes the weights as given: those that are used in one box or two it transforms on the way, and never writes to memory."""
-    return problem.batch * chosen(problem.with_(batch=1), machine).tasks <= FUSED * problem.groups
+    return problem.batch * chosen(forward_of(problem.with_(batch=1)), machine).tasks <= FUSED * problem.groups
 
 
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """The transformed filters, (groups, frequencies, blocks, terms, rows)."""
     b, layout, geometry = prepared(problem.with_(batch=1), machine, 1)
-    u = np.empty(problem.groups * frequencies(b.box.axes) * layout.u_pitch, w.dtype)
+    u = aligned((problem.groups * frequencies(b.box.axes) * layout.u_pitch,), w.dtype)
     filter_driver(b.rows, b.tile[2], *b.kinds)(w.reshape(-1), u, layout.room_size, geometry)
     return u
 
@@ -109,38 +113,47 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     tasks = problem.batch * b.tasks
     workers = min(workers, tasks)
     loop = pixel_driver(*b.tile, *b.kinds) if b.last else driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
-    with borrow(workers * layout.total, out.dtype) as scratch:
-        (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), u.reshape(-1), u.ndim > 1, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, layout.total,
-            workers, tasks, geometry,
-        )  # fmt: skip
+    loop = loop if workers > 1 else loop.serial
+    transformed = workers if b.splits == 1 else tasks // b.splits  # inputs V at a time
+    with borrow(workers * layout.total + transformed * layout.v_size, out.dtype) as scratch:
+        for stage in (BOTH,) if b.splits == 1 else (FILL, BOTH - FILL):
+            loop(
+                x.reshape(-1), u.reshape(-1), u.ndim > 1, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, layout.total,
+                workers, tasks, stage, geometry,
+            )  # fmt: skip
 
 
 def _refuse(problem: ConvProblem) -> str | None:
-    if not choices(problem):
+    reason = refusal(problem)
+    if reason is not None:
+        return reason
+    p = forward_of(problem)
+    if not choices(p):
         return "serves kernels of which a transform saves a third of the multiplications"
-    if problem.group_in < 4:
+    if p.group_in < 4:
         return "serves four input channels per group or more"
     return None
 
 
 def _cost(problem: ConvProblem, machine: Machine) -> float:
-    if not worth_its_error(problem.with_(batch=1)):
+    one = forward_of(problem.with_(batch=1))
+    if not worth_its_error(one) and (one.multiplications < FEW or not steady(one, choices(one)[0])):
         return inf  # by name only
-    b = chosen(problem.with_(batch=1), machine)
+    b = chosen(one, machine)
     return CLOCK * (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b, layout, _ = prepared(problem, machine, machine.cores)
     filters = 0 if packs_itself(problem, machine) else problem.groups * frequencies(b.box.axes) * layout.u_pitch
-    return 4 * (machine.cores * layout.total + filters)
+    return 4 * (machine.cores * (layout.total + layout.v_size) + filters)
 
 
 ROWS = (
     Kernel(
         name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, packs_itself=packs_itself,
-        error_factor=4.0, dtypes=frozenset({"float32"}), honours=frozenset({"groups", "layout", "activation", "precision"}),
+        error_factor=4.0, directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32"}),
+        honours=frozenset({"groups", "layout", "activation", "precision"}),
         summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, for about twice the rounding error",
     ),
 )  # fmt: skip

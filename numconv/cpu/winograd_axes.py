@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from math import gcd, prod
 from typing import NamedTuple
 
+from ..kernel import wide_margins
 from ..problem import ConvProblem
 from .geometry import three
 
@@ -22,6 +23,9 @@ from .geometry import three
 KINDS = {1: (1, 1), 4: (2, 3), 5: (4, 2), 6: (4, 3), 7: (4, 4), 8: (4, 5)}
 #: kinds of (A, W) that are tried; two of more frequencies would round too coarsely
 PAIRS = ((6, 6), (4, 4), (5, 5), *((1, f) for f in (4, 5, 6, 7, 8)), *((f, 1) for f in (4, 5, 6, 7, 8)))
+
+#: least number of channels by the larger number of frequencies; a quarter and a half of `error_factor` there (decision 0024)
+MARGINS = {4: 16, 6: 256}
 
 
 class Piece(NamedTuple):
@@ -123,11 +127,17 @@ def frequencies(x: Axes) -> int:
     return x[1].frequencies * x[3].frequencies
 
 
+def steady(p: ConvProblem, x: Axes) -> bool:
+    """Whether outputs that few taps see, which carry the error of their whole tile, keep their own bound with so many channels."""
+    return p.group_in >= MARGINS.get(max(a.frequencies for a in x), p.group_in + 1)
+
+
 @lru_cache(maxsize=1024)
 def choices(p: ConvProblem) -> tuple[Axes, ...]:
     """(outer, A, inner, W), by what may be transformed: W and one other axis A, H or else T; the planes outside of A and the rows inside are not.
 
-    An axis must fill a piece, or all but the last of three taps, and lose a sixth of its multiplications, a choice a third.  At most three, by multiplications.
+    An axis must fill a piece, or all but the last of three taps, and lose a sixth of its multiplications, a choice a third.  At most three, by multiplications;
+    at wide margins such as err little there, if any.
     """
     kernel, spatial, outputs, dilation, stride = (
         three(p.kernel, 1), three(p.spatial, 1), three(p.outputs, 1), three(p.dilation, 1), three(p.stride, 1)
@@ -150,6 +160,8 @@ def choices(p: ConvProblem) -> tuple[Axes, ...]:
         if t and h and w:
             found.append((t, h, UNIT, w) if other == 1 else (UNIT, t, h, w))
     found = sorted((x for x in found if multiplications(x) <= prod(kernel) * 2 / 3), key=multiplications)
+    if wide_margins(p):
+        found = [x for x in found if steady(p, x)] or found
     return tuple(x for x in found[:3] if multiplications(x) < 1.8 * multiplications(found[0]))
 
 

@@ -12,15 +12,18 @@ import numpy as np
 from ..kernel import Machine
 from ..problem import ConvProblem
 from .epilogue import ACTIVATIONS
+from .mirror import forward_of
 from .winograd_axes import Axes, Box, boxes_of, choices, frequencies, terms
 from .winograd_costs import deliver_cycles, deliver_pixels_cycles, fill_cycles, fill_pixels_cycles, filter_cycles, samples
 
 #: rows × vectors, by number of SIMD registers: rows are output channels, or, channels last, positions
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9, 3), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-HEAD, PER_AXIS = 36, 16  # integers of the geometry: before the axes, of an axis
+HEAD, PER_AXIS = 39, 16  # integers of the geometry: before the axes, of an axis
 WIDE = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
+BESIDE = 4  # channels whose transformed filters lie side by side: their rows fill vectors
 FUSED = 2  # boxes for which weights are transformed on the way
+SHARE = 20000.0  # cycles, of all workers of a V in common: another start, and waiting for the slowest
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
 
 
@@ -79,12 +82,13 @@ def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box
     splits = -(-blocks // split_blocks)
     panels = -(-box.positions // nr)
     so, sa, si, sw = box.slots
-    planes = box.planes
+    planes, plane = box.planes, sa * si * sw
     if last:
-        channels, pitch, start = _apart(p.group_in, n), max(panels * nr, so * sa * si * sw), 0.15 * (nr * tile[1]) ** 2
+        channels, pitch, start = _apart(p.group_in, n), max(panels * nr, so * plane), 0.15 * (nr * tile[1]) ** 2
     else:
-        channels, pitch, start = p.group_in, max(panels * nr, _up(so * sa * si * sw + (n if planes > 1 else 0), n)), 30.0
-        pitch += n if pitch * 4 % 1024 == 0 else 0  # a plane's last row writes whole vectors; the next plane may be there
+        end = (so - 1) * plane + _up(plane, n) if box.axes[1].m > 1 else so * plane - sw + _up(sw, n)  # whole vectors are written
+        channels, pitch, start = p.group_in, max(panels * nr, _up(end, n)), 30.0
+        pitch += n if pitch * 4 % 1024 == 0 else 0
     f, t = frequencies(box.axes), terms(p, box.axes)
     super_blocks = max(1, min(split_blocks, machine.l2 // 4 // (4 * f * mr * pitch), max(64, 384 // f) // mr))
     chunk = machine.l2 // 4 // (4 * f * super_blocks * mr * (t // p.group_in)) // n * n
@@ -98,10 +102,12 @@ def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box
     fused = prod(box.boxes) <= FUSED
     produced = min(p.group_out, split_blocks * mr)
     if last:
-        moved = -(-p.group_in // n) * fill_pixels_cycles(box) + -(-produced // n) * deliver_pixels_cycles(box)
+        fill, deliver = -(-p.group_in // n) * fill_pixels_cycles(box), -(-produced // n) * deliver_pixels_cycles(box)
     else:
-        moved = p.group_in * fill_cycles(box, n) + produced * deliver_cycles(box, n)
-    cycles = multiply + streams + moved + 400
+        fill, deliver = p.group_in * fill_cycles(box, n), produced * deliver_cycles(box, n)
+    if splits > 1:  # a V in common
+        fill += SHARE + v_bytes * (splits - 1) / 20
+    cycles = multiply + streams + fill / splits + deliver + 400
     cycles += filters + 4 * p.group_in * p.taps * split_blocks * mr / 8 if fused else u_bytes / 24
     pack_cycles = 0.0 if fused else p.groups * splits * (filters + u_bytes / 4)
     tasks = p.groups * prod(box.boxes) * splits
@@ -115,7 +121,8 @@ def _best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[i
         for splits in {1, workers}:
             b = _candidate(p, machine, tile, box, splits)
             idle = -(-p.batch * b.tasks // workers) * workers / (p.batch * b.tasks)
-            size = 4 * Layout(p, b).total
+            at = Layout(p, b)
+            size = 4 * (at.total + at.v_size * (p.batch * b.tasks / (b.splits * workers) if b.splits > 1 else 1))
             found.append((size / limit if size > limit else 0.0, b.cycles * idle, len(found), b))
     return min(found)[3]
 
@@ -140,9 +147,9 @@ def _reach(box: Box) -> int:
 
 
 class Layout:
-    """Where a worker's numbers lie in its scratch: phases, a row of one phase, V, M, rows of the result, U of a chunk of channels.
+    """Where a worker's numbers lie in its scratch: phases, a row of one phase, M, rows of the result, U of a chunk of channels.
 
-    Channels last: V, M, pixels that are transformed, U of a chunk.
+    Channels last: M, pixels that are transformed, U of a chunk.  V lies beside that, since workers may have one in common.
     """
 
     def __init__(self, p: ConvProblem, b: Blocking) -> None:
@@ -154,8 +161,8 @@ class Layout:
         self.c_pitch = _odd(b.super_blocks * b.chunk * rows)
         self.u_pitch = _odd(-(-p.group_out // b.rows) * p.group_in * rows)
         self.room = self.u0 + f * self.c_pitch
-        self.blank = n * (p.taps * b.rows + 1)  # in the room: zeros for the taps that a short piece lacks
-        self.room_size = self.blank + _up(b.rows, n)
+        self.blank = p.taps * (n + BESIDE) * b.rows  # in the room: zeros for the taps that a short piece lacks
+        self.room_size = self.blank + n
         self.total = _up(self.room + self.room_size, 16) + 64
 
     def _planes(self, p: ConvProblem, b: Blocking) -> None:
@@ -172,26 +179,30 @@ class Layout:
         room0 = row0 + _up(row_size, n) + n  # of the phases of a row under a dilation that shuffles do not serve
         room_phase = _up(sw + w.residues, n) + n
         self.more = row0, row_size, room0, room_phase
-        self.v0 = room0 + (0 if w.plain else w.m * room_phase)
-        self.m0 = _up(self.v0 + f * self.v_pitch + 2 * nr + _reach(b.box), n)
+        self.v_size = _up(f * self.v_pitch + 2 * nr + _reach(b.box), 16) + 64
+        self.m0 = _up(room0 + (0 if w.plain else w.m * room_phase), n)
         self.o0 = _up(self.m0 + f * self.m_pitch + nr, n)
         self.u0 = _up(self.o0 + w.m * (b.box.positions + n) + w.residues + 2 * n, n)
 
     def _pixels(self, p: ConvProblem, b: Blocking) -> None:
         n, f = b.tile[2], frequencies(b.box.axes)
         _, a, _, w = b.box.axes
-        self.phase, self.channel, self.position, self.v0 = 0, 1, _apart(p.group_in, n), 0
+        self.phase, self.channel, self.position, self.m0 = 0, 1, _apart(p.group_in, n), 0
         self.more = self.position, min(WIDE, b.box.counts[3] + w.halo), 0, 0
         self.v_pitch = _odd(b.box.planes * b.pitch * self.position)
         self.m_pitch = _odd(b.super_blocks * b.rows * b.pitch)
-        self.m0 = _up(f * self.v_pitch + (b.columns + _reach(b.box)) * self.position, n)
+        self.v_size = _up(f * self.v_pitch + (b.columns + _reach(b.box)) * self.position, 16) + 64
         self.o0 = self.m0 + f * self.m_pitch
         self.u0 = self.o0 + n * max((self.more[1] * w.m + w.frequencies - w.m) * a.frequencies, a.m * w.m + 3)
 
 
 @lru_cache(maxsize=1024)
-def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, Layout, np.ndarray]:
-    """With the integers that the kernel reads: sizes, the four axes, where planes begin, the places of a channel's terms in its weights and in V."""
+def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, Layout, np.ndarray]:
+    """With the integers that the kernel reads: sizes, the four axes, where planes begin, the places of a channel's terms in its weights and in V.
+
+    An input gradient is the convolution that gives the same; its weights are read in the other order, and taps backwards.
+    """
+    p, turned = forward_of(problem), problem.direction != "forward"
     b = blocking(p, machine, workers)
     at, box, x = Layout(p, b), b.box, b.box.axes
     o, a, i, w = x
@@ -199,16 +210,22 @@ def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, 
     pieces = list(product(*(axis.pieces for axis in x)))
     plane = [((by[0].plane * len(i.planes) + by[2].plane) * len(w.planes) + by[3].plane) * len(a.planes) + by[1].plane for by in pieces]
     inside = (np.array(plane) * b.pitch + np.array([box.shift(by) for by in pieces])) * at.position
-    offsets = (np.arange(p.group_in)[:, None] * at.channel + inside[None, :]).ravel()
-    places = [v for by in pieces for v in (sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)), by[1].live, by[3].live)]
+    n, channel = b.tile[2], np.arange(p.group_in) * at.channel
+    offsets = [v for c in range(0, p.group_in, BESIDE) for v in np.add.outer(inside, channel[c : c + BESIDE]).ravel()]  # as `filters` has them
+    spots = np.add.outer(np.arange(n), (n + BESIDE) * np.arange(p.taps)).ravel()  # of a channel's taps in the room
+    taps = [sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)) for by in pieces]
+    places = [v for by, tap in zip(pieces, taps, strict=True) for v in (p.taps - 1 - tap if turned else tap, by[1].live, by[3].live)]
+    on = -1 if turned else 1
+    steps = (p.taps, p.group_out * p.taps) if turned else (p.group_in * p.taps, p.taps)  # in the weights, from one channel of the result or the sum to the next
     phases = list(a.planes) if b.last else [v for start, ks in a.phases for v in (start, a.samples(box.counts[1], (start, ks)), len(ks), *ks)]
     begins = [list(o.planes), phases, list(i.planes), list(w.planes)]
     start = HEAD + 4 * PER_AXIS
     lists = start + sum(map(len, begins))
     integers = [
-        p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v0, at.m0,
-        at.o0, b.chunk, lists + len(places), int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
-        p.taps, a.tap_step * a.every, w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, *at.more,
+        p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v_size, at.m0,
+        at.o0, b.chunk, lists + len(places) + spots.size, int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
+        p.taps, on * a.tap_step * a.every, on * w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, *at.more,
+        *steps, lists + len(places),
     ]  # fmt: skip
     for axis, count, boxes, begin in zip(x, box.counts, box.boxes, begins, strict=True):
         residues = box.residues if axis is a else axis.residues
@@ -218,4 +235,4 @@ def prepared(p: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, 
         ]  # fmt: skip
         start += len(begin)
     near = [i * at.position for i in range(b.columns)] if b.last else []  # of a register tile, behind all else
-    return b, at, np.array([*integers, *(v for begin in begins for v in begin), *places, *offsets, *near], np.int64)
+    return b, at, np.array([*integers, *(v for begin in begins for v in begin), *places, *spots, *offsets, *near], np.int64)

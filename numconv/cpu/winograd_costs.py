@@ -50,9 +50,7 @@ def samples(w: Axis, tiles: int) -> int:
 
 def filter_cycles(p: ConvProblem, x: Axes, mr: int, n: int) -> float:
     """Of transforming the weights of one block."""
-    f = frequencies(x)
-    each = terms(p, x) * (2.6 * f + (25 if f > 8 else 8)) + 5.0 * p.group_in * p.taps
-    return -(-mr // n) * each
+    return mr / n * (terms(p, x) * (4.2 * frequencies(x) + 10) + 6.0 * p.group_in * p.taps)
 
 
 def fill_pixels_cycles(box: Box) -> float:

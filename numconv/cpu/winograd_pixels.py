@@ -16,7 +16,7 @@ from .simd.tiles import columns, lanes, rows
 from .simd.vector import get, load, load_n, store, store_n
 from .winograd_blocking import HEAD, PER_AXIS
 from .winograd_points import input_row, output_row, outputs
-from .winograd_tasks import axis, begins, located, multiply
+from .winograd_tasks import FILL, axis, begins, located, multiply, shared
 
 
 @inlined
@@ -69,9 +69,9 @@ def _across(by_a, by_w, line, x, t, tiles, out, q, apart, pitch):
 
 
 @device_function
-def _fill_row(by_a, by_w, line, x, base, pixel, at_a, row_step, step_a, extent_a, start_w, step_w, width, tiles, s, scratch, g, target, apart):
-    """V of some tiles side by side, all channels: `at_a` and `start_w` are the places of their first samples."""
-    n, f, channels, t, pitch = lanes(line), rows(by_a), get(g, 0), s + get(g, 12), get(g, 8)
+def _fill_row(by_a, by_w, line, x, base, pixel, at_a, row_step, step_a, extent_a, start_w, step_w, width, tiles, s, scratch, share, g, target, apart):
+    """V of some tiles side by side: `at_a` and `start_w` are the places of their first samples."""
+    n, f, t, pitch = lanes(line), rows(by_a), s + get(g, 12), get(g, 8)
     count = tiles * outputs(rows(by_w)) + rows(by_w) - outputs(rows(by_w))
     first, end = _inside(at_a, step_a, f, extent_a)
     e0, e1 = _inside(start_w, step_w, count, width)
@@ -79,8 +79,8 @@ def _fill_row(by_a, by_w, line, x, base, pixel, at_a, row_step, step_a, extent_a
         e0, e1 = count, count
     zero(line, scratch, t, e0 * f * n)
     zero(line, scratch, t + e1 * f * n, (count - e1) * f * n)
-    for c in range(0, channels, n):
-        p, m = base + start_w * pixel + c, min(n, channels - c)
+    for c in range(share[0], share[1], n):
+        p, m = base + start_w * pixel + c, min(n, share[1] - c)
         if m == n and end - first == f:
             _columns(by_a, line, x, p, row_step, step_w * pixel, None, None, m, e0, e1, scratch, t)
         else:
@@ -89,7 +89,7 @@ def _fill_row(by_a, by_w, line, x, base, pixel, at_a, row_step, step_a, extent_a
 
 
 @device_function
-def _fill_plane(by_a, by_w, line, x, base, pixel, s, scratch, g, box, begin_o, begin_a, begin_i, begin_w, target):
+def _fill_plane(by_a, by_w, line, x, base, pixel, s, scratch, share, g, box, begin_o, begin_a, begin_i, begin_w, target):
     """V of a box in one plane of each axis."""
     plane, si, sw, position, wide = get(g, 18), get(g, 19), get(g, 20), get(g, 32), get(g, 33)
     extent_o, _, low_o, _, halo_o, row_o, _, step_o = axis(g, 0)
@@ -112,23 +112,22 @@ def _fill_plane(by_a, by_w, line, x, base, pixel, s, scratch, g, box, begin_o, b
                         start = (first_w + u * m_w * apart_w + r) * step_w + begin_w - low_w
                         _fill_row(
                             by_a, by_w, line, x, row, pixel, at_a, apart_a * step_a * row_a * width * pixel, apart_a * step_a, extent_a if live else 0,
-                            start, apart_w * step_w, width, min(wide, count_w + halo_w - u), s, scratch, g, q + (u * residues_w + r) * position,
+                            start, apart_w * step_w, width, min(wide, count_w + halo_w - u), s, scratch, share, g, q + (u * residues_w + r) * position,
                             residues_w * position,
                         )  # fmt: skip
 
 
 @device_function
-def _fill(by_a, by_w, line, x, base, pixel, s, scratch, g, box):
-    """V of a box: `base` is the first element of the sample's first pixel and the group."""
-    target = s + get(g, 10)
+def _fill(by_a, by_w, line, x, base, pixel, s, scratch, target, share, g, box):
+    """V of a box, at `target`, of some channels (first, end): `base` is the first element of the sample's first pixel and the group."""
     (at_o, planes_o), (at_a, planes_a), (at_i, planes_i), (at_w, planes_w) = begins(g, 0), begins(g, 1), begins(g, 2), begins(g, 3)
     for o in range(planes_o):
         for i in range(planes_i):
             for w in range(planes_w):
                 for a in range(planes_a):
                     _fill_plane(
-                        by_a, by_w, line, x, base, pixel, s, scratch, g, box, get(g, at_o + o), get(g, at_a + a), get(g, at_i + i), get(g, at_w + w),
-                        target,
+                        by_a, by_w, line, x, base, pixel, s, scratch, share, g, box, get(g, at_o + o), get(g, at_a + a), get(g, at_i + i),
+                        get(g, at_w + w), target,
                     )  # fmt: skip
                     target += get(g, 7) * get(g, 32)
 
@@ -192,20 +191,24 @@ def _deliver(by_a, by_w, line, mr, z, bias, channel, valid, s, scratch, y, base,
 
 
 @device_function
-def run_pixels_task(shape, block, by_a, by_w, task, x, u, fused, bias, y, s, scratch, g):
-    """`block`: a shape whose rows are the output channels of a tile."""
+def run_pixels_task(shape, block, by_a, by_w, task, stage, x, u, fused, bias, y, s, scratch, v, g):
+    """As `run_task`; `block`: a shape whose rows are the output channels of a tile."""
     channels, produced, groups, split_blocks, super_blocks = get(g, 0), get(g, 1), get(g, 2), get(g, 4), get(g, 5)
     plane, si, sw, line, mr, nr = get(g, 18), get(g, 19), get(g, 20), stepping(by_w, 1), columns(shape), rows(shape)
     split, group, sample, box, in_size, out_size = located(outputs(rows(by_a)), outputs(rows(by_w)), task, g)
     pixel_in, pixel_out = groups * channels, groups * produced
-    _fill(by_a, by_w, line, x, sample * in_size * pixel_in + group * channels, pixel_in, s, scratch, g, box)
+    if stage & FILL:
+        share = shared(split, channels, lanes(line), g)
+        _fill(by_a, by_w, line, x, sample * in_size * pixel_in + group * channels, pixel_in, s, scratch, v, share, g, box)
+    if stage == FILL:
+        return
     (_, count_o, _), (_, count_a, residues), (_, count_i, _), (_, count_w, residues_w) = box
     positions = (count_o - 1) * plane + ((count_a * residues - 1) * si + count_i - 1) * sw + count_w * residues_w
     a0 = group * (produced * channels * get(g, 23) if fused else get(g, 22) * get(g, 21))
     last = min((produced + mr - 1) // mr, (split + 1) * split_blocks)
     for b0 in range(split * split_blocks, last, super_blocks):
         b1 = min(last, b0 + super_blocks)
-        multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, g)
+        multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, v, g)
         for b in range(b0, b1):
             channel = group * produced + b * mr
             _deliver(

@@ -12,15 +12,16 @@ from .filling import copy_row
 from .filling import line as span
 from .launch import by_type, device_function, inlined
 from .packing import zero
-from .simd.spread import spread_tile
+from .simd.spread import spread_tile, transpose_to
 from .simd.strided import stepping
-from .simd.tiles import columns, gemm_tile, lanes, rows, transpose_block
-from .simd.vector import get, put, zero_of
-from .winograd_blocking import HEAD, PER_AXIS
+from .simd.tiles import columns, gemm_tile, lanes, rows, upright
+from .simd.vector import get, prefetch, zero_of
+from .winograd_blocking import BESIDE, HEAD, PER_AXIS
 from .winograd_points import outputs
 from .winograd_transforms import analyse, fill_row, restore, restore_rows, transform_filter
 
 _span = inlined(span)
+FILL, BOTH = 1, 3  # stages of a task
 
 
 @inlined
@@ -115,16 +116,17 @@ def _fill_planes(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_
 
 
 @device_function
-def _fill(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_w):
-    """V of a box: `base` is the sample's and group's first element of x."""
-    pitch, target = get(g, 7), s + get(g, 10)
+def _fill(by_a, by_w, x, base, s, scratch, v, channels, g, box_o, box_a, box_i, first_w):
+    """V of a box, at `v`, of some channels (first, end): `base` is the sample's and group's first element of x."""
+    pitch = get(g, 7)
     low_o, low_i, low_w = get(g, HEAD + 2), get(g, HEAD + 2 * PER_AXIS + 2), get(g, HEAD + 3 * PER_AXIS + 2)
     step_o, step_i, step_w = get(g, HEAD + 12), get(g, HEAD + 2 * PER_AXIS + 12), get(g, HEAD + 3 * PER_AXIS + 12)
     (at_o, planes_o), (at_i, planes_i), (at_w, planes_w) = begins(g, 0), begins(g, 2), begins(g, 3)
     area = get(g, HEAD + 3 * PER_AXIS)
     for k in range(3):
         area *= get(g, HEAD + k * PER_AXIS)
-    for c in range(get(g, 0)):
+    target = v + channels[0] * planes_o * planes_i * planes_w * get(g, HEAD + PER_AXIS + 15) * pitch
+    for c in range(channels[0], channels[1]):
         for o in range(planes_o):
             for i in range(planes_i):
                 for w in range(planes_w):
@@ -164,29 +166,33 @@ def _deliver(by_a, by_w, z, positions, b, s, scratch, y, base, g, box_o, box_a, 
 
 
 @device_function
-def filters(shape, by_a, by_w, w, source, row_step, valid, count, g, out, target, apart, room, z):
-    """U of `count` channels of one block, from their weights at w[source]: term t of frequency f goes to out[target + f·apart + t·rows].
+def filters(shape, by_a, by_w, w, group, b, c, count, g, out, target, apart, room, z):
+    """U of `count` channels from c of block b, from the weights of its group at w[group]: term t of frequency f goes to out[target + f·apart + t·rows].
 
-    `room`, from z: the channels' weights with the rows of the tile side by side.
+    Terms of the same taps of BESIDE channels are neighbours.  `room`, from z: tap after tap, the rows of the tile of each channel side by side.
     """
-    mr, n = rows(shape), lanes(shape)
+    line, mr, n = upright(shape), rows(shape), lanes(shape)
+    pitch, valid = (n + BESIDE) * mr, min(mr, get(g, 1) - b * mr)
     taps, step_a, step_w, terms, first, blank = get(g, 23), get(g, 24), get(g, 25), get(g, 26), get(g, 27), z + get(g, 31)
-    k = 0
-    while k + n <= count * taps:
-        transpose_block(shape, w, source + k, row_step, valid, room, z + k * mr)
-        k += n
-    while k < count * taps:
-        for r in range(mr):
-            put(room, z + k * mr + r, get(w, source + k + min(r, valid - 1) * row_step))
-        k += 1
-    zero(stepping(by_w, 1), room, blank, (mr + n - 1) // n * n)
-    for c in range(count):
+    row_step, channel_step = get(g, 36), get(g, 37)
+    source, runs, run = group + b * mr * row_step + c * channel_step, count, taps
+    if channel_step == taps:  # the channels' weights are one run
+        runs, run = 1, count * taps
+    for i in range(runs):
+        if runs > 1:  # short pieces far apart: no prefetcher of the machine's gets from one to another
+            for k in range(0, valid * taps, 16):
+                prefetch(w, source + (i + n) * channel_step + k)
+        for k in range(0, run, n):
+            transpose_to(line, w, source + i * channel_step + k, row_step, valid, min(n, run - k), room, z, mr, g, get(g, 38) + i * run + k)
+    zero(stepping(by_w, 1), room, blank, n)
+    for i in range(0, count, BESIDE):
+        size = min(BESIDE, count - i) * mr
         for k in range(terms):
             at = first + 3 * k
-            s, t = z + (c * taps + get(g, at)) * mr, target + (c * terms + k) * mr
-            for r in range(0, mr, n):
+            s, t = z + get(g, at) * pitch + i * mr, target + i * terms * mr + k * size
+            for r in range(0, size, n):
                 transform_filter(
-                    by_a, by_w, room, s + r, step_a * mr, step_w * mr, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, mr - r
+                    by_a, by_w, room, s + r, step_a * pitch, step_w * pitch, get(g, at + 1), get(g, at + 2), blank, out, t + r, apart, size - r
                 )  # fmt: skip
 
 
@@ -206,16 +212,14 @@ def _tile(shape: Any, *arguments: Any) -> None:
 
 
 @device_function
-def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, g):
-    """M of the blocks b0 … b1 of output channels, by chunks of input channels; `block`: a shape whose rows are the channels of one.
+def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch, v0, g):
+    """M of the blocks b0 … b1 of output channels from V at v0, by chunks of input channels; `block`: a shape whose rows are the channels of one.
 
     `fused`: u has the weights as they were given, those of a chunk and these blocks are transformed before they are used.
     """
-    channels, produced, terms, pitch, v_pitch, m_pitch, v0, m0, offsets = (
-        get(g, 0), get(g, 1), get(g, 6), get(g, 7), get(g, 8), get(g, 9), s + get(g, 10), s + get(g, 11), get(g, 14)
-    )  # fmt: skip
-    u_pitch, f_count, chunk, taps, places, u0, c_pitch, room = (
-        get(g, 21), get(g, 22), get(g, 13), get(g, 23), get(g, 26), s + get(g, 28), get(g, 29), s + get(g, 30)
+    channels, terms, pitch, v_pitch, m_pitch, m0, offsets = get(g, 0), get(g, 6), get(g, 7), get(g, 8), get(g, 9), s + get(g, 11), get(g, 14)
+    u_pitch, f_count, chunk, places, u0, c_pitch, room = (
+        get(g, 21), get(g, 22), get(g, 13), get(g, 26), s + get(g, 28), get(g, 29), s + get(g, 30)
     )  # fmt: skip
     mr, n = rows(block), lanes(shape)
     chunk = chunk if fused else channels
@@ -225,8 +229,8 @@ def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch,
             for b in range(b0, b1):
                 for c in range(0, count, n):
                     filters(
-                        block, by_a, by_w, u, a0 + (b * mr * channels + c0 + c) * taps, channels * taps, min(mr, produced - b * mr), min(n, count - c),
-                        g, scratch, u0 + ((b - b0) * chunk + c) * places * mr, c_pitch, scratch, room,
+                        block, by_a, by_w, u, a0, b, c0 + c, min(n, count - c), g, scratch, u0 + ((b - b0) * chunk + c) * places * mr, c_pitch,
+                        scratch, room,
                     )  # fmt: skip
         for f in range(f_count):
             for j in range(panels):
@@ -238,6 +242,13 @@ def multiply(shape, block, by_a, by_w, u, a0, fused, b0, b1, panels, s, scratch,
                         shape, a, k, scratch, v0 + f * v_pitch, j, g, offsets + c0 * places, m0 + f * m_pitch, b - b0, count * places, pitch,
                         c0 > 0, offsets + channels * places,
                     )  # fmt: skip
+
+
+@inlined
+def shared(split, channels, unit, g):
+    """The channels (first, end) that a task transforms for all tasks of its box, in whole units."""
+    splits, units = get(g, 3), (channels + unit - 1) // unit
+    return split * units // splits * unit, min(channels, (split + 1) * units // splits * unit)
 
 
 @inlined
@@ -258,20 +269,25 @@ def located(m_a, m_w, task, g):
 
 
 @device_function
-def run_task(shape, by_a, by_w, task, x, u, fused, bias, y, s, scratch, g):
+def run_task(shape, by_a, by_w, task, stage, x, u, fused, bias, y, s, scratch, v, g):
+    """A task in one stage, or the FILL of its share of the V at `v`, which the tasks of a box have in common, and later the rest."""
     channels, produced, groups, split_blocks, super_blocks = get(g, 0), get(g, 1), get(g, 2), get(g, 4), get(g, 5)
     plane, si, sw = get(g, 18), get(g, 19), get(g, 20)
     mr, nr = rows(shape), columns(shape)
     split, group, sample, (box_o, box_a, box_i, (first_w, count_w, residues_w)), in_size, out_size = located(
         outputs(rows(by_a)), outputs(rows(by_w)), task, g
     )  # fmt: skip
-    _fill(by_a, by_w, x, (sample * groups + group) * channels * in_size, s, scratch, g, box_o, box_a, box_i, first_w)
+    if stage & FILL:
+        share = shared(split, channels, 1, g)
+        _fill(by_a, by_w, x, (sample * groups + group) * channels * in_size, s, scratch, v, share, g, box_o, box_a, box_i, first_w)
+    if stage == FILL:
+        return
     positions = (box_o[1] - 1) * plane + ((box_a[1] * box_a[2] - 1) * si + box_i[1] - 1) * sw + count_w * residues_w
     a0 = group * (produced * channels * get(g, 23) if fused else get(g, 22) * get(g, 21))
     last = min((produced + mr - 1) // mr, (split + 1) * split_blocks)
     for b0 in range(split * split_blocks, last, super_blocks):
         b1 = min(last, b0 + super_blocks)
-        multiply(shape, shape, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, g)
+        multiply(shape, shape, by_a, by_w, u, a0, fused, b0, b1, (positions + nr - 1) // nr, s, scratch, v, g)
         for k in range(b0 * mr, min(produced, b1 * mr)):
             channel = group * produced + k
             b = get(bias, channel) if get(g, 15) else zero_of(bias)

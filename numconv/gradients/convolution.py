@@ -17,23 +17,18 @@ from ..problem import ConvProblem, ShuffleProblem, one_of
 from ..session import Session
 from . import elementwise
 from .elementwise import adjoint_along, conjugate
-from .flipped import flipped_if_better, flipped_weights
 
 Arrays = tuple[Any, ...]
 PACKED = 16  # packings kept with a layer: one for each geometry that gradients were asked for
 
 
 class Filters:
-    """The weights of the convolution `p` as its input gradient wants them.  `kept`: what was packed of the same weights before."""
+    """The weights of a convolution as its input gradient wants them.  `kept`: what was packed of the same weights before."""
 
-    def __init__(self, session: Session, p: ConvProblem, w: Any, kept: dict[Plan, Any] | None) -> None:
-        self.plain, self.forward, self.w = session, p.direction == "forward", w
+    def __init__(self, session: Session, w: Any, kept: dict[Plan, Any] | None) -> None:
+        self.plain, self.w = session, w
         self.kept, self.again = ({}, False) if kept is None else (kept, True)
         self.packing = Session(session.subject, session.device, "auto", session.accuracy, self._packed)
-
-    def _arranged(self, problem: ConvProblem) -> Any:
-        w = conjugate(self.w)
-        return flipped_weights(problem, w) if self.forward and problem.direction == "forward" else w
 
     def _packed(self, plan: Plan) -> Any:
         problem: Any = plan.problem
@@ -41,7 +36,7 @@ class Filters:
         if found is None:
             if len(self.kept) >= PACKED:
                 self.kept.clear()
-            found = self.kept[plan] = self.plain.device.pack(plan, self.plain.cast(self._arranged(problem), problem.dtype))
+            found = self.kept[plan] = self.plain.device.pack(plan, self.plain.cast(conjugate(self.w), problem.dtype))
         return found
 
     def gradient(self, problem: ConvProblem, plan_as: Any, g: Any) -> Any:
@@ -49,7 +44,7 @@ class Filters:
         if self.again:
             return self.packing(problem, (g, None, None), None, plan_as)
         self.again = True
-        return self.plain(problem, (g, self._arranged(problem), None), None, plan_as, "auto")
+        return self.plain(problem, (g, conjugate(self.w), None), None, plan_as, "auto")
 
 
 @lru_cache(maxsize=4096)
@@ -86,8 +81,6 @@ def pull(session: Session, p: ConvProblem, arrays: Arrays, result: Any, plan_as:
     problem, one = of("weight_grad", w)
     dw = session(problem, (g, conjugate(x)) if p.direction == "input_grad" else (conjugate(x), g), None, one)
     problem, one = of("forward" if p.direction == "input_grad" else "input_grad", x)
-    if problem.direction == "input_grad" and one is None:
-        problem = flipped_if_better(session, problem)
     dx = filters.gradient(problem, one, g)
     return dx if p.padding_mode == "zeros" or p.direction == "input_grad" else _unpad(dx, p), dw, db
 

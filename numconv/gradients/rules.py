@@ -33,7 +33,7 @@ Arrays = tuple[Any, ...]
 def rule(session: Session, problem: Problem, arrays: Arrays, result: Any, plan_as: Problem | None, kept: dict[Any, Any] | None) -> Pull:
     """The way back through one problem that was run on `arrays` and gave `result`; `kept`: packed weights, of a layer."""
     if isinstance(problem, ConvProblem):
-        filters = convolution.Filters(session, problem, arrays[1], kept)
+        filters = convolution.Filters(session, arrays[1], kept)
         return lambda g: convolution.pull(session, problem, arrays, result, plan_as, filters, g)
     return lambda g: _RULES[type(problem)](session, problem, arrays, result, g)
 

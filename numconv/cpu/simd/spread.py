@@ -58,8 +58,8 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
 
 
 @intrinsic
-def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t, places, p):  # type: ignore[no-untyped-def]
-    """target[t + places[p + k]·columns + r] = source[s + min(r, valid − 1)·row_pitch + k], k < count ≤ lanes, r < columns of the tile."""
+def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t, pitch, places, p):  # type: ignore[no-untyped-def]
+    """target[t + places[p + k]·pitch + r] = source[s + min(r, valid − 1)·row_pitch + k], k < count ≤ lanes, r < columns of the tile."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         tile: TileShape = sig.args[0]
@@ -68,7 +68,7 @@ def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t
         align, n = dtype.bitwidth // 8, tile.lanes
         base = array_pointer(context, builder, sig.args[1], args[1], args[2])
         out = array_pointer(context, builder, sig.args[6], args[6], args[7])
-        where = array_pointer(context, builder, sig.args[8], args[8], args[9])
+        where = array_pointer(context, builder, sig.args[9], args[9], args[10])
         last, count = builder.sub(args[4], INTP(1)), args[5]
         mask = lane_mask(builder, n, count)
         load = masked_load(builder, vector)
@@ -82,11 +82,11 @@ def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t
             squares.append(transposed(builder, values))
         for k in range(n):
             with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
-                line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), INTP(tile.vectors * n))
+                line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), args[8])
                 for j, values in enumerate(squares):
                     place = builder.bitcast(builder.gep(out, [builder.add(line, INTP(j * n))]), vector.as_pointer())
                     builder.store(values[k], place, align=align)
         return context.get_dummy_value()
 
     intp = types.intp
-    return types.void(shape, source, intp, intp, intp, intp, target, intp, places, intp), codegen
+    return types.void(shape, source, intp, intp, intp, intp, target, intp, intp, places, intp), codegen

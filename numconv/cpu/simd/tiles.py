@@ -52,6 +52,16 @@ def strided_shape(typingctx, rows, vectors, lanes, step):  # type: ignore[no-unt
     return shape(rows, vectors, lanes, step), codegen
 
 
+@intrinsic
+def upright(typingctx, shape):  # type: ignore[no-untyped-def]
+    """A shape whose columns are the rows of another, in whole registers."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return context.get_dummy_value()
+
+    return TileShape(1, -(-shape.rows // shape.lanes), shape.lanes)(shape), codegen
+
+
 def _constant(name: str, of: Any) -> Any:
     @intrinsic
     def constant(typingctx, shape):  # type: ignore[no-untyped-def]
