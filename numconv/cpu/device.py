@@ -110,21 +110,26 @@ def _channels_first(plan: Plan) -> Plan:
 
 
 def _by_squares(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool) -> None:
-    """Channels last by way of channels first: the image and the result pass through scratch."""
-    x, one = arrays[0], _channels_first(plan)
-    held = -(-x.size // 16) * 16
-    with borrow(held + out.size, x.dtype) as scratch:
-        image = channels_first(x, plan.machine.vector_bytes, scratch[: x.size])
-        target = scratch[held:].reshape(one.problem.result_shape)
-        _convolve(one, (image, *arrays[1:]), target, packed)
-        channels_last(target, plan.machine.vector_bytes, out)
+    """Channels last by way of channels first: the images, and a result that is one, pass through scratch."""
+    one, vector_bytes, sums = _channels_first(plan), plan.machine.vector_bytes, plan.problem.direction == "weight_grad"
+    count = 2 if sums else 1
+    places = [0]
+    for a in arrays[:count]:
+        places.append(places[-1] + -(-a.size // 16) * 16)
+    with borrow(places[-1] + (0 if sums else out.size), out.dtype) as scratch:
+        images = [channels_first(a, vector_bytes, scratch[p : p + a.size]) for a, p in zip(arrays[:count], places, strict=False)]
+        target = out if sums else scratch[places[-1] :][: out.size].reshape(one.problem.result_shape)
+        _convolve(one, (*images, *arrays[count:]), target, packed)
+        if not sums:
+            channels_last(target, vector_bytes, out)
 
 
 def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool) -> None:
     p, inner = plan.problem, _inner(plan)
     first = inner.layout != p.layout
     compute = inner.dtype
-    if first and p.direction != "weight_grad" and arrays[0].dtype == compute == out.dtype and serves(arrays[0]) and serves(out):
+    turned = (arrays[0], arrays[1] if p.direction == "weight_grad" else out)  # both images
+    if first and out.dtype == compute and all(a.dtype == compute and serves(a) for a in turned):
         _by_squares(plan, arrays, out, packed)
         return
 
