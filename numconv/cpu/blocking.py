@@ -48,6 +48,7 @@ class Blocking:
     pitch: int  # of a row of the workspace
     apart: int  # positions from one store into the target to the next
     worker_pitch: int  # scratch per worker, elements
+    block_size: int  # elements of the packed weights of a block and a chunk
     work: float  # multiply-adds of the problem
     cycles: float  # predicted, one worker
 
@@ -210,7 +211,7 @@ def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     worker_pitch = _up(buffer_size + held * rows * pitch + 2 * lanes, 64) + 64
     return Blocking(
         (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.gap, box.phases, box.phase_pitch, box.channel_pitch, box.unfolded,  # type: ignore[arg-type]
-        box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch,
+        box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch, _up(rows * terms + lanes, 16),
         float(problem.multiplications), cycles,
     )  # fmt: skip
 
