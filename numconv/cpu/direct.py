@@ -21,7 +21,7 @@ from numba import prange
 
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from .blocking import Blocking, blocking, seconds
+from .blocking import Blocking, ahead, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .filling import HEAD, fill_box, line, spans
 from .geometry import Geometry, geometry, unfold, weight_taps
@@ -33,7 +33,6 @@ from .workspace import borrow
 
 JOB = 11  # integers per job
 SMALL_PACK = 1 << 14  # weights; fewer are packed in the calling thread
-SHORT = 32 << 10  # bytes
 SMALL_WORK = 200_000  # multiply-adds; as fewer are done
 
 
@@ -181,13 +180,6 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     return kernel(direct)
 
 
-def _ahead(g: Geometry, b: Blocking, problem: ConvProblem, machine: Machine) -> int:
-    """How far ahead of the copy its source is asked for: a channel, where it comes from beyond the second cache in pieces that end before a prefetcher is of use."""
-    size = np.dtype(problem.dtype).itemsize
-    piece = b.extents[1] * g.axes[1].step * g.source[2] * size
-    return prod(g.source) if g.group_in * prod(g.source) * size > machine.l2 and piece <= SHORT else 0
-
-
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any, ...]:
     """Everything that does not depend on the data: offsets, jobs, the integers of the geometry."""
@@ -221,7 +213,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
     integers = [
         *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), HEAD + len(phases) + len(lines), 0, 0, b.phase_pitch,
         b.channel_pitch, g.axes[2].origin, int(problem.padding_mode == "zeros"),
-        b.gap, g.axes[0].spread, g.axes[1].spread, _ahead(g, b, problem, machine),
+        b.gap, g.axes[0].spread, g.axes[1].spread, ahead(g, b, problem, machine),
         *phases, *lines, *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.chunk, b.block_terms, b.pitch, b.buffer_size, int(b.run), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle, b.apart,
