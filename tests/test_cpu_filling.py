@@ -128,3 +128,20 @@ def test_unfolded_taps_read_the_same_samples(case: tuple, back: bool, number: in
                 residue, v = u % before.spread, u // before.spread
                 reads = [(a, before.coordinate(residue, v + shift, before.phases[slot])) for a, slot, shift in taps]
                 assert reads == [(a, after.coordinate(u % after.spread, u // after.spread + shift, after.phases[slot])) for a, slot, shift in taps_after]
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("chunk", [3, 2])
+@pytest.mark.parametrize("case", [*CASES[:4], *CASES[-3:]], ids=lambda c: "-".join(map(str, (*c[0], *c[1], *c[2]))))
+def test_weights_packed_in_the_tasks(case: tuple, back: bool, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bits as from weights packed before."""
+    rng = np.random.default_rng(4)
+    p = _problem(*case, groups=2, back=back)
+    row, machine = GATHER if back else DIRECT, replace(detect(), name=f"chunks of {chunk}")
+    x, w = (guarded(rng.standard_normal(s, np.float32), True) for s in ((1, *p.source[:1], *p.source[1]), p.weight_shape))
+    with monkeypatch.context() as m:
+        m.setattr(blocking, "_chunk", lambda box, *_: min(chunk, box.g.group_in))
+        results = [np.full(p.result_shape, np.nan, np.float32) for _ in range(2)]
+        for out, weights in zip(results, (row.pack(p, w, machine), w), strict=True):
+            row.run(p, (x, weights, None), out, machine)
+    np.testing.assert_array_equal(*results)

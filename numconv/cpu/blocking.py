@@ -23,6 +23,7 @@ COPY, STORE, START = 5.0, 3.0, 30.0  # cycles per vector copied in, per vector s
 KEPT = 4.0  # cycles per vector of sums that waits for the next channels
 FETCH, FAR = 0.1, 0.28  # cycles per byte from beyond the second cache: of weights, of samples
 MANY = 1024  # terms, during which the sums of the tile before find their way to memory
+SHORT = 32 << 10  # bytes
 NARROW = 128  # longer rows are not worth unfolding
 SMALL = 3e5  # multiply-adds of a problem that its call costs more than
 ISSUE = 0.87  # cycles per vector operation, at the clock that Machine.flops assumes
@@ -48,6 +49,7 @@ class Blocking:
     pitch: int  # of a row of the workspace
     apart: int  # positions from one store into the target to the next
     worker_pitch: int  # scratch per worker, elements
+    block_size: int  # elements of the packed weights of a block and a chunk
     work: float  # multiply-adds of the problem
     cycles: float  # predicted, one worker
 
@@ -210,9 +212,16 @@ def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     worker_pitch = _up(buffer_size + held * rows * pitch + 2 * lanes, 64) + 64
     return Blocking(
         (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.gap, box.phases, box.phase_pitch, box.channel_pitch, box.unfolded,  # type: ignore[arg-type]
-        box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch,
+        box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch, _up(rows * terms + lanes, 16),
         float(problem.multiplications), cycles,
     )  # fmt: skip
+
+
+def ahead(g: Geometry, b: Blocking, problem: ConvProblem, machine: Machine) -> int:
+    """How far ahead of the copy its source is asked for: a channel, where it comes from beyond the second cache in pieces that end before a prefetcher is of use."""
+    size = np.dtype(problem.dtype).itemsize
+    piece = b.extents[1] * g.axes[1].step * g.source[2] * size
+    return prod(g.source) if g.group_in * prod(g.source) * size > machine.l2 and piece <= SHORT else 0
 
 
 def seconds(problem: ConvProblem, machine: Machine) -> float:

@@ -21,18 +21,18 @@ from numba import prange
 
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from .blocking import Blocking, blocking, seconds
+from .blocking import Blocking, ahead, blocking, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .filling import HEAD, fill_box, line, spans
 from .geometry import Geometry, geometry, unfold, weight_taps
 from .launch import device_function, kernel, threads
-from .packing import runs, weight_packer, zero
+from .packing import pack_block, runs, weight_packer, zero
 from .simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
+JOB = 11  # integers per job
 SMALL_PACK = 1 << 14  # weights; fewer are packed in the calling thread
-SHORT = 32 << 10  # bytes
 SMALL_WORK = 200_000  # multiply-adds; as fewer are done
 
 
@@ -116,8 +116,11 @@ def locate(task, groups, g, m):
 
 
 @device_function
-def _task(shape, narrow, line, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, g, m):
-    """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts."""
+def _task(shape, narrow, line, task, x, a, bias, y, scratch, s0, offsets, tables, jobs, stretches, plain, g, m):
+    """See the module: one box of one sample and group, one range of its output channels.  `m`: where the second part of g starts.
+
+    `plain`: `a` are the weights as given, of which a block is packed when its turn comes.
+    """
     mr = rows(shape)
     box_t, box_h, box_w = get(g, m), get(g, m + 1), get(g, m + 2)
     groups, group_in, group_out, split_blocks, chunk = get(g, m + 6), get(g, m + 7), get(g, m + 8), get(g, m + 10), get(g, m + 11)
@@ -131,7 +134,7 @@ def _task(shape, narrow, line, task, x, a, bias, y, scratch, s0, offsets, tables
         fill_box(line, x, base, channels, scratch, s0, tables, start, g)
         held = s0 + get(g, m + 14)
         for job in range(get(g, m + 16)):
-            q = job * 9
+            q = job * JOB
             box = (
                 min(box_t, (get(jobs, q + 6) - corner[0] + spread_t - 1) // spread_t), min(box_h, (get(jobs, q + 7) - corner[1] + spread_h - 1) // spread_h),
                 min(box_w, get(jobs, q + 8) - corner[2]),
@@ -140,10 +143,17 @@ def _task(shape, narrow, line, task, x, a, bias, y, scratch, s0, offsets, tables
                 continue
             first, taps = (get(jobs, q + 3), get(jobs, q + 4), get(jobs, q + 5)), get(jobs, q + 2)
             for b in range(split * split_blocks, min(all_blocks, (split + 1) * split_blocks)):
-                target = (y, bias, n, corner, box, first, group, b * mr, min(mr, group_out - b * mr))
+                weights, a0, valid = a, get(jobs, q) + ((group * all_blocks + b) * group_in + channel) * taps * mr, min(mr, group_out - b * mr)
+                if plain:
+                    weights, a0 = scratch, s0 + get(g, m + 31)
+                    row_step, channel_step, whole = get(g, m + 27), get(g, m + 28), get(g, m + 30)
+                    pack_block(
+                        narrow, a, group * get(g, m + 29) + b * mr * row_step + channel * channel_step, row_step, valid, scratch, a0, 0,
+                        stretches, get(jobs, q + 9), get(jobs, q + 10), 1 if whole else channels, channel_step, whole * channels * taps,
+                    )  # fmt: skip
+                target = (y, bias, n, corner, box, first, group, b * mr, valid)
                 _multiply(
-                    shape, narrow, line, a, get(jobs, q) + ((group * all_blocks + b) * group_in + channel) * taps * mr, scratch, s0,
-                    offsets, get(jobs, q + 1), scratch, held, channels * taps, channel > 0, channel + chunk >= group_in, target, g, m,
+                    shape, narrow, line, weights, a0, scratch, s0, offsets, get(jobs, q + 1), scratch, held, channels * taps, channel > 0, channel + chunk >= group_in, target, g, m,
                 )  # fmt: skip
                 if chunk < group_in:  # until the last channels have come
                     held += block_size
@@ -153,7 +163,7 @@ def _task(shape, narrow, line, task, x, a, bias, y, scratch, s0, offsets, tables
 def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
     """The parallel loop for one tile shape: compiled per shape and dtype, kept in this cache and on disk."""
 
-    def direct(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, jobs, geometry):
+    def direct(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, table_t, table_h, table_w, jobs, stretches, plain, geometry):
         for worker in prange(workers):
             shape, narrow, line = (
                 tile_shape(tile_rows, tile_vectors, tile_lanes), tile_shape(tile_rows, 1, tile_lanes), tile_shape(1, 1, tile_lanes)
@@ -164,25 +174,19 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
                     shape, narrow, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
-                    pointer(offsets), tables, pointer(jobs), g, m,
+                    pointer(offsets), tables, pointer(jobs), pointer(stretches), plain, g, m,
                 )  # fmt: skip
 
     return kernel(direct)
-
-
-def _ahead(g: Geometry, b: Blocking, problem: ConvProblem, machine: Machine) -> int:
-    """How far ahead of the copy its source is asked for: a channel, where it comes from beyond the second cache in pieces that end before a prefetcher is of use."""
-    size = np.dtype(problem.dtype).itemsize
-    piece = b.extents[1] * g.axes[1].step * g.source[2] * size
-    return prod(g.source) if g.group_in * prod(g.source) * size > machine.l2 and piece <= SHORT else 0
 
 
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any, ...]:
     """Everything that does not depend on the data: offsets, jobs, the integers of the geometry."""
     b = blocking(problem, machine, workers)
-    g = unfold(problem, b.unfolded)
+    g, kernel = unfold(problem, b.unfolded), (1,) * (3 - problem.rank) + problem.kernel
     offsets, jobs = [], []
+    stretches: list[int] = []
     a_start = o_start = 0
     channel = np.arange(b.chunk)[:, None] * b.channel_pitch
     all_blocks = -(-g.group_out // b.tile[0])
@@ -194,7 +198,9 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
             ], np.int64,
         )  # fmt: skip
         table = (channel + one[None, :]).ravel()
-        jobs += [a_start, o_start, one.size, ft, fh, fw, nt, nh, nw]
+        begin = len(stretches)
+        stretches += [value for run in runs(weight_taps(job, kernel), 0, b.tile[0]) for value in run]
+        jobs += [a_start, o_start, one.size, ft, fh, fw, nt, nh, nw, begin, len(stretches)]
         a_start += problem.groups * all_blocks * g.group_in * one.size * b.tile[0]
         o_start += table.size
         offsets.append(table)
@@ -207,27 +213,33 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
     integers = [
         *g.source, *b.extents, *b.phases, *(a.step for a in g.axes), HEAD + len(phases) + len(lines), 0, 0, b.phase_pitch,
         b.channel_pitch, g.axes[2].origin, int(problem.padding_mode == "zeros"),
-        b.gap, g.axes[0].spread, g.axes[1].spread, _ahead(g, b, problem, machine),
+        b.gap, g.axes[0].spread, g.axes[1].spread, ahead(g, b, problem, machine),
         *phases, *lines, *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.chunk, b.block_terms, b.pitch, b.buffer_size, int(b.run), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle, b.apart,
+        *g.weight_strides, g.weight_group, int(_whole(problem, g, jobs)), b.worker_pitch,
     ]  # fmt: skip
     table = np.concatenate(offsets)
     table = table.astype(np.int32) if table.size == 0 or table.max() < 2**31 else table
-    return b, g.tables, table, np.array(jobs, np.int64), np.array(integers, np.int64), a_start
+    return b, g.tables, table, np.array(jobs, np.int64), np.array(integers, np.int64), a_start, np.array(stretches, np.int64)
+
+
+def _whole(problem: ConvProblem, g: Geometry, jobs: list[int]) -> bool:
+    """Whether all channels and taps of a filter are one run."""
+    return g.weight_strides[1] == problem.taps == jobs[2]
 
 
 @lru_cache(maxsize=512)
 def _packing(problem: ConvProblem, machine: Machine) -> tuple[Any, int, tuple[Any, ...]]:
     """The packer, the size of what it makes, and its arguments after the two arrays."""
-    b, _, _, jobs, _, size = prepared(problem, machine, 1)
+    b, _, _, jobs, _, size, _ = prepared(problem, machine, 1)
     g = geometry(problem)
     kernel = (1,) * (3 - problem.rank) + problem.kernel
     channels, step = g.group_in, g.weight_strides[1]
     taps = [weight_taps(job, kernel) for job in g.jobs]
-    if step == problem.taps == taps[0].size:  # the channels are one run
+    if _whole(problem, g, jobs):
         channels, taps = 1, [np.arange(channels * step)]
-    table = [value for i, t in enumerate(taps) for run in runs(t, int(jobs[9 * i]), b.tile[0]) for value in run]
+    table = [value for i, t in enumerate(taps) for run in runs(t, int(jobs[JOB * i]), b.tile[0]) for value in run]
     packer = weight_packer(b.tile[0], b.tile[2])
     packer = packer if problem.out_channels * g.group_in * problem.taps > SMALL_PACK else packer.serial
     return packer, size, (np.array(table, np.int64), channels, step, g.weight_group, g.weight_strides[0], g.group_out, problem.groups)
@@ -244,26 +256,34 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, packed, bias = arrays
     workers = threads() if problem.multiplications > SMALL_WORK else 1
-    b, tables, offsets, jobs, integers, _ = prepared(problem, machine, workers)
+    b, tables, offsets, jobs, integers, _, stretches = prepared(problem, machine, workers)
+    plain = packed.ndim > 1
+    pitch = b.worker_pitch + b.block_size if plain else b.worker_pitch
     tasks = problem.batch * problem.groups * b.splits * b.boxes[0] * b.boxes[1] * b.boxes[2]
     workers = min(workers, tasks)
     loop = driver(*b.tile)
     flat = out.reshape(-1)
-    with borrow(workers * b.worker_pitch, out.dtype) as scratch:
+    with borrow(workers * pitch, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), packed, flat if bias is None else bias, flat, scratch, b.worker_pitch, workers, tasks,
-            offsets, *tables, jobs, integers,
+            x.reshape(-1), packed.reshape(-1), flat if bias is None else bias, flat, scratch, pitch, workers, tasks,
+            offsets, *tables, jobs, stretches, plain, integers,
         )  # fmt: skip
+
+
+def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
+    """Whether `run` takes the weights as given: each block is used by one task, and packed there."""
+    return problem.batch == 1 and prod(blocking(problem, machine, threads()).boxes) == 1
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b: Blocking = blocking(problem, machine, machine.cores)
-    return (prepared(problem, machine, machine.cores)[5] + machine.cores * b.worker_pitch) * np.dtype(problem.dtype).itemsize
+    block, packed = (b.block_size, 0) if packs_itself(problem, machine) else (0, prepared(problem, machine, machine.cores)[5])
+    return (packed + machine.cores * (b.worker_pitch + block)) * np.dtype(problem.dtype).itemsize
 
 
 ROWS = tuple(
     Kernel(
-        name=name, problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace,
+        name=name, problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace, packs_itself=packs_itself,
         directions=frozenset({direction}), dtypes=frozenset({"float32", "float64", "int32", "int64"}),
         honours=frozenset({"groups", "padding_mode", "activation", "shuffle", "precision"}), summary=summary,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .launch import inlined, kernel
+from .launch import device_function, inlined, kernel
 from .simd.tiles import lanes, rows, tile_shape, transpose_block
 from .simd.vector import filled, get, load_n, pointer, put, store, store_n
 
@@ -45,6 +45,24 @@ def _pack_term(shape, w, source, row_step, valid, packed, target):
             put(packed, target + r, get(w, source + min(r, valid - 1) * row_step))
 
 
+@device_function
+def pack_block(shape, w, source, row_step, valid, packed, target, before, t, begin, end, channels, channel_step, run):
+    """One block of `weight_packer`, `before` blocks after the first, by the stretches [begin, end) of its table; `run`: the terms of the only one, or 0."""
+    width, mr = lanes(shape), rows(shape)
+    for first in range(0, channels, TOGETHER):
+        last = min(channels, first + TOGETHER)
+        for i in range(begin, end, 4):
+            at, count, pitch = source + get(t, i), run if run else get(t, i + 1), get(t, i + 3)
+            place = target + get(t, i + 2) + before * channels * pitch
+            whole = count - count % width
+            for k in range(0, whole, width):
+                for c in range(first, last):
+                    transpose_block(shape, w, at + c * channel_step + k, row_step, valid, packed, place + c * pitch + k * mr)
+            for k in range(whole, count):
+                for c in range(first, last):
+                    _pack_term(shape, w, at + c * channel_step + k, row_step, valid, packed, place + c * pitch + k * mr)
+
+
 @lru_cache(maxsize=64)
 def weight_packer(tile_rows: int, tile_lanes: int) -> Any:
     """packed[place + (((g·blocks + b)·channels + c)·pitch + k·rows + r] = w[g·group_pitch + (b·rows + r)·row_step + c·channel_step + offset + k].
@@ -59,22 +77,9 @@ def weight_packer(tile_rows: int, tile_lanes: int) -> Any:
             shape, t = tile_shape(tile_rows, 1, tile_lanes), pointer(table)
             g, b = task // blocks, task % blocks
             valid = min(tile_rows, out_channels - b * tile_rows)
-            source = g * group_pitch + b * tile_rows * row_step
-            for first in range(0, channels, TOGETHER):
-                last = min(channels, first + TOGETHER)
-                for i in range(0, table.size, 4):
-                    begin, count, pitch = source + get(t, i), get(t, i + 1), get(t, i + 3)
-                    target = get(t, i + 2) + task * channels * pitch
-                    whole = count - count % tile_lanes
-                    for k in range(0, whole, tile_lanes):
-                        for c in range(first, last):
-                            transpose_block(
-                                shape, pointer(w), begin + c * channel_step + k, row_step, valid, pointer(packed), target + c * pitch + k * tile_rows
-                            )  # fmt: skip
-                    for k in range(whole, count):
-                        for c in range(first, last):
-                            _pack_term(
-                                shape, pointer(w), begin + c * channel_step + k, row_step, valid, pointer(packed), target + c * pitch + k * tile_rows
-                            )  # fmt: skip
+            pack_block(
+                shape, pointer(w), g * group_pitch + b * tile_rows * row_step, row_step, valid, pointer(packed), 0, task, t, 0, table.size, channels,
+                channel_step, 0,
+            )  # fmt: skip
 
     return kernel(pack)
