@@ -27,12 +27,13 @@ from .filling import HEAD, fill_box, line, spans
 from .geometry import Geometry, geometry, unfold, weight_taps
 from .launch import device_function, kernel, threads
 from .packing import runs, weight_packer, zero
+from .simd.streaming import fence
 from .simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
 
 SMALL_PACK = 1 << 14  # weights; fewer are packed in the calling thread
-SHORT = 32 << 10  # bytes
+SHORT, FAR = 32 << 10, 16 << 20  # bytes: of a piece of the input; of a result
 SMALL_WORK = 200_000  # multiply-adds; as fewer are done
 
 
@@ -81,7 +82,7 @@ def _store(line, ws, w0, pitch, target, begin, box, g, m):
         get(g, m + 17), get(g, m + 18), get(g, m + 19), get(g, m + 20), get(g, m + 21), get(g, m + 22)
     )  # fmt: skip
     group_out, channels = get(g, m + 8), get(g, m + 6) * get(g, m + 8)
-    has_bias, activation, shuffle = get(g, m + 23), get(g, m + 24), get(g, m + 25)
+    has_bias, activation, shuffle, past = get(g, m + 23), get(g, m + 24), get(g, m + 25), get(g, m + 27) > 0
     extent_h, extent_w, spread_t, spread_h = get(g, 4), get(g, 5), get(g, 20), get(g, 21)
     at_t, at_h = first_target[0] + step_t * (corner[0] + begin[0] * spread_t), first_target[1] + step_h * (corner[1] + begin[1] * spread_h)
     at_w = first_target[2] + step_w * (corner[2] + begin[2])
@@ -95,7 +96,7 @@ def _store(line, ws, w0, pitch, target, begin, box, g, m):
         for t in range(nt):
             for h in range(nh):
                 row = (plane + step_t * t * spread_t) * target_h + at_h + step_h * h * spread_h
-                store_row(line, ws, w0 + r * pitch + (t * extent_h + h) * extent_w, y, row * target_w + at_w, nw, step_w, b, activation)
+                store_row(line, ws, w0 + r * pitch + (t * extent_h + h) * extent_w, y, row * target_w + at_w, nw, step_w, b, activation, past)
 
 
 @device_function
@@ -166,6 +167,7 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
                     shape, narrow, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
                     pointer(offsets), tables, pointer(jobs), g, m,
                 )  # fmt: skip
+            fence()
 
     return kernel(direct)
 
@@ -175,6 +177,14 @@ def _ahead(g: Geometry, b: Blocking, problem: ConvProblem, machine: Machine) -> 
     size = np.dtype(problem.dtype).itemsize
     piece = b.extents[1] * g.axes[1].step * g.source[2] * size
     return prod(g.source) if g.group_in * prod(g.source) * size > machine.l2 and piece <= SHORT else 0
+
+
+def _past(g: Geometry, b: Blocking, problem: ConvProblem) -> bool:
+    """Whether results are stored past the caches: more than these hold, in long runs or whole lines."""
+    size = np.dtype(problem.dtype).itemsize
+    run = b.box[2] * size
+    held = problem.batch * problem.groups * g.group_out * prod(g.target) * size
+    return held >= FAR and g.axes[2].target_step == 1 and (run >= 4096 or (run % 64 == 0 and g.target[2] * size % 64 == 0))
 
 
 @lru_cache(maxsize=512)
@@ -211,6 +221,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
         *phases, *lines, *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.chunk, b.block_terms, b.pitch, b.buffer_size, int(b.run), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle, b.apart,
+        int(_past(g, b, problem)),
     ]  # fmt: skip
     table = np.concatenate(offsets)
     table = table.astype(np.int32) if table.size == 0 or table.max() < 2**31 else table
