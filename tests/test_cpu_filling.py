@@ -10,7 +10,7 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu import blocking
+from numconv.cpu import blocking, direct
 from numconv.cpu.direct import ROWS, prepared
 from numconv.cpu.geometry import geometry, unfold
 from numconv.cpu.launch import threads
@@ -51,6 +51,27 @@ def test_copies_stay_inside(case: tuple, at_end: bool) -> None:
         else:
             expected = reference.conv(x, w, None, stride=p.stride, pads=[(lo, lo) for lo in p.pad_low], dilation=p.dilation, groups=2)
         np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 7])
+@pytest.mark.parametrize("width", [32, 1030])
+def test_results_past_the_caches(width: int, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole lines and long rows, wherever the result begins: all of it is written, and nothing beside it."""
+    monkeypatch.setattr(direct, "FAR", 0)
+    rng = np.random.default_rng(3)
+    p = _problem((5, width), (3, 3), (1, 1), (1, 1), (1, 1)).with_(activation="relu", bias=True)
+    x, w, b = (rng.integers(-4, 5, s).astype(np.float32) for s in ((1, 3, 5, width), p.weight_shape, (13,)))
+    expected = np.maximum(reference.conv(x, w, b, stride=(1, 1), pads=[(1, 1), (1, 1)], dilation=(1, 1), groups=1), 0)
+    prepared.cache_clear()
+    try:
+        around = np.full(offset + expected.size + 40, np.nan, np.float32)
+        out = around[offset : offset + expected.size].reshape(expected.shape)
+        assert prepared(p, detect(), 1)[4][-1] == 1
+        DIRECT.run(p, (x, DIRECT.pack(p, w, detect()), b), out, detect())
+    finally:
+        prepared.cache_clear()
+    np.testing.assert_array_equal(out, expected)
+    assert np.isnan(around[:offset]).all() and np.isnan(around[offset + expected.size :]).all()
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular", "symmetric"])

@@ -23,7 +23,7 @@ COPY, STORE, START = 5.0, 3.0, 30.0  # cycles per vector copied in, per vector s
 KEPT = 4.0  # cycles per vector of sums that waits for the next channels
 FETCH, FAR = 0.1, 0.28  # cycles per byte from beyond the second cache: of weights, of samples
 MANY = 1024  # terms, during which the sums of the tile before find their way to memory
-SHORT = 32 << 10  # bytes
+SHORT, PAST = 32 << 10, 16 << 20  # bytes: of a piece of the input; of a result
 NARROW = 128  # longer rows are not worth unfolding
 SMALL = 3e5  # multiply-adds of a problem that its call costs more than
 ISSUE = 0.87  # cycles per vector operation, at the clock that Machine.flops assumes
@@ -224,9 +224,16 @@ def ahead(g: Geometry, b: Blocking, problem: ConvProblem, machine: Machine) -> i
     return prod(g.source) if g.group_in * prod(g.source) * size > machine.l2 and piece <= SHORT else 0
 
 
+def past_caches(g: Geometry, b: Blocking, problem: ConvProblem) -> bool:
+    """Whether results are stored past the caches: more than these hold, in long runs or whole lines."""
+    size = np.dtype(problem.dtype).itemsize
+    run = b.box[2] * size
+    held = problem.batch * problem.groups * g.group_out * prod(g.target) * size
+    return held >= PAST and g.axes[2].target_step == 1 and (run >= 4096 or (run % 64 == 0 and g.target[2] * size % 64 == 0))
+
+
 def seconds(problem: ConvProblem, machine: Machine) -> float:
     """Predicted for one sample on one core, memory aside."""
-    size = np.dtype(problem.dtype).itemsize
     tile = tile_for(problem.with_(batch=1), machine)
-    cycle = 2 * machine.vector_bytes / 4 / machine.flops * (size / 4 if size > 4 else 1) ** 0
+    cycle = 2 * machine.vector_bytes / 4 / machine.flops
     return _best(problem.with_(batch=1), machine, 1, tile)[0] * cycle

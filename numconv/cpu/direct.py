@@ -21,12 +21,13 @@ from numba import prange
 
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from .blocking import Blocking, ahead, blocking, seconds
+from .blocking import Blocking, ahead, blocking, past_caches, seconds
 from .epilogue import ACTIVATIONS, store_row
 from .filling import HEAD, fill_box, line, spans
 from .geometry import Geometry, geometry, unfold, weight_taps
 from .launch import device_function, kernel, threads
 from .packing import pack_block, runs, weight_packer, zero
+from .simd.streaming import fence
 from .simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
 from .simd.vector import get, pointer, zero_of
 from .workspace import borrow
@@ -81,7 +82,7 @@ def _store(line, ws, w0, pitch, target, begin, box, g, m):
         get(g, m + 17), get(g, m + 18), get(g, m + 19), get(g, m + 20), get(g, m + 21), get(g, m + 22)
     )  # fmt: skip
     group_out, channels = get(g, m + 8), get(g, m + 6) * get(g, m + 8)
-    has_bias, activation, shuffle = get(g, m + 23), get(g, m + 24), get(g, m + 25)
+    has_bias, activation, shuffle, past = get(g, m + 23), get(g, m + 24), get(g, m + 25), get(g, m + 32) > 0
     extent_h, extent_w, spread_t, spread_h = get(g, 4), get(g, 5), get(g, 20), get(g, 21)
     at_t, at_h = first_target[0] + step_t * (corner[0] + begin[0] * spread_t), first_target[1] + step_h * (corner[1] + begin[1] * spread_h)
     at_w = first_target[2] + step_w * (corner[2] + begin[2])
@@ -95,7 +96,7 @@ def _store(line, ws, w0, pitch, target, begin, box, g, m):
         for t in range(nt):
             for h in range(nh):
                 row = (plane + step_t * t * spread_t) * target_h + at_h + step_h * h * spread_h
-                store_row(line, ws, w0 + r * pitch + (t * extent_h + h) * extent_w, y, row * target_w + at_w, nw, step_w, b, activation)
+                store_row(line, ws, w0 + r * pitch + (t * extent_h + h) * extent_w, y, row * target_w + at_w, nw, step_w, b, activation, past)
 
 
 @device_function
@@ -176,6 +177,7 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
                     shape, narrow, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
                     pointer(offsets), tables, pointer(jobs), pointer(stretches), plain, g, m,
                 )  # fmt: skip
+            fence()
 
     return kernel(direct)
 
@@ -217,7 +219,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
         *phases, *lines, *b.box, *b.boxes, problem.groups, g.group_in, g.group_out, b.splits, b.split_blocks,
         b.chunk, b.block_terms, b.pitch, b.buffer_size, int(b.run), len(g.jobs), *g.target,
         *(a.target_step for a in g.axes), int(problem.bias), ACTIVATIONS[problem.activation], problem.shuffle, b.apart,
-        *g.weight_strides, g.weight_group, int(_whole(problem, g, jobs)), b.worker_pitch,
+        *g.weight_strides, g.weight_group, int(_whole(problem, g, jobs)), b.worker_pitch, int(past_caches(g, b, problem)),
     ]  # fmt: skip
     table = np.concatenate(offsets)
     table = table.astype(np.int32) if table.size == 0 or table.max() < 2**31 else table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .launch import device_function, inlined
+from .simd.streaming import store_past, to_boundary
 from .simd.tiles import exp, expm1, lanes, quotient
 from .simd.vector import at_least, at_most, filled, get, load, load_n, put, store, store_alternate, store_n
 
@@ -35,11 +36,19 @@ def activate(v, activation):
 
 
 @device_function
-def store_row(shape, source, s, target, t, count, step, bias, activation):
-    """target[t + i·step] = activation(source[s + i] + bias), i < count; `shape` gives the lanes.  `source` may be read up to a whole vector."""
+def store_row(shape, source, s, target, t, count, step, bias, activation, past=False):
+    """target[t + i·step] = activation(source[s + i] + bias), i < count; `shape` gives the lanes.  `source` may be read up to a whole vector.
+
+    `past`: past the caches, where step is 1; the caller sees to a `fence`."""
     width = lanes(shape)
     i = 0
     if step == 1:
+        if past:
+            i = min(count, to_boundary(target, t, shape))
+            store_n(target, t, activate(load_n(source, s, i, shape) + bias, activation), i)
+            while i + width <= count:
+                store_past(target, t + i, activate(load(source, s + i, shape) + bias, activation))
+                i += width
         while i + width <= count:
             store(target, t + i, activate(load(source, s + i, shape) + bias, activation))
             i += width
