@@ -14,7 +14,8 @@ from .launch import by_type, device_function, inlined
 from .packing import zero
 from .simd.spread import spread_tile
 from .simd.strided import stepping
-from .simd.tiles import columns, gemm_tile, lanes, rows, transpose_block
+from .simd.tiles import columns, gemm_tile, lanes, rows
+from .simd.transpose import transpose_block
 from .simd.vector import get, put, zero_of
 from .winograd_blocking import HEAD, PER_AXIS
 from .winograd_points import outputs

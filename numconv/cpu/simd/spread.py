@@ -72,20 +72,17 @@ def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t
         last, count = builder.sub(args[4], INTP(1)), args[5]
         mask = lane_mask(builder, n, count)
         load = masked_load(builder, vector)
-        squares = []
         for r0 in range(0, tile.vectors * n, n):
             values = []
             for r in range(r0, r0 + n):
                 row = builder.select(builder.icmp_signed("<", INTP(r), last), INTP(r), last)
                 place = builder.bitcast(builder.gep(base, [builder.mul(row, args[3])]), vector.as_pointer())
                 values.append(builder.call(load, [place, ir.Constant(I32, align), mask, ir.Constant(vector, None)]))
-            squares.append(transposed(builder, values))
-        for k in range(n):
-            with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
-                line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), INTP(tile.vectors * n))
-                for j, values in enumerate(squares):
-                    place = builder.bitcast(builder.gep(out, [builder.add(line, INTP(j * n))]), vector.as_pointer())
-                    builder.store(values[k], place, align=align)
+            for k, value in enumerate(transposed(builder, values)):
+                with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
+                    line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), INTP(tile.vectors * n))
+                    place = builder.bitcast(builder.gep(out, [builder.add(line, INTP(r0))]), vector.as_pointer())
+                    builder.store(value, place, align=align)
         return context.get_dummy_value()
 
     intp = types.intp
