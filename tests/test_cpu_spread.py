@@ -88,12 +88,13 @@ def test_other_types(dtype: str, layout: str) -> None:
     np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shuffle", [1, 4])
 @pytest.mark.parametrize("activation", ["relu6", "hardswish"])
-def test_pixels_are_finished(activation: str, shuffle: int) -> None:
-    """Channels last: bias, activation and shuffle on the way out; padding of another width on each side."""
+def test_sums_are_finished(activation: str, shuffle: int, layout: str) -> None:
+    """Bias, activation and shuffle on the way out; padding of another width on each side."""
     p = _problem((3, 20, 2, (7, 13), (3, 3), 1, 1, 1), "float32")
-    p = p.with_(layout="channels_last", activation=activation, shuffle=shuffle, pad_low=(2, 0), outputs=(7, 12))
+    p = p.with_(layout=layout, activation=activation, shuffle=shuffle, pad_low=(2, 0), outputs=(7, 12))
     x, w, bias = _integers((2, 6, 7, 13), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((40,), "float32", 3)
     expected = reference.conv(x, w, bias, pads=[(2, 0), (0, 1)], groups=2, activation=activation)
     np.testing.assert_allclose(_compute(p, x, w, bias), reference.shuffle(expected, shuffle), rtol=1e-6)

@@ -9,7 +9,8 @@ import numpy as np
 from numba import prange
 
 from .launch import device_function, inlined, kernel
-from .simd.tiles import lanes, rows, tile_shape, transpose_block
+from .simd.tiles import lanes, rows, tile_shape
+from .simd.transpose import transpose_block
 from .simd.vector import filled, get, load_n, pointer, put, store, store_n
 
 

@@ -35,6 +35,16 @@ def _shuffled(source, s, y, place, channel, count, channels, shuffle):
 
 
 @device_function
+def finish_pixels(line, source, s, width, count, bias, has_bias, channel, valid, activation):
+    """source[s + i·width + c] = activation(itself + bias[channel + c]), i < count, c < valid; whole vectors of it."""
+    n = lanes(line)
+    for c in range(0, valid, n):
+        b = load_n(bias, channel + c, min(n, valid - c) * has_bias, line)
+        for i in range(count):
+            store(source, s + i * width + c, activate(load(source, s + i * width + c, line) + b, activation))
+
+
+@device_function
 def store_pixels(line, source, s, width, y, place, step, count, bias, has_bias, channel, valid, channels, activation, shuffle):
     """y[place + i·step + channel + c] = activation(source[s + i·width + c] + bias[channel + c]), i < count, c < valid; shuffled perhaps."""
     n = lanes(line)

@@ -5,7 +5,7 @@
         for each block of channels
             weights given plain and used by this task only: pack the block's
             for each row of the box, each register tile of positions: spread_tile over the taps that see the input
-            squares transposed back into rows; bias, activation                          epilogue.store_row
+            bias, activation; squares transposed into rows of the result                 spread_store.py
 
 Channels last need no squares: a tile's sums are pixels of the result, and its positions lie where a table says (pixels.py).
 `direct` has positions in the lanes.  Here rows of 7 or 13 leave no lane idle, strides cost nothing, taps that see only padding above, below,
@@ -23,15 +23,14 @@ from numba import prange
 
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from .epilogue import store_row
 from .launch import device_function, inlined, kernel, threads
 from .packing import zero
 from .pixels import copy_pixels, store_pixels
 from .simd.spread import spread_tile, transpose_to
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
-from .simd.transpose import transpose_square
-from .simd.vector import get, load_between, load_n, pointer, prefetch, store, zero_of
+from .simd.vector import get, load_between, load_n, pointer, prefetch, store
 from .spread_plan import JOB, plan, seconds
+from .spread_store import store_block
 from .workspace import borrow
 
 
@@ -81,36 +80,6 @@ def _row(shape, line, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first
             store_pixels(
                 line, ws, c0, mr, y, place + p * apart, apart, min(np_, count), bias, has_bias, channel, valid, channels, activation, shuffle
             )  # fmt: skip
-
-
-@device_function
-def _store(line, ws, w0, width, tmp, t0, tmp_pitch, y, bias, n, channels_box, corner, box, target, first, step, g):
-    """A block of channels, `width` to a position in ws, as rows of y."""
-    lane = lanes(line)
-    group, channel0, count = channels_box
-    nt, nh, nw = box
-    groups, group_out, has_bias, activation, shuffle = get(g, 0), get(g, 2), get(g, 27), get(g, 28), get(g, 29)
-    channels = groups * group_out
-    whole = step[0] == 1 and step[1] == 1 and step[2] == 1 and nw == target[2] and (nt == 1 or nh == target[1])
-    for v in range(0, count, lane):
-        for p in range(0, nt * nh * nw, lane):
-            transpose_square(line, ws, w0 + p * width + v, width, tmp, t0 + p, tmp_pitch)
-        for r in range(min(lane, count - v)):
-            channel = group * group_out + channel0 + v + r
-            b = get(bias, channel * has_bias) if has_bias else zero_of(bias)
-            if shuffle > 1:
-                n_per = channels // shuffle
-                channel = (channel % n_per) * shuffle + channel // n_per
-            plane = (n * channels + channel) * target[0]
-            s = t0 + r * tmp_pitch
-            if whole:
-                store_row(line, tmp, s, y, ((plane + corner[0]) * target[1] + corner[1]) * target[2], nt * nh * nw, 1, b, activation)
-            else:
-                for t in range(nt):
-                    for h in range(nh):
-                        row = (plane + first[0] + step[0] * (corner[0] + t)) * target[1] + first[1] + step[1] * (corner[1] + h)
-                        place = row * target[2] + first[2] + step[2] * corner[2]
-                        store_row(line, tmp, s + (t * nh + h) * nw, y, place, nw, step[2], b, activation)
 
 
 @device_function
@@ -212,7 +181,7 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
                     get(jobs, q + 10), get(jobs, q + 11), nw, step[2] * pixel, near, get(g, 39) * JOB, last,
                 )  # fmt: skip
             if near is None:
-                _store(
+                store_block(
                     line, scratch, ws, mr, scratch, tmp, tmp_pitch, y, bias, n, (group, b * mr, valid), corner, (nt, nh, nw), target,
                     (get(jobs, q + 2), get(jobs, q + 3), get(jobs, q + 4)), target_step, g,
                 )  # fmt: skip

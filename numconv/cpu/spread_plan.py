@@ -16,7 +16,7 @@ from .epilogue import ACTIVATIONS
 from .spread_taps import Layout, layout, terms_of, weight_places
 
 JOB = 12  # integers per job
-COPY_ROW, COPY, SQUARE = 14.0, 3.0, 220.0  # cycles per row copied, per vector of it, per square transposed and stored
+COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square transposed and stored, more by way of rows
 PUT = 4.0  # cycles per vector stored as it is
 
 FETCH, PIECES, PIECE = 0.05, 0.15, 300.0  # per byte from beyond the second cache: in long rows, in short pieces; per piece copied from there
@@ -94,7 +94,8 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
         if a.last:
             cycles += blocks * vectors * prod(c.box) * PUT
         else:
-            cycles += blocks * vectors * (-(-prod(c.box) // lanes) * SQUARE + lanes * c.box[0] * c.box[1] * 4)
+            apart = len(a.jobs) > 1  # targets of one job
+            cycles += blocks * vectors * (-(-prod(c.box) // lanes) * (SQUARE + apart * ROWS) + apart * lanes * c.box[0] * c.box[1] * 4)
     if c.copied and a.last:
         et, eh, ew = _extents(a, c.box)
         run, pieces = (a.summed, ew) if _pixel(a, size)[1] else (ew * a.every, 1)
@@ -232,7 +233,7 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     positions = 1 if a.last else prod(c.box)  # those whose sums are kept
     tmp = ws + (positions + tile[0] + lanes) * width
     tmp_pitch = -(-positions // lanes) * lanes + lanes
-    worker_pitch = -(-(tmp + lanes * tmp_pitch + lanes) // 16) * 16 + 16
+    worker_pitch = -(-(tmp + width * tmp_pitch + lanes) // 16) * 16 + 16
     terms = sum(terms_of(a))
     places, filters = weight_places(problem)
     integers = [

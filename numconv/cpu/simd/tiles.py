@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .vector import I32, array_pointer, element_type, emit_fma, splat, suffix
+from .vector import I32, array_pointer, element_type, emit_fma, splat
 
 INTP = ir.IntType(64)
 
@@ -248,50 +248,3 @@ def quotient(typingctx, a, b):  # type: ignore[no-untyped-def]
         return builder.fdiv(*args) if isinstance(sig.args[0].dtype, types.Float) else args[0]
 
     return a(a, b), codegen
-
-
-def _masked_store(builder: Any, value: Any, pointer: Any, count: int, align: int) -> None:
-    vector = value.type
-    mask = ir.Constant(ir.VectorType(ir.IntType(1), vector.count), [int(i < count) for i in range(vector.count)])
-    fnty = ir.FunctionType(ir.VoidType(), [vector, pointer.type, I32, mask.type])
-    function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(vector)}.p0")
-    builder.call(function, [value, pointer, ir.Constant(I32, align), mask])
-
-
-@intrinsic
-def transpose_block(typingctx, shape, source, s, row_pitch, valid, target, t):  # type: ignore[no-untyped-def]
-    """target[t + k·rows + r] = source[s + min(r, valid − 1)·row_pitch + k], k < lanes, r < rows of the tile.
-
-    Rows go through registers: log2(lanes) rounds of interleaving transpose a square of lanes × lanes.
-    """
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        tile: TileShape = sig.args[0]
-        element = element_type(sig.args[1].dtype)
-        vector = ir.VectorType(element, tile.lanes)
-        align, n = sig.args[1].dtype.bitwidth // 8, tile.lanes
-        base = array_pointer(context, builder, sig.args[1], args[1], args[2])
-        out = array_pointer(context, builder, sig.args[5], args[5], args[6])
-        last = builder.sub(args[4], INTP(1))
-        low = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2) for lane in (i, n + i)])
-        high = ir.Constant(ir.VectorType(I32, n), [lane for i in range(n // 2, n) for lane in (i, n + i)])
-        for r0 in range(0, tile.rows, n):
-            values = []
-            for r in range(r0, min(tile.rows, r0 + n)):
-                row = builder.select(builder.icmp_signed("<", INTP(r), last), INTP(r), last)
-                place = builder.gep(base, [builder.mul(row, args[3])])
-                values.append(builder.load(builder.bitcast(place, vector.as_pointer()), align=align))
-            count = len(values)
-            values += [ir.Constant(vector, ir.Undefined)] * (n - count)
-            for _ in range(n.bit_length() - 1):
-                pairs = zip(values[: n // 2], values[n // 2 :], strict=True)
-                values = [builder.shuffle_vector(a, b, order) for a, b in pairs for order in (low, high)]
-            for k, value in enumerate(values):
-                place = builder.bitcast(builder.gep(out, [INTP(k * tile.rows + r0)]), vector.as_pointer())
-                if count == n:
-                    builder.store(value, place, align=align)
-                else:
-                    _masked_store(builder, value, place, count, align)
-        return context.get_dummy_value()
-
-    return types.void(shape, source, types.intp, types.intp, types.intp, target, types.intp), codegen

@@ -41,6 +41,10 @@ def element_type(dtype: Any) -> ir.Type:
     return ir.IntType(dtype.bitwidth)
 
 
+def element_bytes(element: ir.Type) -> int:
+    return element.width // 8 if isinstance(element, ir.IntType) else 4 if isinstance(element, ir.FloatType) else 8
+
+
 def is_float(vector: ir.Type) -> bool:
     return isinstance(vector.element, (ir.FloatType, ir.DoubleType))
 
