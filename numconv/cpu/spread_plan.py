@@ -27,6 +27,7 @@ TILES: dict[int, tuple[tuple[int, int], ...]] = {
     16: ((6, 2), (5, 2), (4, 2), (3, 2), (6, 1)),
 }
 SMALL_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
+NEAR = 1 << 20  # bytes of an image that the second cache holds, about
 CLOSE = 4  # tiles that are tried with every box
 
 
@@ -118,7 +119,7 @@ def _scattered(a: Layout, size: int) -> bool:
     """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
     if a.last:
         return a.summed >= 32 and a.every * a.axes[2].axis.step * size % 4096 == 0
-    streams = a.summed * prod(a.kernel[:-1])
+    streams = a.summed * prod(a.kernel[:-1]) if a.summed * prod(a.source) * size > NEAR else a.summed
     return (a.summed >= 32 and prod(a.source) * size % 4096 == 0) or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1 and streams >= 32)
 
 
