@@ -95,7 +95,7 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
         if a.last:
             cycles += blocks * vectors * prod(c.box) * PUT
         else:
-            apart = len(a.jobs) > 1  # targets of one job
+            apart = len(a.jobs) > 1 or a.produced * prod(a.target) * size > machine.l2  # targets of one job; or the result goes to memory, which costs as much
             cycles += blocks * vectors * (-(-prod(c.box) // lanes) * (SQUARE + apart * ROWS) + apart * lanes * c.box[0] * c.box[1] * 4)
     if c.copied and a.last:
         et, eh, ew = _extents(a, c.box)
