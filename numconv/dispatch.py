@@ -89,7 +89,6 @@ def fits(out: Any, problem: Problem, arrays: tuple[Any, ...]) -> bool:
 
 
 _PLAIN = frozenset({int, str, type(None)})
-_WRITTEN = _PLAIN | {bool, tuple}
 
 
 class _NoKeyError(Exception):
@@ -102,22 +101,16 @@ def _frozen(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if kind is tuple or kind is list:
-        return (kind, *map(_frozen, value))
+        try:  # by C in a third of the time; version 2 writes every value out with its type, but what has a buffer, as NumPy's scalars, as "s" and its bits
+            written = marshal.dumps(value, 2)
+        except ValueError:
+            written = b"s"
+        return written if b"s" not in written else (kind, *map(_frozen, value))
     if kind is bool or kind is float or isinstance(value, np.integer):
         return (kind, value)
     if isinstance(value, (type, np.dtype)):
         return value
     raise _NoKeyError
-
-
-def _frozen_all(options: tuple[Any, ...]) -> Any:
-    """The same of all options: of the usual types, by C in a sixth of the time."""
-    if _WRITTEN.issuperset(map(type, options)):
-        try:
-            return marshal.dumps(options, 2)  # the version that writes every value out, with its type
-        except ValueError:
-            pass
-    return tuple(map(_frozen, options))
 
 
 def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm: Any, accuracy: float) -> tuple[Any, ...] | None:
@@ -126,7 +119,7 @@ def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm
         return None
     specs = [None if a is None else (a.shape, a.dtype) for a in arrays]
     try:
-        return (name, algorithm, accuracy, *specs, _frozen_all(options))
+        return (name, algorithm, accuracy, *specs, *[v if type(v) in _PLAIN else _frozen(v) for v in options])
     except _NoKeyError:
         return None
 

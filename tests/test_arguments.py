@@ -376,3 +376,17 @@ def test_sizes_may_be_arrays() -> None:
     cols = nc.unfold(x, three)
     np.testing.assert_array_equal(nc.fold(cols, np.array([4, 4, 4]), three), nc.fold(cols, (4, 4, 4), (3, 3, 3)))
     np.testing.assert_array_equal(nc.resize2d(x[0], scale=two), nc.resize2d(x[0], scale=2))
+
+
+def test_a_remembered_call_serves_no_other_options() -> None:
+    """Options that are equal, or have the same bits, but other types: the first is remembered, the others are checked anew."""
+    x, w = np.ones((1, 1, 8, 8), np.float32), np.ones((1, 1, 3, 3), np.float32)
+    good: Any
+    for good, bad in (
+        ((1, 1), (1.0, 1)), ((np.int64(1), 1), (np.float64(5e-324), 1)), ((np.uint8(255), 1), (np.int8(-1), 1)), (((1, 1), (1, 1)), ((1, 1), (1.0, 1))),
+    ):  # fmt: skip
+        name = "padding" if isinstance(good[0], tuple) else "stride"
+        expected = nc.conv2d(x, w, **{name: good})
+        with pytest.raises((TypeError, ValueError), match=f"conv2d: {name}"):
+            nc.conv2d(x, w, **{name: bad})
+        np.testing.assert_array_equal(nc.conv2d(x, w, **{name: good}), expected)
