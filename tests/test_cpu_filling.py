@@ -57,7 +57,7 @@ def test_copies_stay_inside(case: tuple, at_end: bool) -> None:
 @pytest.mark.parametrize("width", [32, 1030])
 def test_results_past_the_caches(width: int, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole lines and long rows, wherever the result begins: all of it is written, and nothing beside it."""
-    monkeypatch.setattr(direct, "FAR", 0)
+    monkeypatch.setattr(blocking, "PAST", 0)
     rng = np.random.default_rng(3)
     p = _problem((5, width), (3, 3), (1, 1), (1, 1), (1, 1)).with_(activation="relu", bias=True)
     x, w, b = (rng.integers(-4, 5, s).astype(np.float32) for s in ((1, 3, 5, width), p.weight_shape, (13,)))
