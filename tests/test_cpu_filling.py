@@ -10,7 +10,7 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu import blocking, direct
+from numconv.cpu import blocking
 from numconv.cpu.direct import ROWS, prepared
 from numconv.cpu.geometry import geometry, unfold
 from numconv.cpu.launch import threads
