@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from math import prod
 from typing import Any
 
@@ -32,11 +33,21 @@ def _phases(c: ConvProblem, x: Array) -> Array:
     return split
 
 
+def _summed(run: Any) -> Any:
+    """Zeros where there is nothing to add up; else `run`, with both arrays in the type of the sums."""
+
+    @wraps(run)
+    def whole(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+        if not out.size or not c.batch or not prod(c.outputs):
+            out[...] = 0
+        else:
+            run(c, tuple(a.astype(out.dtype, copy=False) for a in arrays), out, machine)
+
+    return whole
+
+
 def _run_dot(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    if not out.size or not c.batch or not prod(c.outputs):
-        out[...] = 0
-        return
-    x, y = (a.astype(out.dtype, copy=False) for a in arrays)
+    x, y = arrays
     p = dot_plan.plan(c, machine, threads())
     workers = min(threads(), p.tasks) if c.multiplications > 100_000 else 1
     loop = dot_driver(*p.tile)
@@ -67,17 +78,17 @@ _SHARED: dict[str, Any] = {
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(
-        name="outer_product", run=outer_product.run, cost=outer_product.cost, workspace=outer_product.workspace,
+        name="outer_product", run=_summed(outer_product.run), cost=outer_product.cost, workspace=outer_product.workspace,
         summary="sum of outer products over positions, output channels in the lanes, input values spread over them", **_SHARED,
     ),
     Kernel(
-        name="winograd_weights", run=winograd_weights.run, cost=winograd_weights.cost, workspace=winograd_weights.workspace,
+        name="winograd_weights", run=_summed(winograd_weights.run), cost=winograd_weights.cost, workspace=winograd_weights.workspace,
         refuse=winograd_weights.refuse, error_factor=4.0,
         summary="the same on Winograd's frequencies: a half to a quarter of the multiplications, for about twice the rounding error",
         **_SHARED | {"dtypes": frozenset({"float32"})},
     ),
     Kernel(
-        name="dot_rows", run=_run_dot, cost=_dot_cost, workspace=_dot_workspace,
+        name="dot_rows", run=_summed(_run_dot), cost=_dot_cost, workspace=_dot_workspace,
         summary="positions in the lanes, vectors of the gradient times vectors of the input; for depthwise and few channels", **_SHARED,
     ),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from .simd.tiles import lanes, rows
 from .simd.transpose import transpose_part
 from .simd.vector import get, load, store
 from .winograd_points import input_row, outputs
+from .winograd_transforms import put_row
 from .winograd_transposes import spread_row, taps_row
 
 SIDE = 10  # integers
@@ -36,12 +37,6 @@ def _row(shape: Any, *vectors: Any) -> Any:
 @by_type(lambda shape: (lambda shape: rows(shape)) if shape.vectors == 1 else (lambda shape: outputs(rows(shape))), inline=True)
 def _reads(shape: Any) -> Any:
     """How many of them count."""
-
-
-@inlined
-def _put(out, q, apart, values):
-    for i in range(len(values)):
-        store(out, q + i * apart, values[i])
 
 
 @inlined
@@ -75,7 +70,7 @@ def lift(line, by_a, by_w, x, base, valid, by_rows, by_columns, g, q, scratch, s
         zero(line, scratch, room + row_size - n, n)
         for p in range(wide):
             p0, p1, p2, p3, p4, p5, p6, p7 = _places(g, by_columns + 2 + p * _reads(by_w))
-            _put(scratch, tmp + (row * wide + p) * n, step, _transformed(by_w, scratch, room, p0, p1, p2, p3, p4, p5, p6, p7))
+            put_row(scratch, tmp + (row * wide + p) * n, step, _transformed(by_w, scratch, room, p0, p1, p2, p3, p4, p5, p6, p7))
     for j in range(f_w):
         zero(line, scratch, tmp + j * step + blank, wide * n)
     for k in range(lines):
@@ -83,7 +78,7 @@ def lift(line, by_a, by_w, x, base, valid, by_rows, by_columns, g, q, scratch, s
         for j in range(f_w):
             for p in range(wide):
                 values = _transformed(by_a, scratch, tmp + j * step + p * n, p0, p1, p2, p3, p4, p5, p6, p7)
-                _put(scratch, target + j * apart + (k * wide + p) * pitch, f_w * apart, values)
+                put_row(scratch, target + j * apart + (k * wide + p) * pitch, f_w * apart, values)
 
 
 @inlined

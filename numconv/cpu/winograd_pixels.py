@@ -17,6 +17,7 @@ from .simd.vector import get, load, load_n, store, store_n
 from .winograd_blocking import HEAD, PER_AXIS
 from .winograd_points import input_row, output_row, outputs
 from .winograd_tasks import FILL, axis, begins, located, multiply, shared
+from .winograd_transforms import put_row, restored
 
 
 @inlined
@@ -33,12 +34,6 @@ def _sample(line, x, p, j, first, end, m):
     return load_n(x, p, m if j >= first and j < end else 0, line)
 
 
-@inlined
-def _put(out, q, apart, values):
-    for i in range(len(values)):
-        store(out, q + i * apart, values[i])
-
-
 @device_function
 def _columns(by_a, line, x, p, apart, step, first, end, m, e0, e1, out, t):
     """Bᵀ of the columns e0 ≤ e < e1: of samples x[p + e·step + j·apart], zeros but for first ≤ j < end (None: all there); frequency k to out[t + (e·f + k)·lanes]."""
@@ -51,7 +46,7 @@ def _columns(by_a, line, x, p, apart, step, first, end, m, e0, e1, out, t):
             _sample(line, x, q + 4 * apart, 4, first, end, m), _sample(line, x, q + 5 * apart, 5, first, end, m),
             _sample(line, x, q + 6 * apart, 6, first, end, m), _sample(line, x, q + 7 * apart, 7, first, end, m),
         )  # fmt: skip
-        _put(out, t + e * f * n, n, y)
+        put_row(out, t + e * f * n, n, y)
 
 
 @device_function
@@ -65,7 +60,7 @@ def _across(by_a, by_w, line, x, t, tiles, out, q, apart, pitch):
                 by_w, load(x, p, line), load(x, p + step, line), load(x, p + 2 * step, line), load(x, p + 3 * step, line),
                 load(x, p + 4 * step, line), load(x, p + 5 * step, line), load(x, p + 6 * step, line), load(x, p + 7 * step, line),
             )  # fmt: skip
-            _put(out, q + i * apart + k * rows(by_w) * pitch, pitch, y)
+            put_row(out, q + i * apart + k * rows(by_w) * pitch, pitch, y)
 
 
 @device_function
@@ -132,32 +127,24 @@ def _fill(by_a, by_w, line, x, base, pixel, s, scratch, target, share, g, box):
                     target += get(g, 7) * get(g, 32)
 
 
-@inlined
-def _restored(by_a, line, x, q, apart):
-    return output_row(
-        by_a, load(x, q, line), load(x, q + apart, line), load(x, q + 2 * apart, line), load(x, q + 3 * apart, line),
-        load(x, q + 4 * apart, line), load(x, q + 5 * apart, line), load(x, q + 6 * apart, line), load(x, q + 7 * apart, line),
-    )  # fmt: skip
-
-
 @device_function
 def _restore(by_a, by_w, line, x, q, pitch, out, t):
     """Aᵀ M A of one position and register of channels; output (a, w) to out[t + (a·m + w)·lanes]."""
     n, m, apart = lanes(line), outputs(rows(by_w)), rows(by_w) * pitch
     c0, c1, c2, c3 = (
-        _restored(by_a, line, x, q, apart), _restored(by_a, line, x, q + pitch, apart), _restored(by_a, line, x, q + 2 * pitch, apart),
-        _restored(by_a, line, x, q + 3 * pitch, apart),
+        restored(by_a, x, q, apart), restored(by_a, x, q + pitch, apart), restored(by_a, x, q + 2 * pitch, apart),
+        restored(by_a, x, q + 3 * pitch, apart),
     )  # fmt: skip
     c4, c5, c6, c7 = (
-        _restored(by_a, line, x, q + 4 * pitch, apart), _restored(by_a, line, x, q + 5 * pitch, apart), _restored(by_a, line, x, q + 6 * pitch, apart),
-        _restored(by_a, line, x, q + 7 * pitch, apart),
+        restored(by_a, x, q + 4 * pitch, apart), restored(by_a, x, q + 5 * pitch, apart), restored(by_a, x, q + 6 * pitch, apart),
+        restored(by_a, x, q + 7 * pitch, apart),
     )  # fmt: skip
-    _put(out, t, n, output_row(by_w, c0[0], c1[0], c2[0], c3[0], c4[0], c5[0], c6[0], c7[0]))  # what is too much, the next row overwrites
+    put_row(out, t, n, output_row(by_w, c0[0], c1[0], c2[0], c3[0], c4[0], c5[0], c6[0], c7[0]))  # what is too much, the next row overwrites
     if outputs(rows(by_a)) > 1:
-        _put(out, t + m * n, n, output_row(by_w, c0[1], c1[1], c2[1], c3[1], c4[1], c5[1], c6[1], c7[1]))
+        put_row(out, t + m * n, n, output_row(by_w, c0[1], c1[1], c2[1], c3[1], c4[1], c5[1], c6[1], c7[1]))
     if outputs(rows(by_a)) > 2:
-        _put(out, t + 2 * m * n, n, output_row(by_w, c0[2], c1[2], c2[2], c3[2], c4[2], c5[2], c6[2], c7[2]))
-        _put(out, t + 3 * m * n, n, output_row(by_w, c0[3], c1[3], c2[3], c3[3], c4[3], c5[3], c6[3], c7[3]))
+        put_row(out, t + 2 * m * n, n, output_row(by_w, c0[2], c1[2], c2[2], c3[2], c4[2], c5[2], c6[2], c7[2]))
+        put_row(out, t + 3 * m * n, n, output_row(by_w, c0[3], c1[3], c2[3], c3[3], c4[3], c5[3], c6[3], c7[3]))
 
 
 @device_function

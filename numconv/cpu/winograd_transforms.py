@@ -17,7 +17,8 @@ from .winograd_points import filter_row, input_row, output_row, outputs
 
 
 @inlined
-def _put(out, q, apart, values):
+def put_row(out, q, apart, values):
+    """Vectors `apart` from each other."""
     for i in range(len(values)):
         store(out, q + i * apart, values[i])
 
@@ -34,11 +35,11 @@ def analyse(shape, x, s, phase, shift, first, count, out, q, apart):
             shape, load(x, p0 + v, shape), load(x, p1 + v, shape), load(x, p2 + v, shape), load(x, p3 + v, shape),
             load(x, p0 + p, shape), load(x, p1 + p, shape), load(x, p2 + p, shape), load(x, p3 + p, shape),
         )  # fmt: skip
-        _put(out, q + v, apart, y)
+        put_row(out, q + v, apart, y)
 
 
 @inlined
-def _restored(shape, x, p, apart):
+def restored(shape, x, p, apart):
     """Aᵀ of one vector of positions, whose frequencies are at x[p + i·apart]."""
     return output_row(
         shape, load(x, p, shape), load(x, p + apart, shape), load(x, p + 2 * apart, shape), load(x, p + 3 * apart, shape),
@@ -50,7 +51,7 @@ def _restored(shape, x, p, apart):
 def restore(shape, x, s, apart, count):
     """Aᵀ of `count` positions in place: frequencies at x[s + i·apart] to outputs at x[s + i·apart], i < m."""
     for p in range(s, s + count, lanes(shape)):
-        a, b, c, d = _restored(shape, x, p, apart)
+        a, b, c, d = restored(shape, x, p, apart)
         store(x, p, a)
         store(x, p + apart, b)
         if outputs(rows(shape)) > 2:
@@ -115,7 +116,7 @@ def _fill_plain(shape, x, row, left, width, count, d, out, q, apart, room, phase
         z0, z1, z2, z3 = next_run(shape, x0, y0, 0), next_run(shape, x1, y1, 0), next_run(shape, x2, y2, 0), next_run(shape, x3, y3, 0)
         if m == 2:
             x2, x3 = z0, z1
-        _put(out, q + v, apart, input_row(shape, x0, x1, x2, x3, z0, z1, z2, z3))
+        put_row(out, q + v, apart, input_row(shape, x0, x1, x2, x3, z0, z1, z2, z3))
         y0, y1, y2, y3 = x0, x1, x2, x3
 
 
@@ -170,7 +171,7 @@ def _join(shape, x, s, apart, count, m, out, o):
 def _restore_plain(shape, x, s, apart, count, d, out, o):  # type: ignore[no-untyped-def]
     m = outputs(rows(shape))
     for v in range(0, count, lanes(shape)):
-        y0, y1, y2, y3 = _restored(shape, x, s + v, apart)
+        y0, y1, y2, y3 = restored(shape, x, s + v, apart)
         _put_joined(shape, out, o + m * v, m, y0, y1, y2, y3)
 
 

@@ -12,52 +12,29 @@ from typing import Any
 
 import numpy as np
 
-from .environment import SIMULATED, cuda, storage
+from .environment import SIMULATED, cuda
 
 if SIMULATED:
-    from .arrays_simulated import (
-        adopt,
-        allocate,
-        allow_shared,
-        capability,
-        current_device,
-        extent,
-        flat,
-        is_aligned,
-        memory_range,
-        multiprocessors,
-        release,
-        shared_limit,
-        stream_of,
-        upload,
-        view,
-        words,
-    )  # fmt: skip
+    from . import arrays_simulated as arrays
 else:
-    from .arrays_card import (  # type: ignore[assignment]
-        adopt,
-        allocate,
-        allow_shared,
-        capability,
-        current_device,
-        extent,
-        flat,
-        is_aligned,
-        memory_range,
-        multiprocessors,
-        release,
-        shared_limit,
-        stream_of,
-        upload,
-        view,
-        words,
-    )  # fmt: skip
+    from . import arrays_card as arrays  # type: ignore[no-redef]
 
-__all__ = [
-    "SIMULATED", "THREADS", "Table", "ceil_div", "cuda", "flat_grid", "inlined", "jit", "kernel_factory", "launch", "storage",
-    "adopt", "allocate", "allow_shared", "capability", "current_device", "extent", "flat", "is_aligned", "memory_range", "multiprocessors", "release",
-    "shared_limit", "stream_of", "upload", "view", "words",
-]  # fmt: skip
+adopt = arrays.adopt
+allocate = arrays.allocate
+allow_shared = arrays.allow_shared
+capability = arrays.capability
+current_device = arrays.current_device
+extent = arrays.extent
+flat = arrays.flat
+is_aligned = arrays.is_aligned
+memory_range = arrays.memory_range
+multiprocessors = arrays.multiprocessors
+release = arrays.release
+shared_limit = arrays.shared_limit
+stream_of = arrays.stream_of
+upload = arrays.upload
+view = arrays.view
+words = arrays.words
 
 #: threads of a block in kernels without shared memory; the simulator starts one OS thread for each, so few
 THREADS = 4 if SIMULATED else 256

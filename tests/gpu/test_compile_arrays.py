@@ -13,7 +13,7 @@ from numba.cuda.cudadrv import driver
 from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.typing.typeof import Purpose, typeof
 
-from numconv.cuda import arrays_card, launch, layout
+from numconv.cuda import arrays_card, environment, launch, layout
 from numconv.cuda.transpose import make_transpose
 
 BASE = 0x10000
@@ -30,7 +30,7 @@ def test_flat_views_type_and_point_as_device_arrays_do(dtype: Any) -> None:
     size = np.dtype(dtype).itemsize
     array = device_array((2, 3), (3 * size, size), dtype)
     view = launch.flat(array)
-    stored = launch.storage(array.dtype)
+    stored = environment.storage(array.dtype)
     plain = DeviceNDArray((6,), (size,), stored, gpu_data=array.gpu_data)
     assert typeof(view, Purpose.argument) == typeof(plain, Purpose.argument)
     ours, theirs = view._strided_memory_view_shim, plain._strided_memory_view_shim
