@@ -15,6 +15,7 @@ import numpy as np
 from ..kernel import Machine
 from ..problem import ConvProblem
 from .geometry import Geometry, geometry, unfold
+from .workspace import spaced
 
 #: rows × vectors, by number of SIMD registers; the accumulators, one row of inputs and one broadcast weight must fit
 TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (2, 8), (1, 8)), 16: ((6, 2), (4, 3), (2, 4), (1, 8))}
@@ -209,7 +210,7 @@ def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     apart = tile[1] * lanes * -(-MANY // (terms or MANY))
     buffer_size = _up(chunk * box.channel_pitch + tile[1] * lanes + lanes, 16)
     held = split_blocks * len(g.jobs) if chunk < g.group_in else 1
-    worker_pitch = _up(buffer_size + held * rows * pitch + 2 * lanes, 64) + 64
+    worker_pitch = spaced(_up(buffer_size + held * rows * pitch + 2 * lanes, 64) + 64, size)
     return Blocking(
         (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.gap, box.phases, box.phase_pitch, box.channel_pitch, box.unfolded,  # type: ignore[arg-type]
         box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch, _up(rows * terms + lanes, 16),

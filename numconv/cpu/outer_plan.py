@@ -13,6 +13,7 @@ from ..kernel import Machine
 from ..problem import ConvProblem, Ints, effective_kernel
 from .blocking import ISSUE
 from .geometry import collapsed, live_taps, three
+from .workspace import spaced
 
 #: cycles per tile started, per square transposed and stored, per row of the input copied, per vector of it
 START, SQUARE, COPY_ROW, COPY = 60.0, 220.0, 14.0, 3.0
@@ -184,7 +185,7 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     gradient = -(-(c.split_channels * channel_apart + c.tile[2]) // line) * line if c.copied else 0
     sums = gradient + prod(c.box) * width
     block_size = (len(outer) * tiles * rows + 1) * width
-    worker_pitch = -(-(sums + c.split_blocks * block_size) // 64) * 64 + line
+    worker_pitch = spaced(-(-(sums + c.split_blocks * block_size) // 64) * 64 + line, size)
     places, sources = [], np.full((c.split_channels, *a.kernel), len(outer) * tiles * rows, np.int64)  # the last row stays zero
     for channels in (c.split_channels, a.group_in - (splits - 1) * c.split_channels):
         row = np.minimum(np.arange(tiles * rows), channels * len(inner) - 1)

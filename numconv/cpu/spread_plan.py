@@ -14,6 +14,7 @@ from ..problem import ConvProblem, Ints
 from .blocking import ISSUE, SMALL, parts
 from .epilogue import ACTIVATIONS
 from .spread_taps import Layout, layout, terms_of, weight_places
+from .workspace import spaced
 
 JOB = 12  # integers per job
 COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square transposed and stored, more by way of rows
@@ -234,7 +235,7 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     positions = 1 if a.last else prod(c.box)  # those whose sums are kept
     tmp = ws + (positions + tile[0] + lanes) * width
     tmp_pitch = -(-positions // lanes) * lanes + lanes
-    worker_pitch = -(-(tmp + width * tmp_pitch + lanes) // 16) * 16 + 16
+    worker_pitch = spaced(-(-(tmp + width * tmp_pitch + lanes) // 16) * 16 + 16, size)
     terms = sum(terms_of(a))
     places, filters = weight_places(problem)
     integers = [

@@ -14,6 +14,7 @@ from ..problem import ConvProblem
 from .blocking import ISSUE
 from .winograd_axes import Axes, Axis, Box, choices, frequencies
 from .winograd_lift import SIDE
+from .workspace import spaced
 
 HEAD = 28  # integers before the two sides
 AWAY = -(1 << 40)  # a row outside of the image, whatever is added
@@ -253,7 +254,7 @@ def _built(p: ConvProblem, way: _Way, split_blocks: int, split_channels: int, cy
             side.area, side.rows, side.pixels, side.lines, side.wide, begins[k], side.by_rows.shape[1], begins[k + 1], side.by_columns.shape[1], room[0],
         ]  # fmt: skip
     return Plan(
-        way.tile, (a.frequencies, w.frequencies), p.groups * block_splits * splits, _up(total, 64) + line, cycles,
+        way.tile, (a.frequencies, w.frequencies), p.groups * block_splits * splits, spaced(_up(total, 64) + line, size), cycles,
         np.concatenate([integers, *map(np.ravel, lists), np.zeros(8)]).astype(np.int64),
     )  # fmt: skip
 

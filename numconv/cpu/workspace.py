@@ -8,7 +8,8 @@ from math import prod
 
 import numpy as np
 
-KEEP = 64 << 20  # bytes per thread; more is given back after the call
+KEEP = 128 << 20  # bytes per thread, about half of them gaps that nothing touches; more is given back after the call
+GAP = 1 << 20  # bytes
 
 
 class _Kept(threading.local):
@@ -26,6 +27,15 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     raw = np.empty(-(-prod(shape) * dtype.itemsize // 64) * 64 + 64, np.uint8)
     address = ctypes.addressof(ctypes.c_char.from_buffer(raw.data))  # a quarter of what `raw.ctypes.data` takes, a microsecond
     return np.ndarray(shape, dtype, raw, -address % 64)
+
+
+def spaced(count: int, size: int) -> int:
+    """Elements of `size` bytes from the scratch of one worker, `count`, to that of the next.
+
+    The machine's prefetchers follow the channels of a box at their fixed step, and go on by several steps beyond the last: without a gap they
+    keep fetching lines that the next worker is writing (decision 0026: a fifth of a layer's time).
+    """
+    return count + -(-min(count, GAP // size) // 16) * 16
 
 
 class Scratch:
