@@ -28,7 +28,7 @@ GROUPS = (7, 5, 3, 1)  # taps that share their reads
 HEAD = 16  # integers before the groups of taps in the table
 #: cycles per vector read (most cross a cache line), per vector stored, per tile, per strip, per plane
 LOAD, STORE, TILE, STRIP, PLANE = 1.7, 1.0, 12.0, 15.0, 15.0
-MASK = {64: 0.3, 32: 2.0}  # cycles more for a masked read, by bytes of a register; narrower ones take their lanes one by one
+MASK = {64: 0.3, 32: 1.0}  # cycles more for a masked read, by bytes of a register; narrower ones take their lanes one by one
 ANY = 1 << 40  # room for any store
 BLOCK = 1 << 19  # reads whose places are worked out at a time
 

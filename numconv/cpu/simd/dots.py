@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .tiles import INTP, TileShape, _Grid, chain
-from .vector import I32, array_pointer, element_type, emit_fma, is_float, lane_mask, masked_load, masked_store
+from .vector import I32, array_pointer, element_type, emit_fma, is_float, lane_mask, lanes_of_bits, masked_load, masked_store
 
 VECTOR = 3  # integers to a vector: its place in y, its place in x, the row of its masks
 
@@ -30,7 +30,6 @@ def dot_tile(typingctx, shape, y, y_index, y_pitch, x, x_index, vectors, v_index
         m_ptr = array_pointer(context, builder, sig.args[10], args[10], INTP(0))
         grid = _Grid(builder, tile, element, c_ptr, INTP(tile.vectors * tile.lanes))
         load, zero, place = masked_load(builder, grid.vector), ir.Constant(grid.vector, None), grid.vector.as_pointer()
-        bits = ir.VectorType(ir.IntType(1), tile.lanes)
         starts = [builder.gep(x_ptr, [builder.load(builder.gep(p_ptr, [INTP(i)]))]) for i in range(tile.rows)]
 
         def some(base: Any, offset: Any, mask: Any) -> Any:
@@ -42,8 +41,7 @@ def dot_tile(typingctx, shape, y, y_index, y_pitch, x, x_index, vectors, v_index
             line = builder.gep(m_ptr, [at_m])
 
             def mask(offset: Any) -> Any:
-                value = builder.load(builder.gep(line, [offset]))
-                return builder.bitcast(builder.trunc(value, ir.IntType(tile.lanes)) if tile.lanes < value.type.width else value, bits)
+                return lanes_of_bits(builder, builder.load(builder.gep(line, [offset])), grid.vector)
 
             all_lanes = mask(INTP(0))
             gradient = [some(base, at_y, all_lanes) for base in y_ptr]

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from .tiles import INTP
-from .vector import I32, Vector, array_pointer, element_type, emit_fma, masked_load, splat, suffix
+from .vector import I32, Vector, array_pointer, element_type, emit_fma, lanes_of_bits, masked_load, masked_store, splat
 
 
 class StripShape(types.Type):
@@ -97,7 +97,7 @@ class _Sums:
             if masks is None:
                 parts.append(b.load(source, align=self.align))
                 continue
-            mask = b.bitcast(b.trunc(masks[j], ir.IntType(n)), ir.VectorType(ir.IntType(1), n))
+            mask = lanes_of_bits(b, masks[j], self.vector)
             parts.append(b.call(masked_load(b, self.vector), [source, ir.Constant(I32, self.align), mask, ir.Constant(self.vector, None)]))
         if len(parts) == 1:
             return parts[0]
@@ -199,16 +199,14 @@ def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, r
     """The first `rows` values; all but the last as whole vectors where there is room: what they write beyond a row, the next row's overwrite."""
     b, vector = builder, values[0].type
     lanes = ir.IntType(vector.count)
-    mask = ir.VectorType(ir.IntType(1), vector.count)
-    fnty = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), I32, mask])
-    masked = cgutils.get_or_insert_function(b.module, fnty, f"llvm.masked.store.{suffix(vector)}.p0")
+    masked = masked_store(b, vector)
 
     def store(value: Any, place: Any, bits: Any) -> None:
         with b.if_else(b.icmp_signed("==", bits, lanes(-1)), likely=True) as (whole, part):
             with whole:
                 b.store(value, b.bitcast(place, vector.as_pointer()), align=align)
             with part:
-                b.call(masked, [value, b.bitcast(place, vector.as_pointer()), ir.Constant(I32, align), b.bitcast(bits, mask)])
+                b.call(masked, [value, b.bitcast(place, vector.as_pointer()), ir.Constant(I32, align), lanes_of_bits(b, bits, vector)])
 
     place = y
     with b.if_else(b.icmp_signed("!=", last, INTP(0)), likely=True) as (whole, part):
