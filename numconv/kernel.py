@@ -19,12 +19,18 @@ class Machine(Hashed):
     cores: int = 1
     l1: int = 32 << 10  # bytes, per core
     l2: int = 1 << 20
+    multiply_adds: int = 1  # vectors of them that a core starts in a cycle
     flops: float = 5e10  # float32 multiply-adds count two; per core (CPU) or in all (GPU)
     bandwidth: float = 1e10  # bytes per second, in all
     launch: float = 5e-6  # seconds to start a parallel loop or a CUDA kernel
     features: frozenset[str] = frozenset()
 
     __hash__ = Hashed.__hash__
+
+    @property
+    def cycle(self) -> float:
+        """Seconds, of a core."""
+        return 2 * self.vector_bytes / 4 * self.multiply_adds / self.flops
 
 
 #: fields of a ConvProblem that a row must name in `honours` to see at another value than this

@@ -27,7 +27,7 @@ MANY = 1024  # terms, during which the sums of the tile before find their way to
 SHORT, PAST = 32 << 10, 16 << 20  # bytes: of a piece of the input; of a result
 NARROW = 128  # longer rows are not worth unfolding
 SMALL = 3e5  # multiply-adds of a problem that its call costs more than
-ISSUE = 0.87  # cycles per vector operation, at the clock that Machine.flops assumes
+ISSUE, LATENCY = 0.87, 4.0  # cycles at the clock that Machine.flops assumes by cycles; of those, from one multiply-add to the next of a sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +65,20 @@ def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def _tile_cycles(rows: int, vectors: int) -> float:
+def issue(sums: int, machine: Machine, loads: float = 0.0) -> float:
+    """Cycles of a vector multiply-add to each of `sums`, or of the loads that it takes."""
+    return ISSUE * max(sums / machine.multiply_adds, LATENCY, loads)
+
+
+def _tile_cycles(rows: int, vectors: int, machine: Machine) -> float:
     """Per term: the multiply-adds or the loads, whichever takes longer, and the loop."""
-    return ISSUE * max(rows * vectors, vectors + rows / 2) + 2.0
+    return issue(rows * vectors, machine, vectors + rows / 2) + 2.0 / machine.multiply_adds
 
 
 class _Box:
     """The counts that follow from one choice of box."""
 
-    def __init__(self, g: Geometry, box: tuple[int, int, int], lanes: int, unfolded: int) -> None:
+    def __init__(self, g: Geometry, box: tuple[int, int, int], line: int, unfolded: int) -> None:
         self.g, self.box, self.unfolded = g, box, unfolded
         counts = tuple(a.count for a in g.axes)
         self.boxes = tuple(-(-c // b) * a.spread for c, b, a in zip(counts, box, g.axes, strict=True))
@@ -83,9 +88,9 @@ class _Box:
         self.extents = (et, eh, ew - self.gap)
         self.phases = tuple(len(a.phases) for a in g.axes)
         e = self.extents
-        self.phase_pitch = _up(prod(e), lanes) if unfolded else prod(e) + self.gap
-        pitch = _up(self.phase_pitch * prod(self.phases), lanes)
-        self.channel_pitch = pitch if (pitch // lanes) % 2 else pitch + lanes  # an odd number of lines spreads over all cache sets
+        self.phase_pitch = _up(prod(e), line) if unfolded else prod(e) + self.gap
+        pitch = _up(self.phase_pitch * prod(self.phases), line)
+        self.channel_pitch = pitch if (pitch // line) % 2 else pitch + line  # an odd number of lines spreads over all cache sets
         self.positions = ((box[0] - 1) * e[1] + box[1] - 1) * e[2] + box[2]
         rows = box[0] * box[1] == 1 or (self.boxes[2] == 1 and e[2] == box[2] and g.axes[1].spread == 1)
         planes = box[0] == 1 or (self.boxes[1] == 1 and e[1] == box[1] and g.axes[0].spread == 1)
@@ -98,23 +103,23 @@ def parts(extent: int, least: int = 1) -> list[int]:
     return sorted({-(-extent // k) for k in counts} | ({1} if least == 1 else set()))
 
 
-def _candidates(g: Geometry, lanes: int, unfolded: int) -> list[_Box]:
+def _candidates(g: Geometry, line: int, unfolded: int) -> list[_Box]:
     """Whole volumes, then runs of planes, runs of rows, runs of columns; evenly divided."""
     ct, ch, cw = (a.count for a in g.axes)
     boxes = [(bt, ch, cw) for bt in parts(ct)] + [(1, bh, cw) for bh in parts(ch)]
     if ch == 1 or cw > 512:
         boxes += [(1, bh, b) for bh in (1, 2, 4, 8, 16) if bh <= ch for b in parts(cw, 64 * min(4, bh))]
-    return [_Box(g, b, lanes, unfolded) for b in dict.fromkeys(boxes)]
+    return [_Box(g, b, line, unfolded) for b in dict.fromkeys(boxes)]
 
 
 @lru_cache(maxsize=64)
-def _boxes(problem: ConvProblem, lanes: int) -> list[_Box]:
-    """Of the geometry as it is, and of those with the taps of narrow axes unfolded."""
+def _boxes(problem: ConvProblem, line: int) -> list[_Box]:
+    """For cache lines of so many elements: of the geometry as it is, and of those with the taps of narrow axes unfolded."""
     g = geometry(problem)
-    boxes = _candidates(g, lanes, 0)
+    boxes = _candidates(g, line, 0)
     for n in (1, 2, 3) if g.axes[2].count < NARROW else ():
         if any(len(job[3 - n][2]) > 1 for job in g.jobs):
-            boxes += _candidates(unfold(problem, n), lanes, n)
+            boxes += _candidates(unfold(problem, n), line, n)
     return boxes
 
 
@@ -125,7 +130,7 @@ def _cycles(box: _Box, tile: tuple[int, int], lanes: int, splits: int, groups: i
     blocks = -(-(-(-g.group_out // rows)) // splits)
     wide, narrow = divmod(-(-box.positions // lanes), vectors)
     terms = sum(prod(len(a[2]) for a in job) for job in g.jobs) * g.group_in
-    tiles = terms * (wide * _tile_cycles(rows, vectors) + narrow * _tile_cycles(rows, 1)) + START * len(g.jobs) * (wide + narrow)
+    tiles = terms * (wide * _tile_cycles(rows, vectors, machine) + narrow * _tile_cycles(rows, 1, machine)) + START * len(g.jobs) * (wide + narrow)
     chunks = -(-g.group_in // _chunk(box, size, machine))
     weights = blocks * rows * terms * size
     cycles = 200.0 + blocks * (tiles + (chunks - 1) * KEPT * rows * (wide * vectors + narrow))
@@ -165,7 +170,7 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
     lanes = machine.vector_bytes // size
     best: tuple[float, _Box, int] | None = None
     all_blocks = -(-g.group_out // tile[0])
-    boxes = _boxes(problem.with_(batch=1), lanes)
+    boxes = _boxes(problem.with_(batch=1), 64 // size)
     fitting = [b for b in boxes if _fits(b, tile, size, machine)] or [min(boxes, key=lambda b: b.channel_pitch)]
     for box in fitting:
         tasks = problem.batch * problem.groups * prod(box.boxes)
@@ -236,5 +241,5 @@ def past_caches(g: Geometry, b: Blocking, problem: ConvProblem) -> bool:
 def seconds(problem: ConvProblem, machine: Machine) -> float:
     """Predicted for one sample on one core, memory aside."""
     tile = tile_for(problem.with_(batch=1), machine)
-    cycle = 2 * machine.vector_bytes / 4 / machine.flops
+    cycle = machine.cycle
     return _best(problem.with_(batch=1), machine, 1, tile)[0] * cycle

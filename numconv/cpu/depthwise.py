@@ -114,7 +114,7 @@ def _refuse(problem: ConvProblem) -> str | None:
 def cost(problem: ConvProblem, machine: Machine) -> float:
     """Of one sample on one core."""
     _, cycles = cut_for(problem.with_(batch=1), machine)
-    return cycles * problem.out_channels * 2 * machine.vector_bytes / 4 / machine.flops
+    return cycles * problem.out_channels * machine.cycle
 
 
 ROWS = (

@@ -110,7 +110,7 @@ def _registers(problem: ConvProblem, machine: Machine) -> int:
 def cost(problem: ConvProblem, machine: Machine) -> float:
     """Of one sample on one core."""
     cut, cycles = cut_for(problem.with_(batch=1), machine)
-    return cycles / len(cut.columns) * _registers(problem, machine) * 2 * machine.vector_bytes / 4 / machine.flops
+    return cycles / len(cut.columns) * _registers(problem, machine) * machine.cycle
 
 
 ROWS = (

@@ -139,7 +139,7 @@ def _best(problem: ConvProblem, machine: Machine) -> tuple[float, tuple[int, int
     for rows, filters in tiles if problem.out_dtype == "float32" else FEW:
         if filters <= problem.group_out:
             starts = -(-problem.group_out // filters) * -(-length // rows)
-            each = max(ISSUE * rows * filters, ROW * rows + FILTER * filters, 4.0)
+            each = max(ISSUE * rows * filters / machine.multiply_adds, ROW * rows + FILTER * filters, 4.0)
             if filters > 1 and prod(a.outputs) * size % 4096 == 0:
                 each *= CROWDED
             if (problem.group_in + filters) * prod(a.outputs) * size > machine.l1:

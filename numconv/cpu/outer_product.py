@@ -182,7 +182,7 @@ def run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> 
 def cost(c: ConvProblem, machine: Machine) -> float:
     """Of all cores."""
     p = plan(c, machine, machine.cores)
-    return machine.launch + p.cycles * 2 * machine.vector_bytes / 4 / machine.flops
+    return machine.launch + p.cycles * machine.cycle
 
 
 def workspace(c: ConvProblem, machine: Machine) -> int:

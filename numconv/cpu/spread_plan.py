@@ -11,7 +11,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem, Ints
-from .blocking import ISSUE, SMALL, parts
+from .blocking import SMALL, issue, parts
 from .epilogue import ACTIVATIONS
 from .spread_taps import Layout, layout, terms_of, weight_places
 from .workspace import spaced
@@ -19,6 +19,7 @@ from .workspace import spaced
 JOB = 12  # integers per job
 COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square transposed and stored, more by way of rows
 PUT = 4.0  # cycles per vector stored as it is
+SCATTERED = 3.5  # cycles per term of a tile: a line that has left the first cache
 
 FETCH, PIECES, PIECE = 0.05, 0.15, 300.0  # per byte from beyond the second cache: in long rows, in short pieces; per piece copied from there
 
@@ -65,9 +66,9 @@ def _extents(a: Layout, box: Ints) -> tuple[int, int, int]:
     return et, eh, (box[2] - 1) * a.axes[2].axis.step + a.axes[2].reach + 1
 
 
-def _term(positions: int, vectors: int) -> float:
+def _term(positions: int, vectors: int, machine: Machine) -> float:
     """Cycles per term of a tile: its multiply-adds, the weights from the second cache, or the one chain."""
-    return ISSUE * max(positions * vectors, 2 * vectors, 4) + 0.25
+    return issue(positions * vectors, machine, 2 * vectors / machine.multiply_adds) + 0.25
 
 
 def _start(positions: int, vectors: int) -> float:
@@ -80,7 +81,11 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     positions, vectors = c.tile
     blocks = -(-(-(-a.produced // (vectors * lanes))) // c.splits)
     tiles = -(-c.box[2] // positions)
-    stream = 1.15 if not c.copied and _scattered(a, size) else 1.0 if sum(terms_of(a)) * vectors * lanes * size <= machine.l2 // 2 else 1.1
+    term = _term(positions, vectors, machine)
+    if not c.copied and _scattered(a, size):
+        term += SCATTERED
+    elif sum(terms_of(a)) * vectors * lanes * size > machine.l2 // 2:
+        term *= 1.1
     image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(terms_of(a)) * size
     strided = not c.copied and a.axes[2].axis.step > 1 and a.summed * prod(a.source) * size > machine.l2
     far = int(a.summed * prod(a.source) * size > machine.l2)
@@ -92,7 +97,7 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
         for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
             number = axis.live[j][1]
             live *= float(number.sum()) / max(1, len(axis.jobs[j])) / max(1, number.size) * b
-        cycles += blocks * tiles * (live * terms * _term(positions, vectors) * stream + c.box[0] * c.box[1] * _start(positions, vectors))
+        cycles += blocks * tiles * (live * terms * term + c.box[0] * c.box[1] * _start(positions, vectors))
         if a.last:
             cycles += blocks * vectors * prod(c.box) * PUT
         else:
@@ -151,14 +156,14 @@ def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: i
     return found
 
 
-def _tiles(problem: ConvProblem, a: Layout, lanes: int, registers: int) -> list[tuple[int, int]]:
+def _tiles(problem: ConvProblem, a: Layout, lanes: int, machine: Machine) -> list[tuple[int, int]]:
     """Those that fit rows and channels best, boxes aside."""
-    tiles = (SMALL_TILES if problem.with_(batch=1).multiplications < SMALL else TILES)[32 if registers >= 32 else 16]
+    tiles = (SMALL_TILES if problem.with_(batch=1).multiplications < SMALL else TILES)[32 if machine.registers >= 32 else 16]
     terms = sum(terms_of(a)) / len(a.jobs)
 
     def cycles(tile: tuple[int, int]) -> float:
         tiles = -(-a.axes[2].axis.count // tile[0]) * -(-a.produced // (tile[1] * lanes))
-        return tiles * (terms * _term(*tile) + _start(*tile))
+        return tiles * (terms * _term(*tile, machine) + _start(*tile))
 
     return sorted((t for t in tiles if t[1] == 1 or a.produced > lanes), key=cycles)[:CLOSE]
 
@@ -169,7 +174,7 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
     best: tuple[float, _Choice] | None = None
-    for t in (tile,) if tile else _tiles(problem, a, lanes, machine.registers):
+    for t in (tile,) if tile else _tiles(problem, a, lanes, machine):
         for c in _choices(a, t, lanes, size, workers, machine):
             counts = [x.axis.count for x in a.axes]
             boxes = prod(-(-n // b) for n, b in zip(counts, c.box, strict=True))
@@ -257,4 +262,4 @@ def seconds(problem: ConvProblem, machine: Machine) -> float:
     one: Any = problem.with_(batch=1)
     cycles = _best(one, machine, 1, None)[0]
     padding = 0.0 if problem.padding_mode == "zeros" else 2.0 * prod(layout(problem).source) * problem.in_channels
-    return (cycles + padding) * 2 * machine.vector_bytes / 4 / machine.flops
+    return (cycles + padding) * machine.cycle

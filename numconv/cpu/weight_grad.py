@@ -60,7 +60,7 @@ def _run_dot(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine
 def _dot_cost(c: ConvProblem, machine: Machine) -> float:
     copied = c.in_channels * prod(c.spatial) if c.stride[-1] > 1 else 0
     cycles = dot_plan.cycles(c, machine)
-    return machine.launch + (cycles * 2 * machine.vector_bytes / 4 / machine.flops + 1e-9 * copied) / machine.cores
+    return machine.launch + (cycles * machine.cycle + 1e-9 * copied) / machine.cores
 
 
 def _dot_workspace(c: ConvProblem, machine: Machine) -> int:

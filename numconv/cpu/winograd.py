@@ -140,7 +140,7 @@ def _cost(problem: ConvProblem, machine: Machine) -> float:
     if not worth_its_error(one) and (one.multiplications < FEW or not steady(one, choices(one)[0])):
         return inf  # by name only
     b = chosen(one, machine)
-    return CLOCK * (b.cycles + b.pack_cycles) * 2 * machine.vector_bytes / 4 / machine.flops
+    return CLOCK * (b.cycles + b.pack_cycles) * machine.cycle
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:

@@ -152,7 +152,7 @@ def cost(c: ConvProblem, machine: Machine) -> float:
     """Of all cores."""
     if not worth_its_error(c.with_(batch=1)):
         return inf  # by name only
-    return machine.launch + predicted(c, machine, machine.cores) * 2 * machine.vector_bytes / 4 / machine.flops
+    return machine.launch + predicted(c, machine, machine.cores) * machine.cycle
 
 
 def workspace(c: ConvProblem, machine: Machine) -> int:
