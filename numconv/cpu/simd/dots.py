@@ -8,8 +8,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .emit import I32, array_pointer, element_type, emit_fma, is_float
+from .masks import lanes_of_bits, masked_load, store_first
 from .tiles import INTP, TileShape, _Grid, chain
-from .vector import I32, array_pointer, element_type, emit_fma, is_float, lane_mask, lanes_of_bits, masked_load, masked_store
 
 VECTOR = 3  # integers to a vector: its place in y, its place in x, the row of its masks
 
@@ -82,7 +83,7 @@ def lane_sums(typingctx, shape, source, s, pitch, count, target, t):  # type: ig
             pairs = zip(values[::2], values[1::2], strict=True)
             values = [add(builder.shuffle_vector(a, b, even), builder.shuffle_vector(a, b, odd)) for a, b in pairs]
         place = builder.bitcast(array_pointer(context, builder, sig.args[5], args[5], args[6]), vector.as_pointer())
-        builder.call(masked_store(builder, vector), [values[0], place, ir.Constant(I32, align), lane_mask(builder, n, args[4])])
+        store_first(builder, values[0], place, align, args[4])
         return context.get_dummy_value()
 
     intp = types.intp

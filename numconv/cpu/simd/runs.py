@@ -8,7 +8,7 @@ from typing import Any
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from .vector import I32
+from .emit import I32
 
 
 def _shuffle(name: str, order: Callable[[int, int, int], list[int]]) -> Any:

@@ -11,9 +11,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .emit import I32, array_pointer, element_type, emit_fma, splat
+from .masks import lane_mask, masked_load
 from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
-from .vector import I32, array_pointer, element_type, emit_fma, lane_mask, masked_load, splat
 
 
 @intrinsic

@@ -8,7 +8,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .vector import I32, I64, array_pointer, lanes_of
+from .emit import I32, I64, array_pointer
+from .vector import lanes_of
 
 
 @intrinsic(prefer_literal=True)

@@ -8,8 +8,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .emit import I32, array_pointer, splat, suffix
 from .tiles import INTP, TileShape
-from .vector import I32, Vector, array_pointer, splat, suffix
+from .vector import Vector
 
 
 @intrinsic(prefer_literal=True)

@@ -14,8 +14,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+from .emit import I32, array_pointer, element_type, emit_fma, splat
+from .masks import lanes_of_bits, masked_load, store_low
 from .tiles import INTP
-from .vector import I32, Vector, array_pointer, element_type, emit_fma, lanes_of_bits, masked_load, masked_store, splat
+from .vector import Vector
 
 
 class StripShape(types.Type):
@@ -199,14 +201,13 @@ def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, r
     """The first `rows` values; all but the last as whole vectors where there is room: what they write beyond a row, the next row's overwrite."""
     b, vector = builder, values[0].type
     lanes = ir.IntType(vector.count)
-    masked = masked_store(b, vector)
 
     def store(value: Any, place: Any, bits: Any) -> None:
         with b.if_else(b.icmp_signed("==", bits, lanes(-1)), likely=True) as (whole, part):
             with whole:
                 b.store(value, b.bitcast(place, vector.as_pointer()), align=align)
             with part:
-                b.call(masked, [value, b.bitcast(place, vector.as_pointer()), ir.Constant(I32, align), lanes_of_bits(b, bits, vector)])
+                store_low(b, value, b.bitcast(place, vector.as_pointer()), align, bits)
 
     place = y
     with b.if_else(b.icmp_signed("!=", last, INTP(0)), likely=True) as (whole, part):

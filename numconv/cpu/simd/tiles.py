@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .vector import I32, array_pointer, element_type, emit_fma, splat
+from .emit import I32, array_pointer, element_type, emit_fma, splat
 
 INTP = ir.IntType(64)
 

@@ -10,8 +10,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from .emit import I32, array_pointer, element_bytes, element_type
+from .masks import lane_mask, masked_load, store_first
 from .tiles import INTP, TileShape
-from .vector import I32, array_pointer, element_bytes, element_type, lane_mask, masked_load, masked_store
 
 
 def _rounds(n: int, within: int) -> Iterator[list[ir.Constant]]:
@@ -80,7 +81,7 @@ def transpose_part(typingctx, shape, source, s, row_pitch, places, p, valid, tar
         align, n = I32(sig.args[1].dtype.bitwidth // 8), tile.lanes
         base = array_pointer(context, builder, sig.args[1], args[1], args[2])
         last, count = builder.sub(args[6], INTP(1)), args[10]
-        mask, load, store = lane_mask(builder, n, count), masked_load(builder, vector), masked_store(builder, vector)
+        mask, load = lane_mask(builder, n, count), masked_load(builder, vector)
         values = []
         for r in range(n):
             row = builder.select(builder.icmp_signed("<", INTP(r), last), INTP(r), last)
@@ -88,11 +89,11 @@ def transpose_part(typingctx, shape, source, s, row_pitch, places, p, valid, tar
                 row = builder.load(builder.gep(array_pointer(context, builder, sig.args[4], args[4], args[5]), [row]))
             place = builder.gep(base, [builder.mul(row, args[3])])
             values.append(builder.call(load, [builder.bitcast(place, vector.as_pointer()), align, mask, ir.Constant(vector, None)]))
-        place, mask = array_pointer(context, builder, sig.args[7], args[7], args[8]), lane_mask(builder, n, args[11])
+        place = array_pointer(context, builder, sig.args[7], args[7], args[8])
         for k, value in enumerate(transposed(builder, values)):
             with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
                 row = builder.gep(place, [builder.mul(INTP(k), args[9])])
-                builder.call(store, [value, builder.bitcast(row, vector.as_pointer()), align, mask])
+                store_first(builder, value, builder.bitcast(row, vector.as_pointer()), sig.args[1].dtype.bitwidth // 8, args[11])
         return context.get_dummy_value()
 
     intp = types.intp
@@ -127,8 +128,7 @@ def transpose_block(typingctx, shape, source, s, row_pitch, valid, target, t):  
                 if count == n:
                     builder.store(value, place, align=align)
                 else:
-                    mask = ir.Constant(ir.VectorType(ir.IntType(1), n), [int(i < count) for i in range(n)])
-                    builder.call(masked_store(builder, vector), [value, place, ir.Constant(I32, align), mask])
+                    store_first(builder, value, place, align, INTP(count))
         return context.get_dummy_value()
 
     return types.void(shape, source, types.intp, types.intp, types.intp, target, types.intp), codegen

@@ -8,7 +8,6 @@ no wraparound and no bounds: the caller keeps inside the array.
 from __future__ import annotations
 
 import operator
-from functools import cache
 from typing import Any
 
 from llvmlite import ir
@@ -17,7 +16,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
+from .emit import I32, array_pointer, emit_fma, is_float, splat
+from .masks import lane_mask, masked_load, store_every_other, store_first
 
 
 class Vector(types.Type):
@@ -33,43 +33,6 @@ class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Vector) -> None:
         element = dmm.lookup(fe_type.dtype).get_value_type()
         super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.lanes))
-
-
-def element_type(dtype: Any) -> ir.Type:
-    """LLVM type of a Numba scalar type."""
-    if isinstance(dtype, types.Float):
-        return ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
-    return ir.IntType(dtype.bitwidth)
-
-
-def element_bytes(element: ir.Type) -> int:
-    return element.width // 8 if isinstance(element, ir.IntType) else 4 if isinstance(element, ir.FloatType) else 8
-
-
-def is_float(vector: ir.Type) -> bool:
-    return isinstance(vector.element, (ir.FloatType, ir.DoubleType))
-
-
-def suffix(vector: ir.VectorType) -> str:
-    """As in the names of LLVM's intrinsics: v16f32."""
-    element = vector.element
-    letter = "f32" if isinstance(element, ir.FloatType) else "f64" if isinstance(element, ir.DoubleType) else f"i{element.width}"
-    return f"v{vector.count}{letter}"
-
-
-def splat(builder: Any, value: Any, lanes: int) -> Any:
-    vector = ir.VectorType(value.type, lanes)
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
-
-
-def emit_fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """a·b + c, rounded once for floats, wrapping for integers."""
-    if not is_float(a.type):
-        return builder.add(builder.mul(a, b), c)
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fma.{suffix(a.type)}")
-    return builder.call(function, [a, b, c])
 
 
 def _coerced(context: Any, builder: Any, sig: Any, args: Any, lanes: int, dtype: Any) -> list[Any]:
@@ -102,54 +65,6 @@ def _operator(op: Any, float_name: str, int_name: str) -> None:
 _operator(operator.add, "fadd", "add")
 _operator(operator.sub, "fsub", "sub")
 _operator(operator.mul, "fmul", "mul")
-
-
-def array_pointer(context: Any, builder: Any, ty: Any, array: Any, index: Any) -> Any:
-    """Address of an element of a flat array, or of what a `pointer` points to."""
-    if isinstance(ty, types.CPointer):
-        return builder.gep(array, [index])
-    data = context.make_array(ty)(context, builder, array).data
-    return builder.gep(data, [index])
-
-
-def lane_mask(builder: Any, lanes: int, count: Any, first: int = 0) -> Any:
-    """first + lane < count.  Compared in 32 bits, half the registers of 64, after a clamp that keeps large counts right."""
-    limit = ir.Constant(I64, first + lanes)
-    count = builder.trunc(builder.select(builder.icmp_signed("<", count, limit), count, limit), I32)
-    iota = ir.Constant(ir.VectorType(I32, lanes), list(range(first, first + lanes)))
-    return builder.icmp_signed("<", iota, splat(builder, count, lanes))
-
-
-@cache
-def _mask_registers() -> bool:
-    import llvmlite.binding as llvm
-
-    return bool(dict(llvm.get_host_cpu_features()).get("avx512vl"))
-
-
-def lanes_of_bits(builder: Any, bits: Any, vector: ir.VectorType) -> Any:
-    """The lanes of such vectors whose bits are set.  Without mask registers by a comparison: of a bitcast LLVM makes five instructions for each bit."""
-    n = vector.count
-    if _mask_registers():
-        return builder.bitcast(builder.trunc(bits, ir.IntType(n)) if n < bits.type.width else bits, ir.VectorType(ir.IntType(1), n))
-    wide = I64 if vector.element in (ir.DoubleType(), I64) else I32
-    bits = bits if bits.type == wide else (builder.zext if bits.type.width < wide.width else builder.trunc)(bits, wide)
-    lanes = ir.Constant(ir.VectorType(wide, n), [1 << lane for lane in range(n)])
-    return builder.icmp_signed("==", builder.and_(splat(builder, bits, n), lanes), lanes)
-
-
-def masked_load(builder: Any, vector: ir.VectorType) -> Any:
-    """LLVM's masked load of such vectors."""
-    mask = ir.VectorType(ir.IntType(1), vector.count)
-    fnty = ir.FunctionType(vector, [vector.as_pointer(), I32, mask, vector])
-    return cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.load.{suffix(vector)}.p0")
-
-
-def masked_store(builder: Any, vector: ir.VectorType) -> Any:
-    """And its masked store."""
-    mask = ir.VectorType(ir.IntType(1), vector.count)
-    fnty = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), I32, mask])
-    return cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(vector)}.p0")
 
 
 def lanes_of(ty: Any) -> int:
@@ -246,9 +161,7 @@ def store_n(typingctx, array, index, vector, count):  # type: ignore[no-untyped-
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         value = args[2]
         pointer = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), value.type.as_pointer())
-        mask = lane_mask(builder, value.type.count, args[3])
-        align = value.type.element.get_abi_size(context.target_data)
-        builder.call(masked_store(builder, value.type), [value, pointer, ir.Constant(I32, align), mask])
+        store_first(builder, value, pointer, value.type.element.get_abi_size(context.target_data), args[3])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector, types.intp), codegen
@@ -377,20 +290,8 @@ def store_alternate(typingctx, array, index, vector, count):  # type: ignore[no-
     """array[index + 2·i] = vector[i], i < count; the elements between are not touched."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        value, n = args[2], args[2].type.count
-        align = value.type.element.get_abi_size(context.target_data)
-        base = array_pointer(context, builder, sig.args[0], args[0], args[1])
-        mask_type = ir.VectorType(ir.IntType(1), n)
-        fnty = ir.FunctionType(ir.VoidType(), [value.type, value.type.as_pointer(), I32, mask_type])
-        function = cgutils.get_or_insert_function(builder.module, fnty, f"llvm.masked.store.{suffix(value.type)}.p0")
-        even = ir.Constant(mask_type, [1 - lane % 2 for lane in range(n)])
-        for half in range(2):
-            order = ir.Constant(ir.VectorType(I32, n), [half * n // 2 + lane // 2 for lane in range(n)])
-            spread = builder.shuffle_vector(value, value, order)
-            iota = ir.Constant(ir.VectorType(I64, n), [half * n // 2 + lane // 2 for lane in range(n)])
-            mask = builder.and_(even, builder.icmp_signed("<", iota, splat(builder, args[3], n)))
-            place = builder.bitcast(builder.gep(base, [I64(half * n)]), value.type.as_pointer())
-            builder.call(function, [spread, place, ir.Constant(I32, align), mask])
+        align = args[2].type.element.get_abi_size(context.target_data)
+        store_every_other(builder, args[2], array_pointer(context, builder, sig.args[0], args[0], args[1]), align, args[3])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector, types.intp), codegen

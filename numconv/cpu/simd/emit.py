@@ -1,0 +1,56 @@
+"""LLVM IR that every micro-kernel is made of: element types, one value in all lanes, fused multiply-adds, addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+def element_type(dtype: Any) -> ir.Type:
+    """LLVM type of a Numba scalar type."""
+    if isinstance(dtype, types.Float):
+        return ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
+    return ir.IntType(dtype.bitwidth)
+
+
+def element_bytes(element: ir.Type) -> int:
+    return element.width // 8 if isinstance(element, ir.IntType) else 4 if isinstance(element, ir.FloatType) else 8
+
+
+def is_float(vector: ir.Type) -> bool:
+    return isinstance(vector.element, (ir.FloatType, ir.DoubleType))
+
+
+def suffix(vector: ir.VectorType) -> str:
+    """As in the names of LLVM's intrinsics: v16f32."""
+    element = vector.element
+    letter = "f32" if isinstance(element, ir.FloatType) else "f64" if isinstance(element, ir.DoubleType) else f"i{element.width}"
+    return f"v{vector.count}{letter}"
+
+
+def splat(builder: Any, value: Any, lanes: int) -> Any:
+    vector = ir.VectorType(value.type, lanes)
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+
+
+def emit_fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a·b + c, rounded once for floats, wrapping for integers."""
+    if not is_float(a.type):
+        return builder.add(builder.mul(a, b), c)
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fma.{suffix(a.type)}")
+    return builder.call(function, [a, b, c])
+
+
+def array_pointer(context: Any, builder: Any, ty: Any, array: Any, index: Any) -> Any:
+    """Address of an element of a flat array, or of what a `pointer` points to."""
+    if isinstance(ty, types.CPointer):
+        return builder.gep(array, [index])
+    data = context.make_array(ty)(context, builder, array).data
+    return builder.gep(data, [index])
