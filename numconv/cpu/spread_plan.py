@@ -19,7 +19,7 @@ from .workspace import spaced
 JOB = 12  # integers per job
 COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square transposed and stored, more by way of rows
 PUT = 4.0  # cycles per vector stored as it is
-SCATTERED = 3.5  # cycles per term of a tile: a line that has left the first cache
+SCATTERED = 2.2  # cycles per term of a tile, at least: a line that has left the first cache
 
 FETCH, PIECES, PIECE = 0.05, 0.15, 300.0  # per byte from beyond the second cache: in long rows, in short pieces; per piece copied from there
 
@@ -68,7 +68,7 @@ def _extents(a: Layout, box: Ints) -> tuple[int, int, int]:
 
 def _term(positions: int, vectors: int, machine: Machine) -> float:
     """Cycles per term of a tile: its multiply-adds, the weights from the second cache, or the one chain."""
-    return issue(positions * vectors, machine, 2 * vectors / machine.multiply_adds) + 0.25
+    return issue(positions, vectors, machine, 2 * vectors / machine.multiply_adds, 0.25)
 
 
 def _start(positions: int, vectors: int) -> float:
@@ -83,7 +83,7 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
     tiles = -(-c.box[2] // positions)
     term = _term(positions, vectors, machine)
     if not c.copied and _scattered(a, size):
-        term += SCATTERED
+        term += max(0.15 * term, SCATTERED)
     elif sum(terms_of(a)) * vectors * lanes * size > machine.l2 // 2:
         term *= 1.1
     image, filters = a.summed * prod(_extents(a, c.box)) * size, blocks * vectors * lanes * sum(terms_of(a)) * size

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem
-from .blocking import LATENCY
+from .blocking import ISSUE, issue
 from .epilogue import ACTIVATIONS
 from .mirror import forward_of
 from .winograd_axes import Axes, Box, boxes_of, choices, frequencies, terms
@@ -94,7 +94,7 @@ def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box
     super_blocks = max(1, min(split_blocks, machine.l2 // 4 // (4 * f * mr * pitch), max(64, 384 // f) // mr))
     chunk = machine.l2 // 4 // (4 * f * super_blocks * mr * (t // p.group_in)) // n * n
     chunk = min(p.group_in, max(n, chunk))
-    multiply = f * panels * split_blocks * (t * (max(tile[0] * tile[1] / machine.multiply_adds, LATENCY) + 1.0) + start)
+    multiply = f * panels * split_blocks * (t * issue(*tile, machine, 0.0, ISSUE) / ISSUE + start)
     v_bytes, u_bytes = 4 * f * channels * planes * pitch, 4 * f * t * split_blocks * mr
     passes, m_bytes = -(-split_blocks // super_blocks), 4 * f * super_blocks * mr * pitch
     beyond = v_bytes + m_bytes > machine.l2 * 7 // 8  # V is then written to, and for each superblock read from, the shared cache; so is M
