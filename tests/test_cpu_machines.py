@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 import reference
 
+from numconv.cpu import spread_plan
+from numconv.cpu.blocking import blocking
 from numconv.cpu.machine import detect
 from numconv.cpu.table import table
+from numconv.cpu.winograd_blocking import chosen
+from numconv.kernel import Machine
 from numconv.problem import ConvProblem
 
-MACHINES = {"avx2": {"vector_bytes": 32, "registers": 16}, "neon": {"vector_bytes": 16, "registers": 32}}
+MACHINES = {"avx2": {"vector_bytes": 32, "registers": 16, "multiply_adds": 2}, "neon": {"vector_bytes": 16, "registers": 32, "multiply_adds": 2}}
 #: row, in channels, out channels, groups, spatial, stride, dilation
 CASES = (
     ("direct", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
@@ -70,3 +74,31 @@ def test_narrow_register_tiles(name: str, case: tuple) -> None:
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-3)
     else:
         np.testing.assert_array_equal(out, expected)
+
+
+ZEN4 = Machine("zen4", vector_bytes=64, registers=32, cores=2, flops=9.6e10)
+ZEN3 = Machine("zen3", vector_bytes=32, registers=16, cores=2, l2=512 << 10, multiply_adds=2, flops=9.6e10)
+
+
+def dense(channels: int, produced: int, extent: int, kernel: int) -> ConvProblem:
+    low, sizes = (kernel // 2,) * 2, (extent, extent)
+    return ConvProblem("forward", 1, channels, produced, 1, sizes, (kernel, kernel), (1, 1), low, (1, 1), sizes, "float32", "float32", bias=True)
+
+
+def test_tiles_share_out_blocks_of_filters() -> None:
+    """144 → 288 on 7×7: nine blocks of two vectors leave one of two cores idle for a tenth of the time."""
+    p = dense(144, 288, 7, 1)
+    assert spread_plan.plan(p, ZEN4, 1).tile == spread_plan.plan(p, ZEN4, 2).tile  # the packed weights are the same
+    assert spread_plan.plan(p, ZEN4, 2).blocks % 2 == 0
+    assert spread_plan.plan(p, replace(ZEN4, cores=1), 1).blocks == 9
+
+
+@pytest.mark.parametrize("problem", [dense(256, 324, 38, 3), dense(512, 256, 56, 1), dense(128, 128, 56, 3)], ids=str)
+def test_enough_sums_for_two_multiply_adds_a_cycle(problem: ConvProblem) -> None:
+    """At a latency of four cycles eight sums are the least, and a broadcast for each multiply-add is an instruction too many."""
+    tiles = [spread_plan.plan(problem, ZEN3, 2).tile[:2], blocking(problem, ZEN3, 2).tile[:2]]
+    if problem.taps > 1:
+        tiles.append(chosen(problem, ZEN3).tile[:2])
+    for rows, vectors in tiles:
+        assert rows * vectors >= 10
+        assert vectors >= 2
