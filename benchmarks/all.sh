@@ -6,11 +6,15 @@ set -u
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python} threads=${THREADS:-2} warm=${1:-}
 
+# figures of a machine of narrower vectors stand beside the others; what is not about speed against peers is not measured twice
+width=$(PYTHONPATH=. "$python" -c "from numconv.cpu.machine import detect; print(detect().vector_bytes)")
+narrow=$([ "$width" = 64 ] || echo _avx2)
+
 step() { # step RESULT SECONDS SCRIPT [OPTION…]
     local name=$1 seconds=$2 start=$SECONDS
     shift 2
     local log=${TMPDIR:-/tmp}/numconv-bench-$name.txt
-    if [ -n "$warm" ]; then set -- "$@" --seconds 0.01; else set -- "$@" --seconds "$seconds" --out "benchmarks/results/$name.json"; fi
+    if [ -n "$warm" ]; then set -- "$@" --seconds 0.01; else set -- "$@" --seconds "$seconds" --out "benchmarks/results/$name$narrow.json"; fi
     if "$python" "benchmarks/$@" >"$log" 2>&1; then state=ok; else state="FAILED, see $log"; fi
     echo "$(date +%T) $name: $state, $((SECONDS - start)) s; $(tail -1 "$log")"
 }
@@ -24,6 +28,10 @@ if "$python" -c "import onnx, onnxruntime" 2>/dev/null; then step peers_onnx 0.4
 step backward 0.3 backward.py --threads "$threads"
 step scaling 0.4 scaling.py --threads "$threads"
 step roof 1.5 roof.py --threads "$threads"
+if [ -n "$narrow" ]; then
+    [ -n "$warm" ] || exec "$python" benchmarks/report.py
+    exit
+fi
 step others 0.3 others.py
 suite=(-m pytest -q benchmarks/bench_variants.py --threads "$threads")
 [ -n "$warm" ] && exec "$python" "${suite[@]}" --benchmark-disable

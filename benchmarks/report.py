@@ -111,9 +111,9 @@ def results(name: str) -> dict[str, Any] | None:
 NOT_YET = "*Not measured yet.*"
 
 
-def peers(full: bool) -> str:
-    """Ratios by kind of layer; all layers if `full`."""
-    found = results("peers")
+def peers(full: bool, narrow: str = "") -> str:
+    """Ratios by kind of layer; all layers if `full`.  `narrow`: at the end of the names of files from a machine of narrower vectors."""
+    found = results("peers" + narrow)
     if found is None:
         return NOT_YET
     total = found["summary"]
@@ -141,12 +141,12 @@ def figures(name: str) -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}."])
 
 
-def contests() -> str:
+def contests(narrow: str = "") -> str:
     """The contest under other rules: prepacked weights, batches, double precision, channels last, one thread, onnxruntime."""
     lines = ["| contest | layers | peer's time / numconv time | worst |", "|---|---|---|---|"]
     last = None
     for name, title in CONTESTS.items():
-        found = results(name)
+        found = results(name + narrow)
         if found is not None:
             last, total = found, found["summary"]
             lines.append(f"| {title} | {len(found['layers'])} | {total['ratio']:.2f} | {total['worst']['ratio']:.2f} |")
@@ -235,6 +235,8 @@ TABLES: dict[str, Callable[[str], str]] = {
     "peers": lambda link: peers(False),
     "peers full": lambda link: peers(True),
     "contests": lambda link: contests(),
+    "peers narrow": lambda link: peers(True, "_avx2"),
+    "contests narrow": lambda link: contests("_avx2"),
     "scaling": lambda link: scaling(),
     "roof": lambda link: roof(),
     "suite variants": lambda link: suite("variants"),
