@@ -26,7 +26,7 @@ from .mirror import forward_of, refusal
 from .simd.tiles import strided_shape, tile_shape
 from .simd.vector import get, pointer
 from .winograd_axes import choices, frequencies, steady
-from .winograd_blocking import CLOCK, FUSED, chosen, prepared
+from .winograd_blocking import CLOCK, FUSED, Blocking, chosen, prepared
 from .winograd_pixels import run_pixels_task
 from .winograd_tasks import BOTH, FILL, filters, run_task
 from .workspace import aligned, borrow
@@ -106,6 +106,11 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     return u
 
 
+def _inputs(problem: ConvProblem, b: Blocking, workers: int) -> int:
+    """Transformed inputs V at a time: each worker's own; or, where the tasks of a box share one, of all boxes."""
+    return workers if b.splits == 1 else problem.batch * b.tasks // b.splits
+
+
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, u, bias = arrays
     workers = threads()
@@ -114,7 +119,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     workers = min(workers, tasks)
     loop = pixel_driver(*b.tile, *b.kinds) if b.last else driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
     loop = loop if workers > 1 else loop.serial
-    transformed = workers if b.splits == 1 else tasks // b.splits  # inputs V at a time
+    transformed = _inputs(problem, b, workers)
     with borrow(workers * layout.total + transformed * layout.v_size, out.dtype) as scratch:
         for stage in (BOTH,) if b.splits == 1 else (FILL, BOTH - FILL):
             loop(
@@ -145,8 +150,9 @@ def _cost(problem: ConvProblem, machine: Machine) -> float:
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b, layout, _ = prepared(problem, machine, machine.cores)
+    transformed = _inputs(problem, b, machine.cores)
     filters = 0 if packs_itself(problem, machine) else problem.groups * frequencies(b.box.axes) * layout.u_pitch
-    return 4 * (machine.cores * (layout.total + layout.v_size) + filters)
+    return 4 * (machine.cores * layout.total + transformed * layout.v_size + filters)
 
 
 ROWS = (

@@ -232,7 +232,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Bloc
         residues = box.residues if axis is a else axis.residues
         integers += [
             axis.extent, axis.outputs, axis.low, axis.residues, axis.halo, axis.frequencies, axis.row_in, axis.row_out, count, residues, boxes, axis.count,
-            axis.stride, start, len(axis.phases) if axis is a else len(axis.planes), len(axis.planes),
+            axis.stride, start, len(axis.phases) if axis is a and not b.last else len(axis.planes), len(axis.planes),
         ]  # fmt: skip
         start += len(begin)
     near = [i * at.position for i in range(b.columns)] if b.last else []  # of a register tile, behind all else
