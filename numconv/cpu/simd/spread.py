@@ -16,13 +16,15 @@ from .masks import lane_mask, masked_load
 from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
 
+FEW = 6  # rows of which the places fit in registers beside all else
+
 
 @intrinsic
 def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c_index, terms, accumulate, places, p_index):  # type: ignore[no-untyped-def]
     """c[i, j] (+)= Σ_k x[offsets[k] + places[i]] · w[k, j], i < rows, j < columns = vectors·lanes; in the order of k.
 
     w: (terms, columns) from w_index; c: (rows, columns) from c_index.  `accumulate`: start from c, not from zero.  `terms` is 1 or more.
-    `places`: from p_index; None: rows are the tile's step apart.  The caller keeps x_index + offsets[k] + places[i] inside the array.
+    `places`: from p_index, multiples of one distance from zero on; None: rows are the tile's step apart.  The caller keeps x_index + offsets[k] + places[i] inside the array.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -34,17 +36,23 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
         grid = _Grid(builder, tile, element, c_ptr, INTP(width))
         table = None if isinstance(places, types.NoneType) else array_pointer(context, builder, sig.args[11], args[11], args[12])
 
+        few = table is not None and tile.rows <= FEW  # loading each place costs as much as each value: with 6×2 on AVX2 a quarter of the time
+        step = builder.load(builder.gep(table, [INTP(1)])) if few and tile.rows > 1 else None
+
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
             row, line = builder.gep(w_ptr, [builder.mul(k, INTP(width))]), line_of(builder, x_ptr, o_ptr, k)
             weights = [
                 builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
                 for j in range(tile.vectors)
             ]
-            if table:  # nothing moves over this: held in registers, the places would crowd out the order of the loads (a quarter of the speed)
+            if table and not few:  # nothing moves over this: held in registers, the places would crowd out the order of the loads (a quarter of the speed)
                 builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
             new = []
             for i in range(tile.rows):
-                place = builder.load(builder.gep(table, [INTP(i)])) if table else INTP(i * tile.step)
+                if few:
+                    place = builder.mul(step, INTP(i)) if i else INTP(0)
+                else:
+                    place = builder.load(builder.gep(table, [INTP(i)])) if table else INTP(i * tile.step)
                 value = splat(builder, builder.load(builder.gep(line, [place])), tile.lanes)
                 new.append([emit_fma(builder, value, weights[j], sums[i][j]) for j in range(tile.vectors)])
             return new
