@@ -8,7 +8,7 @@ python=${PYTHON:-python} threads=${THREADS:-2} warm=${1:-}
 
 # figures of a machine of narrower vectors stand beside the others; what is not about speed against peers is not measured twice
 width=$(PYTHONPATH=. "$python" -c "from numconv.cpu.machine import detect; print(detect().vector_bytes)")
-narrow=$([ "$width" = 64 ] || echo _avx2)
+case $width in 64) narrow= ;; 32) narrow=_avx2 ;; *) narrow=_$((8 * width))bit ;; esac
 
 step() { # step RESULT SECONDS SCRIPT [OPTION…]
     local name=$1 seconds=$2 start=$SECONDS

@@ -243,5 +243,4 @@ def past_caches(g: Geometry, b: Blocking, problem: ConvProblem) -> bool:
 def seconds(problem: ConvProblem, machine: Machine) -> float:
     """Predicted for one sample on one core, memory aside."""
     tile = tile_for(problem.with_(batch=1), machine)
-    cycle = machine.cycle
-    return _best(problem.with_(batch=1), machine, 1, tile)[0] * cycle
+    return _best(problem.with_(batch=1), machine, 1, tile)[0] * machine.cycle
