@@ -31,7 +31,7 @@ TILES: dict[int, tuple[tuple[int, int], ...]] = {
 SMALL_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
 NEAR = 1 << 20  # bytes of an image that the second cache holds, about
 CLOSE = 4  # tiles that are tried with every box
-CLEARLY = 0.95
+CLEARLY = 0.95  # of the cost: tiles that were changed for a predicted 2 % lost up to 14 (decision 28)
 
 
 @dataclass(frozen=True, eq=False)
