@@ -193,7 +193,7 @@ def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
 
     def spread_pixels(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, places, plain, geometry):
         for worker in prange(workers):
-            shape, line = tile_shape(positions, vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
+            shape, line = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(1, 1, tile_lanes)
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
                     shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,

@@ -24,7 +24,7 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
     """c[i, j] (+)= Σ_k x[offsets[k] + places[i]] · w[k, j], i < rows, j < columns = vectors·lanes; in the order of k.
 
     w: (terms, columns) from w_index; c: (rows, columns) from c_index.  `accumulate`: start from c, not from zero.  `terms` is 1 or more.
-    `places`: from p_index, multiples of one distance from zero on; None: rows are the tile's step apart.  The caller keeps x_index + offsets[k] + places[i] inside the array.
+    `places`: from p_index, anywhere, or, of a tile whose step is 0, multiples of one distance; None: rows are the tile's step apart.  The caller keeps x_index + offsets[k] + places[i] inside the array.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -36,7 +36,7 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
         grid = _Grid(builder, tile, element, c_ptr, INTP(width))
         table = None if isinstance(places, types.NoneType) else array_pointer(context, builder, sig.args[11], args[11], args[12])
 
-        few = table is not None and tile.rows <= FEW  # loading each place costs as much as each value: with 6×2 on AVX2 a quarter of the time
+        few = table is not None and tile.step == 0 and tile.rows <= FEW  # loading each place costs as much as each value: with 6×2 on AVX2 a quarter of the time
         step = builder.load(builder.gep(table, [INTP(1)])) if few and tile.rows > 1 else None
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
