@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,6 +65,9 @@ class Device(Protocol):
         (strides, layout, padding_mode, storage types), calls `kernel.pack` unless `packed`, then `kernel.run`.
         """
 
+    def bind(self, plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[[tuple[Any, ...]], Any]:
+        """`execute` into a fresh array for arrays like these: what repeated calls need not find out again.  Of the CPU only, where it matters."""
+
     def pack(self, plan: Plan, w: Any) -> Any:
         """The weights as the plan's kernel wants them, to be passed to `execute(..., packed=True)`."""
 
@@ -81,6 +86,7 @@ def kind(array: Any) -> str:
     return "cuda" if not isinstance(array, np.ndarray) and _is_cuda(array) else "cpu"
 
 
+@cache
 def device(name: str) -> Device:
     """The device module of that name; the first call imports its kernels' table, not CUDA's driver."""
     return importlib.import_module(f"numconv.{name}.device")

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import marshal
+import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,17 +17,18 @@ from .arguments import Builder, Request
 from .devices import Device
 from .plan import Plan
 from .problem import Problem
-from .session import ALL_ROWS, LIMIT, Session, Step, Steps, adopt, forget_plans, launch, open_session, plan_for, run, trace, tracing
+from .session import ALL_ROWS, LIMIT, Session, Step, Steps, adopt, forget_plans, launch, open_session, plan_for, repeat, run, trace, tracing
 
-__all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "fits", "forget", "launch", "on_host", "only_step", "plan_for", "run", "trace", "tracing"]
+__all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "fits", "forget", "launch", "on_host", "only_step", "plan_for", "repeat", "run", "trace", "tracing"]
 
 
 class _Call(NamedTuple):
-    """What a call with arrays on the host of these shapes and types amounts to; `plan` where one kernel on the arrays as they are does it."""
+    """What a call with arrays on the host of these shapes, types and flags amounts to; `plan` and `run` where one kernel on the arrays as they are does it."""
 
     request: Request
     device: Device
     plan: Plan | None
+    run: Callable[[tuple[Any, ...]], Any] | None
 
 
 _calls: dict[tuple[Any, ...], _Call] = {}
@@ -51,8 +54,12 @@ def call(
     hosted = on_host(arrays)
     key = None if hosted is None else _key(name, hosted, options, algorithm, accuracy)
     known = None if key is None else _calls.get(key)
-    if known is not None and known.plan is not None and not tracing() and (out is None or fits(out, known.plan.problem, arrays)):
-        return hosts.release(launch(name, known.device, known.plan, hosted, out), arrays[0])  # type: ignore[arg-type]
+    if known is not None and known.run is not None and not tracing():
+        if out is None:
+            result = repeat(name, known.run, hosted)
+            return result if hosted is arrays else hosts.release(result, arrays[0])
+        if fits(out, known.plan.problem, arrays):
+            return hosts.release(launch(name, known.device, known.plan, hosted, out), arrays[0])  # type: ignore[arg-type]
     device, natives, subject = adopt(name, labels, arrays)
     if type(algorithm) is not str:
         raise subject.type(f"algorithm must be a string; got {algorithm!r}")
@@ -60,15 +67,18 @@ def call(
     session = open_session(subject, device, algorithm, accuracy)
     result = run(session, request, natives, arrays[0], out, steps)
     if key is not None and known is None and session.recorder is None:
-        _remember(key, session, request, steps)
+        _remember(key, session, request, natives, steps)
     return result
 
 
 def on_host(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """The arrays as NumPy's where all are that, CPU torch tensors or None; else None."""
-    others = [a for a in arrays if type(a) is not np.ndarray and a is not None]
-    if not others:
+    for a in arrays:
+        if type(a) is not _ndarray and a is not None:
+            break
+    else:
         return arrays
+    others = [a for a in arrays if type(a) is not np.ndarray and a is not None]
     if not all(hosts.is_torch(a) and a.is_cpu for a in others):
         return None
     try:
@@ -88,7 +98,12 @@ def fits(out: Any, problem: Problem, arrays: tuple[Any, ...]) -> bool:
     )
 
 
+_ndarray = np.ndarray
 _PLAIN = frozenset({int, str, type(None)})
+
+
+#: how marshal writes what has a buffer of 1 … 255 bytes, as NumPy's scalars: "s", the length, the bits, but not the type
+_bits_only = re.compile(rb"s[^\0]\0\0\0").search
 
 
 class _NoKeyError(Exception):
@@ -101,11 +116,7 @@ def _frozen(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if kind is tuple or kind is list:
-        try:  # by C in a third of the time; version 2 writes every value out with its type, but what has a buffer, as NumPy's scalars, as "s" and its bits
-            written = marshal.dumps(value, 2)
-        except ValueError:
-            written = b"s"
-        return written if b"s" not in written else (kind, *map(_frozen, value))
+        return (kind, *map(_frozen, value))
     if kind is bool or kind is float or isinstance(value, np.integer):
         return (kind, value)
     if isinstance(value, (type, np.dtype)):
@@ -117,22 +128,29 @@ def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm
     """The key of a call with NumPy arrays, or None."""
     if type(algorithm) is not str:
         return None
-    specs = [None if a is None else (a.shape, a.dtype) for a in arrays]
+    written: Any
+    try:  # by C in a third of the time; version 2 writes every value out with its type
+        written = marshal.dumps(options, 2)
+        slow = len(written) > 255 or _bits_only(written) is not None
+    except ValueError:
+        slow = True
     try:
-        return (name, algorithm, accuracy, *specs, *[v if type(v) in _PLAIN else _frozen(v) for v in options])
+        written = _frozen(options) if slow else written
     except _NoKeyError:
         return None
+    return (name, algorithm, accuracy, written, *[None if a is None else (a.shape, a.dtype, a.flags.num) for a in arrays])
 
 
-def _remember(key: tuple[Any, ...], session: Session, request: Request, steps: Steps) -> None:
+def _remember(key: tuple[Any, ...], session: Session, request: Request, arrays: tuple[Any, ...], steps: Steps) -> None:
     plain = steps is only_step and all(v.shape is None and v.dtype is None for v in request.views)
     last = request.problems[-1]
-    plan = None
+    plan = run = None
     if plain and 0 not in request.result_shape and request.result_shape == last.result_shape:
         plan = plan_for(session.subject, session.device, last, None, session.algorithm, session.accuracy)
+        run = session.device.bind(plan, arrays)
     if len(_calls) >= LIMIT:
         _calls.clear()
-    _calls[key] = _Call(request, session.device, plan)
+    _calls[key] = _Call(request, session.device, plan, run)
 
 
 def forget() -> None:

@@ -66,10 +66,6 @@ def _no_workspace(problem: Any, machine: Machine) -> int:
     return 0
 
 
-def _never(problem: Any, machine: Machine) -> bool:
-    return False
-
-
 def _as_given(problem: Any, w: Any, machine: Machine) -> Any:
     return w
 
@@ -95,7 +91,7 @@ class Kernel:
     refuse: Callable[[Any], str | None] = _accepts  # a reason of its own
     workspace: Callable[[Any, Machine], int] = _no_workspace  # bytes beyond inputs and output
     pack: Callable[[Any, Any, Machine], Any] = _as_given
-    packs_itself: Callable[[Any, Machine], bool] = _never  # `run` may be given the weights themselves, and that is faster
+    takes_plain: bool = False  # `run` may be given the weights themselves, and packs them as it goes along or before, whichever is faster
     error_factor: float = 1.0  # times (4 + √n)·u·conv(|x|, |w|)
     automatic: bool = True  # False: only when named
     summary: str = ""

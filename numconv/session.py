@@ -55,6 +55,7 @@ class _State(threading.local):
 
 _state = _State()
 _plans: dict[tuple[Any, ...], Plan] = {}
+_bound: dict[Any, Callable[[tuple[Any, ...]], Any]] = {}  # what a step on the host amounts to: see `Device.bind`
 
 
 @contextmanager
@@ -112,6 +113,7 @@ def plan_for(
 
 def forget_plans() -> None:
     _plans.clear()
+    _bound.clear()
 
 
 def single(problem: Problem) -> Problem:
@@ -144,8 +146,18 @@ class Session:
             one = single(problem) if plan_as is None else plan_as
             self.recorder.steps.append(Step(self.subject.name, problem, one, shapes, self.device.name, algorithm, self.accuracy))
             return np.broadcast_to(np.zeros((), hosts.dtype_of(problem.out_dtype)), problem.result_shape)
+        known = out is None and self.packed is None and self.device.name == "cpu"
+        key = (problem, plan_as, algorithm, self.accuracy, *[a is not None and (a.dtype, a.flags.num) for a in arrays]) if known else None
+        bound = _bound.get(key) if known else None
+        if bound is not None:
+            return repeat(self.subject.name, bound, arrays)
         plan = plan_for(self.subject, self.device, problem, plan_as, algorithm, self.accuracy)
+        given = arrays
         arrays = tuple(None if a is None else self.cast(a, problem.dtype) if i < 2 else a for i, a in enumerate(arrays))
+        if known and all(a is b for a, b in zip(arrays, given, strict=True)):
+            if len(_bound) >= LIMIT:
+                _bound.clear()
+            _bound[key] = self.device.bind(plan, arrays)
         if self.packed is None:
             return launch(self.subject.name, self.device, plan, arrays, out)
         return launch(self.subject.name, self.device, plan, (arrays[0], self.packed(plan), *arrays[2:]), out, True)
@@ -198,6 +210,14 @@ def launch(name: str, device: Device, plan: Plan, arrays: tuple[Any, ...], out: 
     except MemoryError as error:
         raise Subject(name).memory(str(error) or "not enough memory") from None
     return out
+
+
+def repeat(name: str, bound: Callable[[tuple[Any, ...]], Any], arrays: tuple[Any, ...]) -> Any:
+    """One kernel on arrays like those of an earlier call, into a fresh array; `bound`: see `Device.bind`."""
+    try:
+        return bound(arrays)
+    except MemoryError as error:
+        raise Subject(name).memory(str(error) or "not enough memory") from None
 
 
 def run(session: Session, request: Request, natives: tuple[Any, ...], like: Any, out: Any, steps: Steps) -> Any:

@@ -225,8 +225,8 @@ def test_cases_reach_every_way() -> None:
 
 
 def test_weights_are_transformed_on_the_way_where_that_pays() -> None:
-    assert ROW.packs_itself(problem(CASES[4], 1), MACHINE)
-    assert not ROW.packs_itself(problem(CASES[4], 64), MACHINE)
+    assert winograd.few_boxes(problem(CASES[4], 1), MACHINE)
+    assert not winograd.few_boxes(problem(CASES[4], 64), MACHINE)
 
 
 def test_axes() -> None:

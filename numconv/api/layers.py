@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import arguments
 from ..arguments_values import LAYOUTS, Spec, Subject, choice, integer
-from ..dispatch import LIMIT, Session, adopt, call, fits, launch, on_host, only_step, plan_for, run, tracing
+from ..dispatch import LIMIT, Session, adopt, call, fits, launch, on_host, only_step, plan_for, repeat, run, tracing
 from ..kernel import Kernel
 from ..plan import Plan
 from ..problem import ConvProblem
@@ -32,7 +32,7 @@ class _Layer:
         self._bias = None if own_bias is None else device.copy(own_bias)
         self._packed: dict[tuple[Kernel, ConvProblem], Any] = {}
         self.gradients: dict[Plan, Any] = {}  # the weights as input gradients want them: kept by `vjp`
-        self._calls: dict[tuple[Any, ...], tuple[Plan, Any, Any]] = {}
+        self._calls: dict[tuple[Any, ...], tuple[Plan, Any, Any, Any]] = {}
         self._check(subject, spec)
 
     def _check(self, subject: Subject, spec: Spec) -> None:
@@ -65,10 +65,12 @@ class _Layer:
 
     def __call__(self, x: Any, out: Any = None) -> Any:
         hosted = on_host((x,)) if not tracing() else None
-        known = None if hosted is None else self._calls.get((hosted[0].shape, hosted[0].dtype))
+        known = None if hosted is None else self._calls.get((hosted[0].shape, hosted[0].dtype, hosted[0].flags.num))
         if known is not None and hosted is not None:
-            plan, packed, bias = known
-            if out is None or fits(out, plan.problem, (x,)):
+            plan, packed, bias, bound = known
+            if out is None:
+                return self._device.release(repeat(self._name, bound, (*hosted, packed, bias)), x)
+            if fits(out, plan.problem, (x,)):
                 return self._device.release(launch(self._name, self._device, plan, (*hosted, packed, bias), out, True), x)
         device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
         request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
@@ -92,7 +94,8 @@ class _Layer:
         bias = self._bias if bias_view.dtype is None else self._device.cast(self._bias, bias_view.dtype)
         if len(self._calls) >= LIMIT:
             self._calls.clear()
-        self._calls[x.shape, x.dtype] = plan, self.pack(plan), bias
+        packed = self.pack(plan)
+        self._calls[x.shape, x.dtype, x.flags.num] = plan, packed, bias, self._device.bind(plan, (x, packed, bias), True)
 
     def __repr__(self) -> str:
         return f"{self._name}(w {tuple(self._weight.shape)} {self._weight.dtype}, bias={self._bias is not None})"

@@ -97,8 +97,8 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     t = tables(problem, machine)
     workers = min(threads(), t.units) if t.work > SMALL else 1
     loop = driver(*t.shape)
-    y = out.reshape(-1)
-    (loop if workers > 1 else loop.serial)(x.reshape(-1), w.reshape(-1), y if bias is None else bias, y, t.table, t.masks, workers, t.units)
+    y = out.ravel()
+    (loop if workers > 1 else loop.serial)(x.ravel(), w.ravel(), y if bias is None else bias, y, t.table, t.masks, workers, t.units)
 
 
 def _refuse(problem: ConvProblem) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from math import prod
@@ -20,7 +21,7 @@ from .table import table
 from .workspace import aligned, borrow
 
 __all__ = [
-    "adopt", "broadcast", "cast", "conjugate", "copy", "empty", "execute", "flip", "machine", "name", "overlaps", "pack", "release", "reshape",
+    "adopt", "bind", "broadcast", "cast", "conjugate", "copy", "empty", "execute", "flip", "machine", "name", "overlaps", "pack", "release", "reshape",
     "table", "transpose",
 ]  # fmt: skip
 
@@ -86,6 +87,36 @@ def execute(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool =
         _operate(plan, arrays, out)
 
 
+def bind(plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[[tuple[Any, ...]], np.ndarray]:
+    """What `execute` into a fresh array amounts to for arrays like these (shapes, types, flags): what repeated calls need not find out again."""
+    problem, kernel, machine = plan.problem, plan.kernel, plan.machine
+    shape, kind = problem.result_shape, dtype_of(problem.out_dtype)
+    fresh = np.empty if prod(shape) < LARGE else aligned
+    weights = isinstance(problem, ConvProblem) and problem.direction != "weight_grad"
+    given = [a for i, a in enumerate(arrays) if a is not None and not (packed and i == 1)]
+    simple = isinstance(problem, ConvProblem) and _inner(plan) is problem and all(as_compute(a, problem.dtype) is a for a in given)
+    run, pack = kernel.run, kernel.pack
+
+    def adapted(arrays: tuple[Any, ...]) -> np.ndarray:
+        out = fresh(shape, kind)
+        execute(plan, arrays, out, packed)
+        return out
+
+    def as_it_is(arrays: tuple[Any, ...]) -> np.ndarray:
+        out = fresh(shape, kind)
+        run(problem, arrays, out, machine)
+        return out
+
+    def packing(arrays: tuple[Any, ...]) -> np.ndarray:
+        out = fresh(shape, kind)
+        run(problem, (arrays[0], pack(problem, arrays[1], machine), arrays[2]), out, machine)
+        return out
+
+    if not simple:
+        return adapted
+    return packing if weights and not packed and not kernel.takes_plain else as_it_is
+
+
 def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
     """Any other operator: contiguous arrays, half precision by way of float32."""
     problem = plan.problem
@@ -149,7 +180,7 @@ def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool
         if bias is not None:
             bias = as_compute(real_bias(bias, p.groups) if p.dtype in COMPLEX else bias, compute)
         w = arrays[1] if packed else _weights(p, arrays[1])
-        if not packed and not plan.kernel.packs_itself(inner, plan.machine):
+        if not packed and not plan.kernel.takes_plain:
             w = plan.kernel.pack(inner, w, plan.machine)
         inputs = (x, w, bias)
     delivered = inner is p or (inner.layout == p.layout and inner.shuffle == p.shuffle and p.dtype not in COMPLEX)

@@ -260,32 +260,34 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     workers = threads() if problem.multiplications > SMALL_WORK else 1
     b, tables, offsets, jobs, integers, _, stretches = prepared(problem, machine, workers)
     plain = packed.ndim > 1
+    if plain and not _once(problem, b):
+        packed, plain = pack(problem, packed, machine), False
     pitch = b.worker_pitch + b.block_size if plain else b.worker_pitch
     tasks = problem.batch * problem.groups * b.splits * b.boxes[0] * b.boxes[1] * b.boxes[2]
     workers = min(workers, tasks)
     loop = driver(*b.tile)
-    flat = out.reshape(-1)
+    flat = out.ravel()
     with borrow(workers * pitch, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), packed.reshape(-1), flat if bias is None else bias, flat, scratch, pitch, workers, tasks,
+            x.ravel(), packed.ravel(), flat if bias is None else bias, flat, scratch, pitch, workers, tasks,
             offsets, *tables, jobs, stretches, plain, integers,
         )  # fmt: skip
 
 
-def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
-    """Whether `run` takes the weights as given: each block is used by one task, and packed there."""
-    return problem.batch == 1 and prod(blocking(problem, machine, threads()).boxes) == 1
+def _once(problem: ConvProblem, b: Blocking) -> bool:
+    """Whether each block of filters is used by one task, which packs it."""
+    return problem.batch == 1 and prod(b.boxes) == 1
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b: Blocking = blocking(problem, machine, machine.cores)
-    block, packed = (b.block_size, 0) if packs_itself(problem, machine) else (0, prepared(problem, machine, machine.cores)[5])
+    block, packed = (b.block_size, 0) if _once(problem, b) else (0, prepared(problem, machine, machine.cores)[5])
     return (packed + machine.cores * (b.worker_pitch + block)) * np.dtype(problem.dtype).itemsize
 
 
 ROWS = tuple(
     Kernel(
-        name=name, problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace, packs_itself=packs_itself,
+        name=name, problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace, takes_plain=True,
         directions=frozenset({direction}), dtypes=frozenset({"float32", "float64", "int32", "int64"}),
         honours=frozenset({"groups", "padding_mode", "activation", "shuffle", "precision"}), summary=summary,
     )

@@ -29,7 +29,7 @@ from .pixels import copy_pixels, store_pixels
 from .simd.spread import spread_tile, transpose_to
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from .simd.vector import get, load_between, load_n, pointer, prefetch, store
-from .spread_plan import JOB, plan, seconds
+from .spread_plan import JOB, Plan, plan, seconds
 from .spread_store import store_block
 from .workspace import borrow
 
@@ -234,9 +234,9 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     return packed
 
 
-def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
-    """Whether `run` takes the weights as given: each block of filters is used by one task, and packed there."""
-    return problem.batch == 1 and plan(problem, machine, threads()).boxes == 1
+def _once(problem: ConvProblem, p: Plan) -> bool:
+    """Whether each block of filters is used by one task, which packs it."""
+    return problem.batch == 1 and p.boxes == 1
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
@@ -244,26 +244,28 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     workers = threads()
     p = plan(problem, machine, workers)
     plain = w.ndim > 1
+    if plain and not _once(problem, p):
+        w, plain = pack(problem, w, machine), False
     tasks = problem.batch * p.tasks
     workers = min(workers, tasks) if p.work > 2e5 else 1
     pitch = p.worker_pitch + p.block_size if plain else p.worker_pitch
-    loop = driver(*p.tile)
+    loop, y = driver(*p.tile), out.ravel()
     with borrow(workers * pitch, out.dtype) as scratch:
         (loop if workers > 1 else loop.serial)(
-            x.reshape(-1), w.reshape(-1), out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, pitch, workers, tasks,
+            x.ravel(), w.ravel(), y if bias is None else bias, y, scratch, pitch, workers, tasks,
             p.offsets, p.ranges, p.jobs, p.places, plain, p.integers,
         )  # fmt: skip
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     p = plan(problem, machine, machine.cores)
-    block, packed = (p.block_size, 0) if packs_itself(problem, machine) else (0, p.packed)
+    block, packed = (p.block_size, 0) if _once(problem, p) else (0, p.packed)
     return (packed + machine.cores * (p.worker_pitch + block)) * np.dtype(problem.dtype).itemsize
 
 
 ROWS = (
     Kernel(
-        name="spread", problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace, packs_itself=packs_itself,
+        name="spread", problem=ConvProblem, run=run, pack=pack, cost=seconds, workspace=_workspace, takes_plain=True,
         directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32", "float64", "int32", "int64"}),
         honours=frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
         summary="output channels in the lanes, input values spread over them: for narrow images and strides",

@@ -93,8 +93,9 @@ def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequenci
     return kernel(transform)
 
 
-def packs_itself(problem: ConvProblem, machine: Machine) -> bool:
-    """Whether `run` takes the weights as given: those that are used in one box or two it transforms on the way, and never writes to memory."""
+@lru_cache(maxsize=512)
+def few_boxes(problem: ConvProblem, machine: Machine) -> bool:
+    """Whether filters, given plain, are transformed on the way and never written to memory: those that are used in one box or two."""
     return problem.batch * chosen(forward_of(problem.with_(batch=1)), machine).tasks <= FUSED * problem.groups
 
 
@@ -113,17 +114,19 @@ def _inputs(problem: ConvProblem, b: Blocking, workers: int) -> int:
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, u, bias = arrays
+    if u.ndim > 1 and not few_boxes(problem, machine):
+        u = pack(problem, u, machine)
     workers = threads()
     b, layout, geometry = prepared(problem, machine, workers)
     tasks = problem.batch * b.tasks
     workers = min(workers, tasks)
     loop = pixel_driver(*b.tile, *b.kinds) if b.last else driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
-    loop = loop if workers > 1 else loop.serial
+    loop, y = loop if workers > 1 else loop.serial, out.ravel()
     transformed = _inputs(problem, b, workers)
     with borrow(workers * layout.total + transformed * layout.v_size, out.dtype) as scratch:
         for stage in (BOTH,) if b.splits == 1 else (FILL, BOTH - FILL):
             loop(
-                x.reshape(-1), u.reshape(-1), u.ndim > 1, out.reshape(-1)[:1] if bias is None else bias, out.reshape(-1), scratch, layout.total,
+                x.ravel(), u.ravel(), u.ndim > 1, y if bias is None else bias, y, scratch, layout.total,
                 workers, tasks, stage, geometry,
             )  # fmt: skip
 
@@ -151,13 +154,13 @@ def _cost(problem: ConvProblem, machine: Machine) -> float:
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b, layout, _ = prepared(problem, machine, machine.cores)
     transformed = _inputs(problem, b, machine.cores)
-    filters = 0 if packs_itself(problem, machine) else problem.groups * frequencies(b.box.axes) * layout.u_pitch
+    filters = 0 if few_boxes(problem, machine) else problem.groups * frequencies(b.box.axes) * layout.u_pitch
     return 4 * (machine.cores * layout.total + transformed * layout.v_size + filters)
 
 
 ROWS = (
     Kernel(
-        name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, packs_itself=packs_itself,
+        name="winograd", problem=ConvProblem, run=run, pack=pack, cost=_cost, workspace=_workspace, refuse=_refuse, takes_plain=True,
         error_factor=4.0, directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32"}),
         honours=frozenset({"groups", "layout", "activation", "precision"}),
         summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, for about twice the rounding error",

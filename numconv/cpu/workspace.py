@@ -16,10 +16,12 @@ class _Kept(threading.local):
     """What this thread keeps and does not use now."""
 
     def __init__(self) -> None:
-        self.free: list[np.ndarray] = []
+        self.free: list[np.ndarray] = []  # views, each of an array of bytes
 
 
 _local = _Kept()
+_BYTES = np.dtype(np.uint8)
+_NOTHING = np.empty(0, _BYTES)
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -41,22 +43,26 @@ def spaced(count: int, size: int) -> int:
 class Scratch:
     """`with` gives the memory; a class, since a generator's context costs more than a small convolution."""
 
-    __slots__ = ("count", "dtype", "free", "raw")
+    __slots__ = ("count", "dtype", "free", "view")
 
     def __init__(self, count: int, dtype: np.dtype) -> None:
         self.count, self.dtype = count, dtype
 
     def __enter__(self) -> np.ndarray:
-        free = self.free = _local.free
-        raw = free.pop() if free else None  # the last given back: what the same depth of nesting had before
-        if raw is None or raw.nbytes < self.count * self.dtype.itemsize:
-            raw = aligned((-(-self.count * self.dtype.itemsize // 64) * 64,), np.dtype(np.uint8))
-        self.raw = raw
-        return np.ndarray((self.count,), self.dtype, raw)
+        free, count, dtype = _local.free, self.count, self.dtype
+        self.free = free
+        view = free.pop() if free else _NOTHING  # the last given back: what the same depth of nesting had before
+        if view.size != count or view.dtype is not dtype:  # else as it was used before
+            raw = view.base
+            if raw is None or raw.nbytes < count * dtype.itemsize:
+                raw = aligned((-(-count * dtype.itemsize // 64) * 64,), _BYTES)
+            view = np.ndarray((count,), dtype, raw)
+        self.view = view
+        return view
 
     def __exit__(self, *error: object) -> None:
-        if self.raw.nbytes <= KEEP:
-            self.free.append(self.raw)
+        if self.view.base.nbytes <= KEEP:  # type: ignore[union-attr]
+            self.free.append(self.view)
 
 
 def borrow(count: int, dtype: np.dtype) -> Scratch:
