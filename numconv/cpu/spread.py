@@ -60,26 +60,26 @@ def copy_rows(line, x, base, buffer, b0, start, size, column, pitch, apart, chan
 
 
 @device_function
-def _row(shape, line, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_first, per_plane, per_row, count, step, near, near0, last):
+def _row(shape, line, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_first, per_plane, per_row, count, step, near, near0, last, most):
     """All register tiles of one row of `count` targets.  `near`: where the positions of a tile lie, None: at the step that its shape has.
-    `last`: of pixels (channels last), stored tile by tile."""
+    `last`: of pixels (channels last), stored here.  `most` terms at a time: what tiles side by side read stays in the first cache."""
     np_, mr = rows(shape), columns(shape)
     lo_t, n_t, lo_h, n_h = get(ranges, r_t + 2 * t), get(ranges, r_t + 2 * t + 1), get(ranges, r_h + 2 * h), get(ranges, r_h + 2 * h + 1)
-    terms = n_h * per_row
-    for tile in range(0, count, np_):
-        p = max(0, min(tile, count - np_))  # the last tile of a row overlaps the one before
-        c0 = w0 + p * mr if last is None else w0
-        if terms * n_t == 0:
-            zero(shape, ws, c0, np_ * mr)
-        for plane in range(lo_t, lo_t + n_t):
-            k = plane * per_plane + lo_h * per_row
-            if terms > 0:
-                spread_tile(shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, c0, terms, plane > lo_t, near, near0)
-        if last is not None:
-            y, place, apart, bias, has_bias, channel, valid, channels, activation, shuffle = last
-            store_pixels(
-                line, ws, c0, mr, y, place + p * apart, apart, min(np_, count), bias, has_bias, channel, valid, channels, activation, shuffle
-            )  # fmt: skip
+    terms, whole = n_h * per_row, count // np_ * np_
+    if terms * n_t == 0:
+        zero(shape, ws, w0, max(count, np_) * mr)
+    for begin, end, size in ((0, whole, min(most, terms) if whole > np_ else terms), (whole, count, terms)):  # the last tile overlaps the one before: from its own beginning
+        for plane in range(lo_t, lo_t + (n_t if end > begin else 0)):
+            for first in range(0, terms, max(1, size)):
+                k, some = plane * per_plane + lo_h * per_row + first, min(size, terms - first)
+                for tile in range(begin, end, np_):
+                    p = max(0, min(tile, count - np_))
+                    spread_tile(
+                        shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, w0 + p * mr, some, plane > lo_t or first > 0, near, near0
+                    )  # fmt: skip
+    if last is not None:
+        y, place, apart, bias, has_bias, channel, valid, channels, activation, shuffle = last
+        store_pixels(line, ws, w0, mr, y, place, apart, count, bias, has_bias, channel, valid, channels, activation, shuffle)
 
 
 @device_function
@@ -178,7 +178,7 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
                 _row(
                     shape, line, source, origin + t * step[0] * apart + h * step[1] * pitch, offsets, weights, scratch, w0, ranges,
                     get(jobs, q + 8), get(jobs, q + 9), corner[0] + t, corner[1] + h, get(jobs, q + 1), a0 + get(jobs, q) * mr,
-                    get(jobs, q + 10), get(jobs, q + 11), nw, step[2] * pixel, near, get(g, 39) * JOB, last,
+                    get(jobs, q + 10), get(jobs, q + 11), nw, step[2] * pixel, near, get(g, 39) * JOB, last, get(g, 50),
                 )  # fmt: skip
             if near is None:
                 store_block(

@@ -18,6 +18,7 @@ from .workspace import spaced
 
 JOB = 12  # integers per job
 COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square of 16 transposed and stored, more by way of rows
+STREAM = 12.0  # bytes per cycle that come from the second cache while a tile computes
 PUT = 4.0  # cycles per vector stored as it is
 SCATTERED = 2.2  # cycles per term of a tile, at least: a line that has left the first cache
 
@@ -70,6 +71,12 @@ def _extents(a: Layout, box: Ints) -> tuple[int, int, int]:
 def _term(positions: int, vectors: int, machine: Machine) -> float:
     """Cycles per term of a tile: its multiply-adds, the weights from the second cache, or the one chain."""
     return issue(positions, vectors, machine, 2 * vectors / machine.multiply_adds, 0.25)
+
+
+def _most_terms(tile: tuple[int, int], machine: Machine) -> int:
+    """So many that their weights and a line of each sample, with what else is read, stay in the first cache from one tile to the next; where the second is too slow."""
+    bytes_ = tile[1] * machine.vector_bytes + 64
+    return machine.l1 * 3 // 8 // bytes_ if bytes_ > STREAM * _term(*tile, machine) else 1 << 40
 
 
 def _start(positions: int, vectors: int) -> float:
@@ -245,7 +252,7 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     slack = tile[0] * a.axes[2].axis.step * pixel + 2 * lanes
     held = et * apart if a.last else a.summed * channel_apart
     ws = -(-(held + slack) // 16) * 16 if c.copied else 0
-    positions = 1 if a.last else prod(c.box)  # those whose sums are kept
+    positions = c.box[2] if a.last else prod(c.box)  # those whose sums are kept
     tmp = ws + (positions + tile[0] + lanes) * width
     tmp_pitch = -(-positions // lanes) * lanes + lanes
     worker_pitch = spaced(-(-(tmp + width * tmp_pitch + lanes) // 16) * 16 + 16, size)
@@ -256,7 +263,7 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
         *(x.axis.origin for x in a.axes), *c.box, *boxes, splits, split_blocks, int(c.copied), int(problem.bias),
         ACTIVATIONS[problem.activation], problem.shuffle, pitch, apart, channel_apart, ws, tmp, tmp_pitch, terms + 1, a.axes[0].reach, a.axes[1].reach,
         len(a.jobs), *filters, a.summed * a.produced * prod(a.kernel), worker_pitch,
-        pixel, a.every, a.summed * (1 if a.last else prod(a.source)), ew if single else 0,
+        pixel, a.every, a.summed * (1 if a.last else prod(a.source)), ew if single else 0, _most_terms(tile, machine),
     ]  # fmt: skip
     offsets, ranges, jobs = _tables(a, apart, pitch, channel_apart, pixel, tile[0])
     return Plan(
