@@ -132,8 +132,11 @@ def _cycles(box: _Box, tile: tuple[int, int], lanes: int, splits: int, groups: i
     blocks = -(-(-(-g.group_out // rows)) // splits)
     wide, narrow = divmod(-(-box.positions // lanes), vectors)
     terms = sum(prod(len(a[2]) for a in job) for job in g.jobs) * g.group_in
-    tiles = terms * (wide * _tile_cycles(rows, vectors, machine) + narrow * _tile_cycles(rows, 1, machine)) + START * len(g.jobs) * (wide + narrow)
-    chunks = -(-g.group_in // _chunk(box, size, machine))
+    chunk = _chunk(box, size, machine)
+    chunks = -(-g.group_in // chunk)
+    block_terms = _block_terms(rows, size, machine)
+    passes = chunks * sum(max(1, round(prod(len(a[2]) for a in job) * chunk / block_terms)) for job in g.jobs)
+    tiles = terms * (wide * _tile_cycles(rows, vectors, machine) + narrow * _tile_cycles(rows, 1, machine)) + START * passes * (wide + narrow)
     weights = blocks * rows * terms * size
     cycles = 200.0 + blocks * (tiles + (chunks - 1) * KEPT * rows * (wide * vectors + narrow))
     cycles += FETCH * weights if weights * splits * groups > machine.l2 // 2 else 0.0
