@@ -30,12 +30,31 @@ def _mask_registers() -> bool:
     return bool(dict(llvm.get_host_cpu_features()).get("avx512vl"))
 
 
+def _table(module: Any, lanes: int, wide: ir.IntType) -> Any:
+    """For each number of so many bits a vector whose lanes are −1 where a bit is set, else 0."""
+    name = f"numconv.lanes.{lanes}.{wide.width}"
+    if name in module.globals:
+        return module.globals[name]
+    row = ir.VectorType(wide, lanes)
+    kind = ir.ArrayType(row, 1 << lanes)
+    table = ir.GlobalVariable(module, kind, name)
+    table.initializer = ir.Constant(kind, [ir.Constant(row, [-(bits >> lane & 1) for lane in range(lanes)]) for bits in range(1 << lanes)])
+    table.linkage, table.global_constant, table.align = "private", True, row.count * wide.width // 8
+    return table
+
+
 def lanes_of_bits(builder: Any, bits: Any, vector: ir.VectorType) -> Any:
-    """The lanes of such vectors whose bits are set.  Without mask registers by a comparison: of a bitcast LLVM makes five instructions for each bit."""
+    """The lanes of such vectors whose bits are set.
+
+    Without mask registers out of a table, or, of many lanes, by a comparison: of a bitcast LLVM makes five instructions for each bit.
+    """
     n = vector.count
     if _mask_registers():
         return builder.bitcast(builder.trunc(bits, ir.IntType(n)) if n < bits.type.width else bits, ir.VectorType(ir.IntType(1), n))
     wide = I64 if vector.element in (ir.DoubleType(), I64) else I32
+    if n <= 8:
+        row = builder.gep(_table(builder.module, n, wide), [I32(0), builder.zext(builder.and_(bits, bits.type((1 << n) - 1)), I64)])
+        return builder.icmp_signed("<", builder.load(row), ir.Constant(ir.VectorType(wide, n), None))
     bits = bits if bits.type == wide else (builder.zext if bits.type.width < wide.width else builder.trunc)(bits, wide)
     lanes = ir.Constant(ir.VectorType(wide, n), [1 << lane for lane in range(n)])
     return builder.icmp_signed("==", builder.and_(splat(builder, bits, n), lanes), lanes)
