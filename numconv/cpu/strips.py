@@ -240,12 +240,27 @@ class _Masks:
     def _find(self, j: int, lanes: int, rows_in: np.ndarray, left: np.ndarray, width: int) -> int:
         key = (j, rows_in.tobytes(), left.tobytes() if self.cut.flat else b"")
         if key not in self.found:
-            bits = _bits(np.where(rows_in, left, width), width, lanes, self.cut.axes[-1].stride)
+            bits = self._entries(lanes, rows_in, left, width)
             self.found[key] = self.kinds.setdefault(bits.tobytes(), self.size)
             if self.found[key] == self.size:
                 self.parts.append(bits)
                 self.size += bits.size
         return self.found[key]
+
+
+    def _entries(self, lanes: int, rows_in: np.ndarray, left: np.ndarray, width: int) -> np.ndarray:
+        """What simd.strip.entries counts, of all groups."""
+        c, step = self.cut, self.cut.axes[-1].stride
+        if c.flat:
+            return _bits(np.where(rows_in, left, width), width, lanes, step).ravel()
+        found, begin = [], 0
+        for groups, reads in ((len(c.shared), len(loads(c.rows, c.taps, c.apart))), (len(c.single), c.rows)):
+            end = begin + groups * reads
+            inside, first = rows_in[begin:end].reshape(groups, reads), left[begin:end].reshape(groups, reads)[:, 0]
+            begin = end
+            bits = _bits(first, width, lanes, step)
+            found.append(np.concatenate([bits, inside & bits.any(1, keepdims=True)], 1, dtype=np.uint16).ravel())
+        return np.concatenate(found)
 
 
 def pitches(extents: Sequence[int]) -> np.ndarray:
@@ -254,16 +269,16 @@ def pitches(extents: Sequence[int]) -> np.ndarray:
 
 
 def _bits(left: np.ndarray, width: int, lanes: int, step: int) -> np.ndarray:
-    """Of lanes at left + i·step those inside [0, width), as `step` masks for the registers that they come in."""
+    """Of lanes at left + i·step those inside [0, width): (read, mask of each of the `step` registers that they come in)."""
     total = lanes * step
     low, high = np.clip(-left, 0, total), np.clip(width - left, 0, total)
     one = np.int64(1)
     bits = ((one << high) - 1) & ~((one << low) - 1) & sum(1 << i for i in range(0, total, step))
-    return np.stack([bits >> (j * lanes) & ((1 << lanes) - 1) for j in range(step)], 1).astype(np.uint16).ravel()
+    return np.stack([bits >> (j * lanes) & ((1 << lanes) - 1) for j in range(step)], 1).astype(np.uint16)
 
 
 class Tables(NamedTuple):
-    shape: tuple[int, int, int, int, int, int]  # rows, taps, apart, step, lanes of a whole vector, of a narrow one
+    shape: tuple[int, int, int, int, int, int, int]  # rows, taps, apart, step, flat, lanes of a whole vector, of a narrow one
     table: np.ndarray
     masks: np.ndarray
     units: int  # strips of all planes, or of all channels at once
@@ -301,4 +316,4 @@ def tables(problem: ConvProblem, machine: Machine) -> Tables:
     table = np.concatenate([np.array(v, np.int64).ravel() for v in (head, groups, strip_rows, columns, begin)])
     units = problem.batch * (1 if problem.layout == "channels_last" else problem.out_channels) * len(strips.first)
     kinds = np.concatenate([*masks.parts, np.zeros(1, np.uint16)])
-    return Tables((c.rows, c.taps, c.apart, c.axes[-1].stride, c.lanes, c.half), table, kinds, units, problem.multiplications)
+    return Tables((c.rows, c.taps, c.apart, c.axes[-1].stride, int(c.flat), c.lanes, c.half), table, kinds, units, problem.multiplications)

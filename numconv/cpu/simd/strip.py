@@ -21,11 +21,14 @@ from .vector import Vector
 
 
 class StripShape(types.Type):
-    """`rows` vectors of `lanes` outputs; groups of `taps`; neighbouring vectors `apart` loads from each other; lanes `step` elements apart."""
+    """`rows` vectors of `lanes` outputs; groups of `taps`; neighbouring vectors `apart` loads from each other; lanes `step` elements apart.
 
-    def __init__(self, rows: int, taps: int, apart: int, step: int, lanes: int) -> None:
-        self.rows, self.taps, self.apart, self.step, self.lanes = rows, taps, apart, step, lanes
-        super().__init__(name=f"StripShape({rows}, {taps}, {apart}, {step}, {lanes})")
+    `flat`: the vectors are pieces of one row, each read under a mask of its own; else those of a group have one.
+    """
+
+    def __init__(self, rows: int, taps: int, apart: int, step: int, lanes: int, flat: int) -> None:
+        self.rows, self.taps, self.apart, self.step, self.lanes, self.flat = rows, taps, apart, step, lanes, flat
+        super().__init__(name=f"StripShape({rows}, {taps}, {apart}, {step}, {lanes}, {flat})")
 
 
 @register_model(StripShape)
@@ -34,19 +37,24 @@ class _StripShapeModel(models.OpaqueModel):
 
 
 @intrinsic(prefer_literal=True)
-def strip_shape(typingctx, rows, taps, apart, step, lanes):  # type: ignore[no-untyped-def]
+def strip_shape(typingctx, rows, taps, apart, step, lanes, flat):  # type: ignore[no-untyped-def]
     """The (dataless) value that carries a strip's shape in its type."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
-    values = (rows, taps, apart, step, lanes)
+    values = (rows, taps, apart, step, lanes, flat)
     return StripShape(*(v.literal_value for v in values))(*values), codegen
 
 
 def loads(rows: int, taps: int, apart: int) -> list[int]:
     """Which multiples of the distance a group of taps reads: one for each vector and tap, the same ones once."""
     return sorted({m * apart + a for m in range(rows) for a in range(taps)})
+
+
+def entries(reads: int, step: int, flat: int) -> int:
+    """Of a group in the table of masks: one for each register of each read; or for each register of all, and whether each read is inside at all."""
+    return reads * step if flat else step + reads
 
 
 def _rolled(module: Any) -> Any:
@@ -91,6 +99,11 @@ class _Sums:
         self.x, self.w, self.groups, self.pitch, self.tap_pitch, self.masks = x, w, groups, pitch, tap_pitch, masks
         self.pointer = self.vector.as_pointer()
 
+    def lanes(self, masks: Any) -> list[Any]:
+        """The masks of `step` registers, from that place in the table."""
+        b = self.builder
+        return [lanes_of_bits(b, b.zext(b.load(b.gep(masks, [INTP(j)])), I32), self.vector) for j in range(self.shape.step)]
+
     def load(self, place: Any, masks: list[Any] | None) -> Any:
         """The lanes, out of `step` consecutive registers, each under its mask."""
         b, n, parts = self.builder, self.shape.lanes, []
@@ -99,8 +112,7 @@ class _Sums:
             if masks is None:
                 parts.append(b.load(source, align=self.align))
                 continue
-            mask = lanes_of_bits(b, masks[j], self.vector)
-            parts.append(b.call(masked_load(b, self.vector), [source, ir.Constant(I32, self.align), mask, ir.Constant(self.vector, None)]))
+            parts.append(b.call(masked_load(b, self.vector), [source, ir.Constant(I32, self.align), masks[j], ir.Constant(self.vector, None)]))
         if len(parts) == 1:
             return parts[0]
         return b.shuffle_vector(*parts, ir.Constant(ir.VectorType(I32, n), [2 * lane for lane in range(n)]))
@@ -118,27 +130,32 @@ class _Sums:
             line = b.gep(self.x, [b.load(entry)])
             weight = b.gep(self.w, [b.load(b.gep(entry, [INTP(1)]))])
             weights = [filters(b.gep(weight, [b.mul(self.tap_pitch, INTP(a))])) for a in range(taps)]
-            masks = None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(len(reads) * shape.step)))])
+            masks = None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(entries(len(reads), shape.step, shape.flat))))])
+            common = None if masks is None or shape.flat else self.lanes(masks)
             for n, s in enumerate(reads):
                 place = b.gep(line, [b.mul(self.pitch, INTP(s))])
                 mine = [(m, weights[s - m * shape.apart]) for m in range(shape.rows) if 0 <= s - m * shape.apart < taps]
-                sums = self.add(sums, mine, place, None if masks is None else b.gep(masks, [INTP(n * shape.step)]))
+                own = None if masks is None else b.gep(masks, [INTP(n * shape.step if shape.flat else shape.step + n)])
+                sums = self.add(sums, mine, place, own, common)
             return sums
 
         return _repeat(b, count, values, group)
 
-    def add(self, sums: list[Any], mine: list[tuple[int, Any]], place: Any, masks: Any) -> list[Any]:
-        """The vector at `place` times each weight of `mine`, to its sum; nothing where no lane is inside, as in a row beside the image."""
+    def add(self, sums: list[Any], mine: list[tuple[int, Any]], place: Any, masks: Any, common: list[Any] | None) -> list[Any]:
+        """The vector at `place` times each weight of `mine`, to its sum; nothing where no lane is inside, as in a row beside the image.
+
+        `masks`: None for none, or where its own are in the table; with `common` ones, whether it is inside.
+        """
         b, sums = self.builder, list(sums)
         if masks is None:
             value = self.load(place, None)
             for m, weight in mine:
                 sums[m] = emit_fma(b, weight, value, sums[m])
             return sums
-        bits = [b.zext(b.load(b.gep(masks, [INTP(j)])), I32) for j in range(self.shape.step)]
+        bits = [b.load(b.gep(masks, [INTP(j)])) for j in range(1 if common else self.shape.step)]
         before = b.block
-        with b.if_then(b.icmp_unsigned("!=", bits[0] if len(bits) == 1 else b.or_(*bits), I32(0))):
-            value = self.load(place, bits)
+        with b.if_then(b.icmp_unsigned("!=", bits[0] if len(bits) == 1 else b.or_(*bits), bits[0].type(0))):
+            value = self.load(place, common or self.lanes(masks))
             new = [emit_fma(b, weight, value, sums[m]) for m, weight in mine]
             inside = b.block
         for (m, _), added in zip(mine, new, strict=True):
@@ -156,7 +173,7 @@ def strip_tile(  # type: ignore[no-untyped-def]
     """y[y0 + m·y_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
 
     groups: pairs (offset in x, offset in w) from group0, first `shared` groups of `taps` taps (their vectors `pitch` apart in x, the weights
-    `tap_pitch` in w), then `single` taps.  masks[mask0 …]: one per load, in that order; mask0 < 0: all lanes are read, and must be there.
+    `tap_pitch` in w), then `single` taps.  masks[mask0 …]: `entries` of each group, in that order; mask0 < 0: all lanes are read, and must be there.
     last: which lanes of the last of the `rows` vectors to write if all others are written whole; 0 if they are not.
     bias: a number, or a vector, then w too has a value for each lane (`lanes` of them to a tap).
     """
@@ -175,7 +192,7 @@ def strip_tile(  # type: ignore[no-untyped-def]
             if tile.taps > 1:
                 values = sums.sweep(INTP(0), shared, tile.taps, mask, values)
                 if mask is not None:
-                    mask = builder.add(mask, builder.mul(shared, INTP(len(loads(tile.rows, tile.taps, tile.apart)) * tile.step)))
+                    mask = builder.add(mask, builder.mul(shared, INTP(entries(len(loads(tile.rows, tile.taps, tile.apart)), tile.step, tile.flat))))
             return sums.sweep(shared, single, 1, mask, values)
 
         with builder.if_else(builder.icmp_signed("<", mask0, INTP(0)), likely=True) as (inner, border):
