@@ -79,11 +79,11 @@ def _strips(wide, narrow, x, w, bias, y, t, masks, unit, end):
 
 
 @lru_cache(maxsize=64)
-def driver(rows: int, taps: int, apart: int, step: int, flat: int, lanes: int, half: int) -> Any:
+def driver(rows: int, taps: int, apart: int, step: int, apiece: int, lanes: int, half: int) -> Any:
     """The parallel loop over the strips of all planes, for one shape of strips."""
     def depthwise(x, w, bias, y, table, masks, workers, units):
         for worker in prange(workers):
-            wide, narrow = strip_shape(rows, taps, apart, step, lanes, flat), strip_shape(rows, taps, apart, step, half, flat)
+            wide, narrow = strip_shape(rows, taps, apart, step, lanes, apiece), strip_shape(rows, taps, apart, step, half, apiece)
             _strips(
                 wide, narrow, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(table), pointer(masks),
                 worker * units // workers, (worker + 1) * units // workers,

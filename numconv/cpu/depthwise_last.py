@@ -57,12 +57,12 @@ def _strips(shape, line, x, w, bias, y, t, masks, unit, end, shift):
 
 
 @lru_cache(maxsize=64)
-def driver(rows: int, taps: int, apart: int, step: int, tile_lanes: int) -> Any:
+def driver(rows: int, taps: int, apart: int, step: int, apiece: int, tile_lanes: int) -> Any:
     """The parallel loop over the strips of all samples, for one shape of strips."""
 
     def depthwise_last(x, w, bias, y, table, masks, workers, units, shift):
         for worker in prange(workers):
-            shape = strip_shape(rows, taps, apart, step, tile_lanes, 0)
+            shape = strip_shape(rows, taps, apart, step, tile_lanes, apiece)
             _strips(
                 shape, shape, pointer(x), pointer(w), pointer(bias), pointer(y), pointer(table), pointer(masks),
                 worker * units // workers, (worker + 1) * units // workers, shift,
@@ -86,7 +86,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     x, w, bias = arrays
     t = tables(problem, machine)
     workers = min(threads(), t.units) if t.work > SMALL else 1
-    loop = driver(*t.shape[:4], t.shape[5])
+    loop = driver(*t.shape[:6])
     y, size = out.reshape(-1), x.itemsize
     # pixels that share few sets of the first cache: a register across two lines would fetch both, and both again for the next one
     shift = -x.ctypes.data % machine.vector_bytes // size if problem.in_channels * size % 1024 == 0 else 0

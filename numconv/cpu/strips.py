@@ -73,6 +73,7 @@ class Cut:
     shared: tuple[Ints, ...]  # first tap of each group
     single: tuple[Ints, ...]  # the taps left over
     columns: tuple[tuple[int, int], ...]  # first output and lanes of the vectors side by side
+    apiece: bool  # each read has a mask of its own: where they differ, or a register for that of a group would be one that sums lack
 
     @property
     def flat(self) -> bool:
@@ -122,8 +123,8 @@ def _columns(flat: bool, outputs: int, lanes: int, half: int) -> tuple[tuple[int
     return (*((c, lanes) for c in range(0, outputs - lanes + 1, lanes)), *(((outputs - last, last),) if outputs % lanes else ()))
 
 
-def _cut(axes: tuple[Axis, ...], along: int, rows: int, taps: int, lanes: int, half: int) -> Cut | None:
-    """None where there are no such groups of taps."""
+def _cut(axes: tuple[Axis, ...], along: int, rows: int, taps: int, lanes: int, half: int, crowded: bool) -> Cut | None:
+    """None where there are no such groups of taps; `crowded`: few registers are left."""
     axis, flat = axes[along], along == len(axes) - 1
     columns = _columns(flat, axes[-1].outputs, lanes, half)
     if flat:
@@ -143,7 +144,7 @@ def _cut(axes: tuple[Axis, ...], along: int, rows: int, taps: int, lanes: int, h
         lists = [*others[:along], tuple(own), *others[along:]]
         return tuple(product(*lists))
 
-    return Cut(axes, along, rows, taps, apart, lanes, half, spread, unit, tap_step, every(shared), every(single), columns)
+    return Cut(axes, along, rows, taps, apart, lanes, half, spread, unit, tap_step, every(shared), every(single), columns, flat or crowded)
 
 
 def tap_pitch(channels: int, lanes: int) -> int:
@@ -164,7 +165,8 @@ def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
     rows = ROWS[32 if machine.registers >= 32 else 16]
     rows = rows if problem.dtype == "float32" else rows[1:2]  # each is seconds of compilation
     shapes = [(r, taps) for r in rows for taps in GROUPS if r + taps + 2 <= machine.registers]
-    cuts = [_cut(axes, along, r, taps, lanes, half) for along in ((2,) if last else (1, 2)) for r, taps in shapes]
+    most = machine.registers - 4 if machine.registers < 32 else 1 << 40  # sums and weights; AVX-512's masks are in registers of their own
+    cuts = [_cut(axes, along, r, taps, lanes, half, r + taps > most) for along in ((2,) if last else (1, 2)) for r, taps in shapes]
     return min(((c, c.cycles(machine)) for c in cuts if c is not None), key=lambda found: found[1])
 
 
@@ -251,7 +253,7 @@ class _Masks:
     def _entries(self, lanes: int, rows_in: np.ndarray, left: np.ndarray, width: int) -> np.ndarray:
         """What simd.strip.entries counts, of all groups."""
         c, step = self.cut, self.cut.axes[-1].stride
-        if c.flat:
+        if c.apiece:
             return _bits(np.where(rows_in, left, width), width, lanes, step).ravel()
         found, begin = [], 0
         for groups, reads in ((len(c.shared), len(loads(c.rows, c.taps, c.apart))), (len(c.single), c.rows)):
@@ -278,7 +280,7 @@ def _bits(left: np.ndarray, width: int, lanes: int, step: int) -> np.ndarray:
 
 
 class Tables(NamedTuple):
-    shape: tuple[int, int, int, int, int, int, int]  # rows, taps, apart, step, flat, lanes of a whole vector, of a narrow one
+    shape: tuple[int, int, int, int, int, int, int]  # rows, taps, apart, step, whether masks are apiece, lanes of a whole vector, of a narrow one
     table: np.ndarray
     masks: np.ndarray
     units: int  # strips of all planes, or of all channels at once
@@ -316,4 +318,4 @@ def tables(problem: ConvProblem, machine: Machine) -> Tables:
     table = np.concatenate([np.array(v, np.int64).ravel() for v in (head, groups, strip_rows, columns, begin)])
     units = problem.batch * (1 if problem.layout == "channels_last" else problem.out_channels) * len(strips.first)
     kinds = np.concatenate([*masks.parts, np.zeros(1, np.uint16)])
-    return Tables((c.rows, c.taps, c.apart, c.axes[-1].stride, int(c.flat), c.lanes, c.half), table, kinds, units, problem.multiplications)
+    return Tables((c.rows, c.taps, c.apart, c.axes[-1].stride, int(c.apiece), c.lanes, c.half), table, kinds, units, problem.multiplications)

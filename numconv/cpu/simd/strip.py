@@ -23,12 +23,12 @@ from .vector import Vector
 class StripShape(types.Type):
     """`rows` vectors of `lanes` outputs; groups of `taps`; neighbouring vectors `apart` loads from each other; lanes `step` elements apart.
 
-    `flat`: the vectors are pieces of one row, each read under a mask of its own; else those of a group have one.
+    `apiece`: each read is under a mask of its own; else those of a group have one, but rows beside the image.
     """
 
-    def __init__(self, rows: int, taps: int, apart: int, step: int, lanes: int, flat: int) -> None:
-        self.rows, self.taps, self.apart, self.step, self.lanes, self.flat = rows, taps, apart, step, lanes, flat
-        super().__init__(name=f"StripShape({rows}, {taps}, {apart}, {step}, {lanes}, {flat})")
+    def __init__(self, rows: int, taps: int, apart: int, step: int, lanes: int, apiece: int) -> None:
+        self.rows, self.taps, self.apart, self.step, self.lanes, self.apiece = rows, taps, apart, step, lanes, apiece
+        super().__init__(name=f"StripShape({rows}, {taps}, {apart}, {step}, {lanes}, {apiece})")
 
 
 @register_model(StripShape)
@@ -37,13 +37,13 @@ class _StripShapeModel(models.OpaqueModel):
 
 
 @intrinsic(prefer_literal=True)
-def strip_shape(typingctx, rows, taps, apart, step, lanes, flat):  # type: ignore[no-untyped-def]
+def strip_shape(typingctx, rows, taps, apart, step, lanes, apiece):  # type: ignore[no-untyped-def]
     """The (dataless) value that carries a strip's shape in its type."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
-    values = (rows, taps, apart, step, lanes, flat)
+    values = (rows, taps, apart, step, lanes, apiece)
     return StripShape(*(v.literal_value for v in values))(*values), codegen
 
 
@@ -52,9 +52,9 @@ def loads(rows: int, taps: int, apart: int) -> list[int]:
     return sorted({m * apart + a for m in range(rows) for a in range(taps)})
 
 
-def entries(reads: int, step: int, flat: int) -> int:
+def entries(reads: int, step: int, apiece: int) -> int:
     """Of a group in the table of masks: one for each register of each read; or for each register of all, and whether each read is inside at all."""
-    return reads * step if flat else step + reads
+    return reads * step if apiece else step + reads
 
 
 def _rolled(module: Any) -> Any:
@@ -130,12 +130,12 @@ class _Sums:
             line = b.gep(self.x, [b.load(entry)])
             weight = b.gep(self.w, [b.load(b.gep(entry, [INTP(1)]))])
             weights = [filters(b.gep(weight, [b.mul(self.tap_pitch, INTP(a))])) for a in range(taps)]
-            masks = None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(entries(len(reads), shape.step, shape.flat))))])
-            common = None if masks is None or shape.flat else self.lanes(masks)
+            masks = None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(entries(len(reads), shape.step, shape.apiece))))])
+            common = None if masks is None or shape.apiece else self.lanes(masks)
             for n, s in enumerate(reads):
                 place = b.gep(line, [b.mul(self.pitch, INTP(s))])
                 mine = [(m, weights[s - m * shape.apart]) for m in range(shape.rows) if 0 <= s - m * shape.apart < taps]
-                own = None if masks is None else b.gep(masks, [INTP(n * shape.step if shape.flat else shape.step + n)])
+                own = None if masks is None else b.gep(masks, [INTP(n * shape.step if shape.apiece else shape.step + n)])
                 sums = self.add(sums, mine, place, own, common)
             return sums
 
@@ -192,7 +192,7 @@ def strip_tile(  # type: ignore[no-untyped-def]
             if tile.taps > 1:
                 values = sums.sweep(INTP(0), shared, tile.taps, mask, values)
                 if mask is not None:
-                    mask = builder.add(mask, builder.mul(shared, INTP(entries(len(loads(tile.rows, tile.taps, tile.apart)), tile.step, tile.flat))))
+                    mask = builder.add(mask, builder.mul(shared, INTP(entries(len(loads(tile.rows, tile.taps, tile.apart)), tile.step, tile.apiece))))
             return sums.sweep(shared, single, 1, mask, values)
 
         with builder.if_else(builder.icmp_signed("<", mask0, INTP(0)), likely=True) as (inner, border):
