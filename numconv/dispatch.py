@@ -23,12 +23,11 @@ __all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "fits", "for
 
 
 class _Call(NamedTuple):
-    """What a call with arrays on the host of these shapes, types and flags amounts to; `plan` and `run` where one kernel on the arrays as they are does it."""
+    """What a call with arrays on the host of these shapes, types and flags amounts to; `once`: the plan and how to run it, where one kernel on the arrays as they are does it."""
 
     request: Request
     device: Device
-    plan: Plan | None
-    run: Callable[[tuple[Any, ...]], Any] | None
+    once: tuple[Plan, Callable[[tuple[Any, ...]], Any]] | None
 
 
 _calls: dict[tuple[Any, ...], _Call] = {}
@@ -54,12 +53,13 @@ def call(
     hosted = on_host(arrays)
     key = None if hosted is None else _key(name, hosted, options, algorithm, accuracy)
     known = None if key is None else _calls.get(key)
-    if known is not None and known.run is not None and not tracing():
+    if known is not None and hosted is not None and known.once is not None and not tracing():
+        plan, bound = known.once
         if out is None:
-            result = repeat(name, known.run, hosted)
+            result = repeat(name, bound, hosted)
             return result if hosted is arrays else hosts.release(result, arrays[0])
-        if fits(out, known.plan.problem, arrays):
-            return hosts.release(launch(name, known.device, known.plan, hosted, out), arrays[0])  # type: ignore[arg-type]
+        if fits(out, plan.problem, arrays):
+            return hosts.release(launch(name, known.device, plan, hosted, out), arrays[0])
     device, natives, subject = adopt(name, labels, arrays)
     if type(algorithm) is not str:
         raise subject.type(f"algorithm must be a string; got {algorithm!r}")
@@ -144,13 +144,13 @@ def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm
 def _remember(key: tuple[Any, ...], session: Session, request: Request, arrays: tuple[Any, ...], steps: Steps) -> None:
     plain = steps is only_step and all(v.shape is None and v.dtype is None for v in request.views)
     last = request.problems[-1]
-    plan = run = None
+    once = None
     if plain and 0 not in request.result_shape and request.result_shape == last.result_shape:
         plan = plan_for(session.subject, session.device, last, None, session.algorithm, session.accuracy)
-        run = session.device.bind(plan, arrays)
+        once = plan, session.device.bind(plan, arrays)
     if len(_calls) >= LIMIT:
         _calls.clear()
-    _calls[key] = _Call(request, session.device, plan, run)
+    _calls[key] = _Call(request, session.device, once)
 
 
 def forget() -> None:
