@@ -378,6 +378,39 @@ def test_sizes_may_be_arrays() -> None:
     np.testing.assert_array_equal(nc.resize2d(x[0], scale=two), nc.resize2d(x[0], scale=2))
 
 
+@pytest.mark.parametrize("layer", [False, True], ids=["function", "layer"])
+def test_a_remembered_call_serves_arrays_that_lie_as_they_did_then(layer: bool) -> None:
+    """Of the same shape and type, but strided, in Fortran order, misaligned, read-only."""
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(-4, 5, (2, 5, 8, 8)).astype(np.float32), rng.integers(-4, 5, (3, 5, 3, 3)).astype(np.float32)
+    made = nc.Conv2d(w) if layer else None
+
+    def run(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return made(x) if made is not None else nc.conv2d(x, w)
+
+    def strided(a: np.ndarray) -> np.ndarray:
+        whole = np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan, a.dtype)
+        whole[..., ::2] = a
+        return whole[..., ::2]
+
+    def misaligned(a: np.ndarray) -> np.ndarray:
+        raw = np.zeros(a.nbytes + 1, np.uint8)
+        moved = raw[1:].view(a.dtype).reshape(a.shape)
+        moved[...] = a
+        return moved
+
+    def frozen(a: np.ndarray) -> np.ndarray:
+        a = a.copy()
+        a.flags.writeable = False
+        return a
+
+    expected = [run(x, w), run(x, w)][1]
+    for lie in (strided, np.asfortranarray, misaligned, frozen):
+        for a, b in ((lie(x), w), (x, lie(w)), (lie(x), lie(w))):
+            for _ in range(2):
+                np.testing.assert_array_equal(run(a, b), expected)
+
+
 def test_a_remembered_call_serves_no_other_options() -> None:
     """Options that are equal, or have the same bits, but other types: the first is remembered, the others are checked anew."""
     x, w = np.ones((1, 1, 8, 8), np.float32), np.ones((1, 1, 3, 3), np.float32)
