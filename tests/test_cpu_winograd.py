@@ -16,7 +16,7 @@ import reference
 from tolerance import assert_within
 
 import numconv as nc
-from numconv.cpu import winograd, winograd_blocking, workspace
+from numconv.cpu import launch, winograd, winograd_blocking, workspace
 from numconv.cpu.machine import detect
 from numconv.cpu.mirror import forward_of
 from numconv.cpu.winograd_axes import KINDS, UNIT, Axis, choices
@@ -63,6 +63,14 @@ CASES = [
 
 
 LAYOUTS = ("channels_first", "channels_last")
+THREADED = CASES[:3]  # with a parallel loop; of the others the same loop over workers runs in one thread, or each kernel would be compiled twice
+
+
+@pytest.fixture(autouse=True)
+def _workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if hasattr(request.node, "callspec") and request.node.callspec.params.get("case") in THREADED:
+        return
+    monkeypatch.setattr(launch.ParallelKernel, "__call__", lambda self, *args: self.serial(*args))
 
 
 def problem(case: Any, batch: int = 2, layout: str = "channels_first") -> ConvProblem:
