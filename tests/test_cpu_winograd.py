@@ -64,6 +64,12 @@ CASES = [
 
 LAYOUTS = ("channels_first", "channels_last")
 THREADED = CASES[:3]  # with a parallel loop; of the others the same loop over workers runs in one thread, or each kernel would be compiled twice
+#: the first cases in both layouts, each of the others in one: a kernel takes ten seconds to compile, and the two share none.  `-m slow` runs the rest.
+MATRIX = [
+    pytest.param(case, layout, id=f"{case}-{layout}", marks=() if case in THREADED or i % 2 == j else pytest.mark.slow)
+    for i, case in enumerate(CASES)
+    for j, layout in enumerate(LAYOUTS)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -152,8 +158,7 @@ def test_pieces_in_planes_of_one_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(y, expected(p, x, w, bias, "relu"), rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "layout"), MATRIX)
 def test_small_integers_round_to_the_exact_result(case: Any, layout: str) -> None:
     p = problem(case, 2, layout)
     x, w, bias = arrays(p, True)
@@ -164,8 +169,7 @@ def test_small_integers_round_to_the_exact_result(case: Any, layout: str) -> Non
     np.testing.assert_allclose(y, exact, rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "layout"), MATRIX)
 def test_within_the_bound(case: Any, layout: str) -> None:
     p = problem(case, 2, layout)
     x, w, bias = arrays(p, False)
@@ -174,8 +178,7 @@ def test_within_the_bound(case: Any, layout: str) -> None:
     assert_within(y, expected(p, x, w, bias, "relu"), magnitude, p.group_in * p.taps, factor=ROW.error_factor)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "layout"), MATRIX)
 def test_same_bits_for_any_threads_batch_and_packing(case: Any, layout: str) -> None:
     p, one = problem(case, 3, layout), problem(case, 1, layout)
     x, w, bias = arrays(p, False)
@@ -200,8 +203,7 @@ def turned(p: ConvProblem) -> ConvProblem:
 TURNED = [case for case in CASES if len(case) == 7 and all(p <= d * (k - 1) for k, p, d in zip(case[4], case[5], case[6], strict=True))]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("case", TURNED, ids=str)
+@pytest.mark.parametrize(("case", "layout"), [p for p in MATRIX if p.values[0] in TURNED])
 def test_input_gradients_read_the_filters_backwards(case: Any, layout: str) -> None:
     p = problem(case, 2, layout)
     q = turned(p)
