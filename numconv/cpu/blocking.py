@@ -172,7 +172,7 @@ def _fits(box: _Box, tile: tuple[int, int], size: int, machine: Machine) -> bool
 def _block_terms(rows: int, size: int, machine: Machine) -> int:
     """Terms of a pass: one block of weights and one panel of inputs stay in the first cache.
 
-    A panel of two narrow registers is two lines a term when it lies across them, of which the next panel reads one again (decision 0029: 3 to 15 %).
+    A panel of two narrow registers is two lines a term when it lies across them, of which the next panel reads one again (decision 30: 3 to 15 %).
     """
     return machine.l1 * 3 // 8 // 128 if machine.registers < 32 else max(64, machine.l1 // (2 * size * max(rows, 16)))
 

@@ -15,7 +15,19 @@ from ..plan import Plan
 from ..problem import ConvProblem, one_of
 from .geometry import PAD_MODES
 from .layouts import channels_first, channels_last, serves
-from .lowering import COMPLEX, as_compute, complex_image, complex_weights, compute_dtype, lower, plain, real_bias, real_image, real_weights
+from .lowering import (
+    COMPLEX,
+    as_compute,
+    complex_image,
+    complex_weights,
+    compute_dtype,
+    computes,
+    lower,
+    plain,
+    real_bias,
+    real_image,
+    real_weights,
+)
 from .machine import detect as machine
 from .table import table
 from .workspace import aligned, borrow
@@ -94,7 +106,7 @@ def bind(plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[
     fresh = np.empty if prod(shape) < LARGE else aligned
     weights = isinstance(problem, ConvProblem) and problem.direction != "weight_grad"
     given = [a for i, a in enumerate(arrays) if a is not None and not (packed and i == 1)]
-    simple = isinstance(problem, ConvProblem) and _inner(plan) is problem and all(as_compute(a, problem.dtype) is a for a in given)
+    simple = isinstance(problem, ConvProblem) and _inner(plan) is problem and all(computes(a, problem.dtype) for a in given)
     run, pack = kernel.run, kernel.pack
 
     def adapted(arrays: tuple[Any, ...]) -> np.ndarray:

@@ -103,9 +103,12 @@ def complex_weights(dw: np.ndarray, groups: int, out: np.ndarray) -> None:
     out.imag[...] = (split[:, 0, :, 1] + split[:, 1, :, 0]).reshape(out.shape)
 
 
+def computes(array: np.ndarray, dtype: str) -> bool:
+    """Whether it is C-contiguous, aligned, in native byte order and of the dtype, as kernels want it."""
+    flags = array.flags
+    return array.dtype == dtype_of(dtype) and flags.c_contiguous and flags.aligned
+
+
 def as_compute(array: np.ndarray, dtype: str) -> np.ndarray:
-    """C-contiguous, aligned, native byte order, of the dtype; the array itself where it is so already."""
-    wanted, flags = dtype_of(dtype), array.flags
-    if array.dtype == wanted and flags.c_contiguous and flags.aligned:  # `require` takes 3 µs to find that out
-        return array
-    return np.require(array, wanted, ["C", "A"])
+    """An array that is so; the array itself where it is already."""
+    return array if computes(array, dtype) else np.require(array, dtype_of(dtype), ["C", "A"])  # which takes 3 µs to find that out
