@@ -7,14 +7,16 @@ is missing between two warps may pass, as the simulator's threads take turns.
 from __future__ import annotations
 
 import sys
-import threading
+from types import SimpleNamespace
 
 import numpy as np
+from numba.core import types
 from numba.cuda.np import numpy_support
-from numba.cuda.simulator.kernel import BlockThread
+from numba.cuda.simulator import kernelapi
+from numba.cuda.simulator.kernel import BlockManager
 from numba.cuda.simulator.kernelapi import FakeCUDALocal, FakeCUDAModule, FakeCUDAShared
 
-_lock = threading.Lock()
+from .simulated_threads import current_thread, run_block
 
 
 def idiv(a, b):
@@ -74,11 +76,7 @@ def load_pair(array, index):
 
 def _copies():
     """The asynchronous copies of this CUDA thread: those not yet committed, and the groups that no wait has completed."""
-    thread = threading.current_thread()
-    found = thread.__dict__.get("_numconv_copies")
-    if found is None:
-        found = thread._numconv_copies = ([], [])
-    return found
+    return current_thread().copies
 
 
 def cp_async16(shared, shared_index, source, source_index, count):
@@ -109,30 +107,17 @@ def make_cp_async_wait(pending):
     return wait
 
 
-class _Warp:
-    def __init__(self, size):
-        self.barrier = threading.Barrier(size)
-        self.slots = [None] * size
-
-
-def _warp():
-    thread = threading.current_thread()
-    manager = thread._manager
-    number, lane = divmod(thread.thread_id, 32)
-    with _lock:
-        warps = manager.__dict__.setdefault("_numconv_warps", {})
-        if number not in warps:
-            warps[number] = _Warp(min(32, int(np.prod(manager._block_dim)) - 32 * number))
-        return warps[number], lane
-
-
-def exchange(value):
-    """Every lane of a warp deposits a value; each gets all of them, and its lane."""
-    warp, lane = _warp()
+def exchange(value, combine=list):
+    """Every lane of a warp deposits a value; each gets what `combine` makes of all of them, once, and its lane."""
+    thread = current_thread()
+    warp, lane = thread.warp, thread.thread_id % 32
     warp.slots[lane] = value
-    warp.barrier.wait(30)
-    found = list(warp.slots)
-    warp.barrier.wait(30)
+    warp.found = None
+    thread.wait(warp)
+    if warp.found is None:
+        warp.found = combine(warp.slots)
+    found = warp.found
+    thread.wait(warp)
     return found, lane
 
 
@@ -159,8 +144,7 @@ ldmatrix4, ldmatrix4_trans = _ldmatrix(False), _ldmatrix(True)
 
 
 def _mma(depth, unpack, a_layout, b_layout):
-    def mma(a, b, c):
-        lanes, lane = exchange((a, b))
+    def product(lanes):
         left, right = np.zeros((16, depth), np.float32), np.zeros((depth, 8), np.float32)
         for number, (fa, fb) in enumerate(lanes):
             g, t = number >> 2, number & 3
@@ -168,7 +152,10 @@ def _mma(depth, unpack, a_layout, b_layout):
                 left[position] = value
             for position, value in zip(b_layout(g, t), unpack(fb), strict=True):
                 right[position] = value
-        d = left @ right
+        return left @ right
+
+    def mma(a, b, c):
+        d, lane = exchange((a, b), product)
         g, t = lane >> 2, lane & 3
         return tuple(
             np.float32(v + d[i, j]) for v, (i, j) in zip(c, ((g, 2 * t), (g, 2 * t + 1), (g + 8, 2 * t), (g + 8, 2 * t + 1)), strict=True)
@@ -223,28 +210,30 @@ def _shared_array(self, shape, dtype, alignment=None):
         shape = self._dynshared_size // dtype.itemsize
     frame = sys._getframe(1)
     key = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
-    with _lock:
-        array = self._allocations.get(key)
-        if array is None:
-            poison = np.nan if dtype.kind in "fc" else 0x7FFF7FFF if dtype == np.uint32 else 77  # NaN in any of the types that words hold
-            array = self._allocations[key] = np.full(shape, poison, dtype)
+    array = self._allocations.get(key)
+    if array is None:
+        poison = np.nan if dtype.kind in "fc" else 0x7FFF7FFF if dtype == np.uint32 else 77  # NaN in any of the types that words hold
+        array = self._allocations[key] = np.full(shape, poison, dtype)
     return array
 
 
+def _call(self, *values):
+    """`int32(x)`, which kernels do everywhere, without what Numba imports at every call to tell it from `int32(int32)`."""
+    if len(values) == 1 and not isinstance(values[0], types.Type):
+        return self.cast_python_value(values[0])
+    return types.Type.__call__(self, *values)
+
+
 def install():
-    """Repair the simulator: warp barrier, `alignment=`, shared arrays by call site, no NumPy warnings.  Idempotent."""
+    """Repair the simulator: threads by turns, warp barrier, `alignment=`, shared arrays by call site, quick casts.  Idempotent."""
     if getattr(FakeCUDAModule, "_numconv", False):
         return
     FakeCUDAModule._numconv = True
     FakeCUDAModule.syncwarp = lambda self, mask=0xFFFFFFFF: exchange(None) and None
     FakeCUDAShared.array = _shared_array
-    run = BlockThread.run
-
-    def quiet(self):
-        with np.errstate(all="ignore"):  # a GPU's integers wrap and its floats overflow without a word
-            run(self)
-
-    BlockThread.run = quiet
+    BlockManager.run = run_block
+    kernelapi.threading = SimpleNamespace(current_thread=current_thread)
+    types.Number.__call__ = _call
     original = FakeCUDALocal.array
     FakeCUDALocal.array = lambda self, shape, dtype, alignment=None: original(self, shape, dtype)
 
