@@ -7,6 +7,7 @@ is missing between two warps may pass, as the simulator's threads take turns.
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from types import SimpleNamespace
 
 import numpy as np
@@ -218,9 +219,9 @@ def _shared_array(self, shape, dtype, alignment=None):
 
 
 def _call(self, *values):
-    """`int32(x)`, which kernels do everywhere, without what Numba imports at every call to tell it from `int32(int32)`."""
-    if len(values) == 1 and not isinstance(values[0], types.Type):
-        return self.cast_python_value(values[0])
+    """`int32(x)`, which kernels do everywhere, without what Numba looks at every time to tell it from `int32(int32)`."""
+    if len(values) == 1 and isinstance(values[0], (int, float, complex, np.generic)):
+        return self._cast(values[0])
     return types.Type.__call__(self, *values)
 
 
@@ -234,6 +235,8 @@ def install():
     BlockManager.run = run_block
     kernelapi.threading = SimpleNamespace(current_thread=current_thread)
     types.Number.__call__ = _call
+    types.Number._cast = cached_property(lambda self: getattr(np, self.name))
+    types.Number._cast.__set_name__(types.Number, "_cast")
     original = FakeCUDALocal.array
     FakeCUDALocal.array = lambda self, shape, dtype, alignment=None: original(self, shape, dtype)
 

@@ -14,8 +14,6 @@ from numconv import devices
 from numconv.catalog import Case, Variant
 
 OTHERS = ("float64", "int8", "float16", "int64", "complex64")
-#: products beyond which a case takes the simulator too long (about 50 µs each)
-LARGE = {"float32": 25_000, "other": 6_000}
 
 
 def put(array: Any) -> Any:
@@ -24,10 +22,6 @@ def put(array: Any) -> Any:
 
 def run(variant: Variant, case: Case, dtype: str) -> tuple[Any, Any]:
     arrays, options = cases.arguments(case, np.random.default_rng(0), dtype)
-    products = nc.cost(variant.function, *arrays, **options).multiplications
-    limit = LARGE["float32" if dtype == "float32" else "other"]
-    if products > limit:
-        pytest.skip(f"{products} products are too many for the simulator; the same kernels run in the smaller cases")
     device_options = {name: put(value) if isinstance(value, np.ndarray) else value for name, value in options.items()}
     actual = variant.function(*(put(a) for a in arrays), **device_options)
     expected = cases.expected(variant, arrays, options)
