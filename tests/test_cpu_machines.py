@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,8 +46,17 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("name", MACHINES)
-@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, (c[0], *c[4:]))))
+def _machine_cases() -> list[Any]:
+    """Each case on one machine, in turn; on the other by `-m slow`: compiling them takes most of a minute each."""
+    found = []
+    for number, case in enumerate(CASES):
+        for turn, name in enumerate(MACHINES):
+            later = () if number % len(MACHINES) == turn else (pytest.mark.slow,)
+            found.append(pytest.param(case, name, id="-".join(map(str, (case[0], *case[4:], name))), marks=later))
+    return found
+
+
+@pytest.mark.parametrize(("case", "name"), _machine_cases())
 def test_narrow_register_tiles(name: str, case: tuple) -> None:
     row_name, channels, produced, groups, spatial, stride, dilation = case
     direction = "input_grad" if row_name in ("gather", "spread back") else "forward"

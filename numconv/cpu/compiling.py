@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import PassManager
 
 
 class _NoEnvironment:
@@ -37,12 +39,42 @@ class Part(JITCodeLibrary):
         return 0
 
 
+#: passes for what these functions never hold: closures, with blocks, literal loops, array expressions, errors with values; a sixth of the time
+WITHOUT = {
+    "WithLifting", "InlineClosureLikes", "RewriteDynamicRaises", "MakeFunctionToJitFunction", "InlineInlinables", "FindLiterallyCalls",
+    "LiteralUnroll", "LiteralPropagationSubPipelinePass", "InlineOverloads", "NopythonRewrites", "DumpParforDiagnostics",
+}  # fmt: skip
+
+
 class PartCompiler(Compiler):
     """For what only kernels call."""
+
+    def define_pipelines(self) -> list[Any]:
+        (pipeline,) = super().define_pipelines()
+        found = PassManager("part")
+        for kind, description in pipeline.passes:
+            if kind.__name__ not in WITHOUT:
+                found.add_pass(kind, description)
+        found.finalize()
+        return [found]
 
     def compile_extra(self, func: Any) -> Any:
         self.state.library = Part(self.state.targetctx.codegen(), func.__qualname__)
         return super().compile_extra(func)
+
+
+_signatures: dict[Any, Any] = {}
+
+
+def _resolve(self: Any, context: Any, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+    """In place of `Function.get_call_type`: what an operator makes of numbers is looked up once for each combination of types."""
+    resolve = types.BaseFunction.get_call_type
+    if kws or getattr(self.typing_key, "__module__", "") != "_operator" or not all(isinstance(a, types.Number | types.Boolean) for a in args):
+        return resolve(self, context, args, kws)
+    key = self.typing_key, args
+    if key not in _signatures:
+        _signatures[key] = resolve(self, context, args, kws)
+    return _signatures[key]
 
 
 class WholeCompiler(Compiler):
@@ -53,7 +85,8 @@ class WholeCompiler(Compiler):
         self.state.library = codegen.create_library(func.__qualname__)
         self.state.library.enable_object_caching()
         codegen._library_class = Part
+        types.Function.get_call_type = _resolve  # type: ignore[method-assign, assignment]
         try:
             return super().compile_extra(func)
         finally:
-            del codegen._library_class  # the class's own shows again
+            del codegen._library_class, types.Function.get_call_type  # the classes' own show again

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numba import cuda
 
-import numconv as nc
 from numconv import devices
 from numconv.catalog import Case, Variant
 
