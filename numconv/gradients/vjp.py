@@ -109,9 +109,18 @@ def _check(name: str, arrays: list[tuple[str, Any]]) -> None:
     for label, array in arrays:
         if array is None:
             continue
-        dtype = str(getattr(array, "dtype", None) or np.asarray(array).dtype).removeprefix("torch.")
-        if dtype not in FLOATS | COMPLEX:
-            raise SUBJECT.type(f"gradients are of floating or complex numbers; {label} of {name} has dtype {dtype}")
+        dtype = getattr(array, "dtype", None) or np.asarray(array).dtype
+        if not _differentiable(dtype):
+            raise SUBJECT.type(f"gradients are of floating or complex numbers; {label} of {name} has dtype {_name_of(dtype)}")
+
+
+def _name_of(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@cache
+def _differentiable(dtype: Any) -> bool:
+    return _name_of(dtype) in FLOATS | COMPLEX
 
 
 def _pullback(tape: Tape, y: Any, wanted: list[Any]) -> Callable[[Any], tuple[Any, ...]]:
