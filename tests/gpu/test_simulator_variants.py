@@ -39,7 +39,14 @@ def test_float32(variant: Variant, case: Case) -> None:
         np.testing.assert_array_equal(actual.copy_to_host(), expected)
 
 
-@pytest.mark.parametrize(("variant", "case"), cases.ALL, ids=cases.IDS)
+#: the largest cases (a hundred thousand products and more) in float32 only; here by `-m slow`
+IN_TURN = [
+    pytest.param(variant, case, marks=(pytest.mark.slow,) if variant.name == "conv3d" and case.options.get("padding_mode", "zeros") != "zeros" else ())
+    for variant, case in cases.ALL
+]
+
+
+@pytest.mark.parametrize(("variant", "case"), IN_TURN, ids=cases.IDS)
 def test_another_type(variant: Variant, case: Case) -> None:
     """Each case in one of the other types, in turn."""
     dtype = OTHERS[cases.ALL.index((variant, case)) % len(OTHERS)]
