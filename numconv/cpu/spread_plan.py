@@ -17,7 +17,7 @@ from .spread_taps import Layout, layout, terms_of, weight_places
 from .workspace import spaced
 
 JOB = 12  # integers per job
-COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square of 16 transposed and stored, more by way of rows
+COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square of 16 × 16 transposed and stored, more by way of rows
 STREAM = 12.0  # bytes per cycle that come from the second cache while a tile computes
 PUT = 4.0  # cycles per vector stored as it is
 SCATTERED = 2.2  # cycles per term of a tile, at least: a line that has left the first cache
@@ -110,7 +110,7 @@ def _cycles(a: Layout, c: _Choice, lanes: int, machine: Machine, size: int) -> f
             cycles += blocks * vectors * prod(c.box) * PUT
         else:
             apart = len(a.jobs) > 1 or a.produced * prod(a.target) * size > machine.l2  # targets of one job; or the result goes to memory, which costs as much
-            cycles += blocks * vectors * (-(-prod(c.box) // lanes) * (SQUARE + apart * ROWS) * lanes / 16 + apart * lanes * c.box[0] * c.box[1] * 4)
+            cycles += blocks * vectors * (-(-prod(c.box) // lanes) * (SQUARE + apart * ROWS) * (lanes / 16) ** 2 + apart * lanes * c.box[0] * c.box[1] * 4)
     if c.copied and a.last:
         et, eh, ew = _extents(a, c.box)
         run, pieces = (a.summed, ew) if _pixel(a, size)[1] else (ew * a.every, 1)

@@ -25,6 +25,7 @@ WIDE = 6  # tiles of a row that are transformed together, channels last: their s
 BESIDE = 4  # channels whose transformed filters lie side by side: their rows fill vectors
 FUSED = 2  # boxes for which weights are transformed on the way
 SHARE = 20000.0  # cycles, of all workers of a V in common: another start, and waiting for the slowest
+SPILLS = 1.5  # times the cycles of transforms, where sixteen registers do not hold them
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
 
 
@@ -105,7 +106,8 @@ def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box
     if last:
         fill, deliver = -(-p.group_in // n) * fill_pixels_cycles(box), -(-produced // n) * deliver_pixels_cycles(box)
     else:
-        fill, deliver = p.group_in * fill_cycles(box, n), produced * deliver_cycles(box, n)
+        more = SPILLS if machine.registers < 32 else 1.0
+        fill, deliver = p.group_in * fill_cycles(box, n) * more, produced * deliver_cycles(box, n) * more
     if splits > 1:  # a V in common
         fill += SHARE + v_bytes * (splits - 1) / 20
     cycles = multiply + streams + fill / splits + deliver + 400
