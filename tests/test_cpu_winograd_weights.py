@@ -87,8 +87,11 @@ def test_every_transform_and_box(case: Any, cut: int, monkeypatch: pytest.Monkey
             np.testing.assert_array_equal(w, exact)
 
 
-@pytest.mark.parametrize("name", NARROW)
-@pytest.mark.parametrize("case", [CASES[i] for i in (0, 1, 7, 22)], ids=str)
+@pytest.mark.parametrize(
+    ("case", "name"), [(CASES[0], "avx2"), (CASES[1], "neon"), (CASES[7], "avx2"), (CASES[22], "neon")] + [
+        pytest.param(CASES[i], name, marks=pytest.mark.slow) for i, name in ((0, "neon"), (1, "avx2"), (7, "neon"), (22, "avx2"))
+    ], ids=str,
+)  # fmt: skip
 def test_narrow_register_tiles(case: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     p, machine = of(case), replace(MACHINE, **NARROW[name])
     x, y = arrays(p, False)

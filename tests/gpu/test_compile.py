@@ -29,8 +29,10 @@ def allowed(usage: Usage, specimen: Specimen, cc: tuple[Any, ...]) -> None:
 
 
 def often(specimen: Specimen) -> bool:
-    """bfloat16's tiles differ from float16's by the name of one instruction: the largest alone."""
-    return not (specimen.family == "tensor_core" and specimen.label.startswith("bfloat16")) or "128×256" in specimen.label
+    """Tensor-core tiles between the largest and the smallest of a type, and bfloat16's, which differ from float16's by the name of one instruction: by `-m slow`."""
+    between = any(f"{tile} words" in specimen.label for tile in ("128×64×32", "64×64×32", "64×64×16", "128×32×16"))
+    plain = specimen.label.endswith("stages")
+    return not specimen.family.startswith("tensor_core") or not plain or not (between or specimen.label.startswith("bfloat16"))
 
 
 @pytest.mark.parametrize("specimen", [s if often(s) else pytest.param(s, marks=pytest.mark.slow) for s in ALL], ids=IDS)

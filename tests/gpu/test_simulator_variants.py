@@ -27,7 +27,15 @@ def run(variant: Variant, case: Case, dtype: str) -> tuple[Any, Any]:
     return actual, expected[0] if expected.ndim == actual.ndim + 1 else expected
 
 
-@pytest.mark.parametrize(("variant", "case"), cases.ALL, ids=cases.IDS)
+def in_turn(*modes: str) -> list[Any]:
+    """The largest cases, a hundred thousand products and more, in these padding modes; in the others by `-m slow`."""
+    return [
+        pytest.param(v, c, marks=(pytest.mark.slow,) if v.name == "conv3d" and c.options.get("padding_mode", "zeros") not in ("zeros", *modes) else ())
+        for v, c in cases.ALL
+    ]
+
+
+@pytest.mark.parametrize(("variant", "case"), in_turn("symmetric"), ids=cases.IDS)
 def test_float32(variant: Variant, case: Case) -> None:
     actual, expected = run(variant, case, "float32")
     assert devices.kind(actual) == "cuda"
@@ -39,14 +47,7 @@ def test_float32(variant: Variant, case: Case) -> None:
         np.testing.assert_array_equal(actual.copy_to_host(), expected)
 
 
-#: the largest cases (a hundred thousand products and more) in float32 only; here by `-m slow`
-IN_TURN = [
-    pytest.param(variant, case, marks=(pytest.mark.slow,) if variant.name == "conv3d" and case.options.get("padding_mode", "zeros") != "zeros" else ())
-    for variant, case in cases.ALL
-]
-
-
-@pytest.mark.parametrize(("variant", "case"), IN_TURN, ids=cases.IDS)
+@pytest.mark.parametrize(("variant", "case"), in_turn(), ids=cases.IDS)
 def test_another_type(variant: Variant, case: Case) -> None:
     """Each case in one of the other types, in turn."""
     dtype = OTHERS[cases.ALL.index((variant, case)) % len(OTHERS)]
