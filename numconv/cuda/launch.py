@@ -36,7 +36,7 @@ upload = arrays.upload
 view = arrays.view
 words = arrays.words
 
-#: threads of a block in kernels without shared memory; the simulator starts one OS thread for each, so few
+#: threads of a block in kernels without shared memory; the simulator interprets each of them, so few
 THREADS = 4 if SIMULATED else 256
 #: dynamic shared memory that any kernel may have without asking
 PLAIN_SHARED = 48 << 10

@@ -1,7 +1,7 @@
 """Pure-Python stand-ins for `intrinsics` in Numba's CUDA simulator, and repairs to the simulator itself.
 
 What they cannot show: the fragment layouts of `mma` are checked against our reading of the PTX ISA, not against hardware; a barrier that
-is missing between two warps may pass, as the simulator's threads take turns.
+is missing shows where the threads' order of turns (`simulated_threads`) reads before it writes, in every other block at least.
 """
 
 from __future__ import annotations
