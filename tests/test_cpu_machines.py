@@ -47,7 +47,7 @@ CASES = (
 
 
 def _machine_cases() -> list[Any]:
-    """Each case on one machine, in turn; on the other by `-m slow`: compiling them takes most of a minute each."""
+    """Each case on one machine, in turn; on the other by `-m slow`: each compiles kernels of its own, 2 to 20 s."""
     found = []
     for number, case in enumerate(CASES):
         for turn, name in enumerate(MACHINES):

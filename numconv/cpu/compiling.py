@@ -39,7 +39,7 @@ class Part(JITCodeLibrary):
         return 0
 
 
-#: passes for what these functions never hold: closures, with blocks, literal loops, array expressions, errors with values; a sixth of the time
+#: passes for what these functions never hold: closures, with blocks, literal loops, array expressions, errors with values (decision 31)
 WITHOUT = {
     "WithLifting", "InlineClosureLikes", "RewriteDynamicRaises", "MakeFunctionToJitFunction", "InlineInlinables", "FindLiterallyCalls",
     "LiteralUnroll", "LiteralPropagationSubPipelinePass", "InlineOverloads", "NopythonRewrites", "DumpParforDiagnostics",

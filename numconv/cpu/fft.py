@@ -158,7 +158,7 @@ ROWS: tuple[Kernel, ...] = (
         honours=frozenset({"groups", "activation", "precision"}),
         refuse=_refuse,
         workspace=_workspace,
-        error_factor=32.0,  # of float64, elementwise; what float32 loses is its last rounding.  Absolute: see the module
+        error_factor=32.0,  # keeps it from what is chosen for accuracy; no bound by elements holds, its error goes with the norms (tests/test_cpu_spectral.py)
         summary="real FFTs in float64, channels contracted per frequency; for kernels of hundreds of taps",
     ),
 )

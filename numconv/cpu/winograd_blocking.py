@@ -25,7 +25,7 @@ WIDE = 6  # tiles of a row that are transformed together, channels last: their s
 BESIDE = 4  # channels whose transformed filters lie side by side: their rows fill vectors
 FUSED = 2  # boxes for which weights are transformed on the way
 SHARE = 20000.0  # cycles, of all workers of a V in common: another start, and waiting for the slowest
-SPILLS = 1.5  # times the cycles of transforms, where sixteen registers do not hold them
+SPILLS = 1.5  # times the cycles of transforms, where sixteen registers do not hold them; channels first, channels last was not measured (decision 32)
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
 
 
