@@ -54,3 +54,11 @@ def array_pointer(context: Any, builder: Any, ty: Any, array: Any, index: Any) -
         return builder.gep(array, [index])
     data = context.make_array(ty)(context, builder, array).data
     return builder.gep(data, [index])
+
+
+def emit_prefetch(builder: Any, place: Any) -> None:
+    """Ask for the line of an address into the second cache.  The address may lie outside of any array: nothing is read."""
+    place = builder.bitcast(place, ir.IntType(8).as_pointer())
+    fnty = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
+    builder.call(function, [place, I32(0), I32(2), I32(1)])  # to read, locality 2, data

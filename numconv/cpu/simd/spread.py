@@ -11,11 +11,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .emit import I32, array_pointer, element_type, emit_fma, splat
+from .emit import I32, array_pointer, element_type, emit_fma, emit_prefetch, splat
 from .masks import lane_mask, masked_load
 from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
 
+AHEAD = 128  # bytes: how far on in its row the next tile's value of a term is asked for
 FEW = 6  # rows of which the places fit in registers beside all else
 
 
@@ -41,6 +42,8 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
             row, line = builder.gep(w_ptr, [builder.mul(k, INTP(width))]), line_of(builder, x_ptr, o_ptr, k)
+            # rows far apart, that no prefetcher of the machine's follows: pointwise layers beyond the second cache take 5 to 11 % less (decision 33)
+            emit_prefetch(builder, builder.gep(line, [INTP(AHEAD // align)]))
             weights = [
                 builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
                 for j in range(tile.vectors)

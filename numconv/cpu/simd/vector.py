@@ -12,11 +12,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from .emit import I32, array_pointer, emit_fma, is_float, splat
+from .emit import I32, array_pointer, emit_fma, emit_prefetch, is_float, splat
 from .masks import lane_mask, masked_load, store_every_other, store_first
 
 
@@ -113,10 +112,7 @@ def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
     """Ask for the line of array[index] into the second cache; the index may lie outside, nothing is read."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        place = builder.bitcast(array_pointer(context, builder, sig.args[0], args[0], args[1]), ir.IntType(8).as_pointer())
-        fnty = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
-        builder.call(function, [place, ir.Constant(I32, 0), ir.Constant(I32, 2), ir.Constant(I32, 1)])  # to read, locality 2, data
+        emit_prefetch(builder, array_pointer(context, builder, sig.args[0], args[0], args[1]))
         return context.get_dummy_value()
 
     return types.void(array, types.intp), codegen
