@@ -66,7 +66,7 @@ def _sums(shape, x, origin, offsets, first, size, step, extent, outer, outers, p
                     k = (t * size[1] + h + run) * size[2] + w
                     spread_tile(
                         shape, x, origin + get(outer, 4 * o + 3), offsets, k, gradient, q + k * width, c, c0 + (o * pitch + tile) * mr * width,
-                        terms, True, places, p0 + tile * mr,
+                        terms, True, places, p0 + tile * mr, None, 0,
                     )  # fmt: skip
 
 

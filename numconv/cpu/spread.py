@@ -60,9 +60,10 @@ def copy_rows(line, x, base, buffer, b0, start, size, column, pitch, apart, chan
 
 
 @device_function
-def _row(shape, line, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_first, per_plane, per_row, count, step, near, near0, last, most):
+def _row(shape, line, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first, a_first, per_plane, per_row, count, step, near, near0, last, most, ahead, slope):
     """All register tiles of one row of `count` targets.  `near`: where the positions of a tile lie, None: at the step that its shape has.
-    `last`: of pixels (channels last), stored here.  `most` terms at a time: what tiles side by side read stays in the first cache."""
+    `last`: of pixels (channels last), stored here.  `most` terms at a time: what tiles side by side read stays in the first cache.
+    `ahead`, `slope`: what `spread_tile` asks for."""
     np_, mr = rows(shape), columns(shape)
     lo_t, n_t, lo_h, n_h = get(ranges, r_t + 2 * t), get(ranges, r_t + 2 * t + 1), get(ranges, r_h + 2 * h), get(ranges, r_h + 2 * h + 1)
     terms, whole = n_h * per_row, count // np_ * np_
@@ -75,7 +76,7 @@ def _row(shape, line, x, x0, offsets, a, ws, w0, ranges, r_t, r_h, t, h, o_first
                 for tile in range(begin, end, np_):
                     p = max(0, min(tile, count - np_))
                     spread_tile(
-                        shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, w0 + p * mr, some, plane > lo_t or first > 0, near, near0
+                        shape, x, x0 + p * step, offsets, o_first + k, a, a_first + k * mr, ws, w0 + p * mr, some, plane > lo_t or first > 0, near, near0, ahead, slope
                     )  # fmt: skip
     if last is not None:
         y, place, apart, bias, has_bias, channel, valid, channels, activation, shuffle = last
@@ -139,8 +140,8 @@ def _copied(line, x, base, first, scratch, s0, g):
 
 
 @device_function
-def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, places, plain, g, near):
-    """`near`: channels last, the jobs' table, which ends with the places of a tile's positions; or None."""
+def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, places, plain, g, near, fetch):
+    """`near`: channels last, the jobs' table, which ends with the places of a tile's positions; or None.  `fetch`: None where a tile asks for nothing."""
     mr = columns(shape)
     groups, channels, group_out = get(g, 0), get(g, 1), get(g, 2)
     extent = (get(g, 3), get(g, 4), get(g, 5))
@@ -156,6 +157,7 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
         source, origin = scratch, _copied(line, x, base, first, scratch, s0, g)
     blocks = (group_out + mr - 1) // mr
     weights = scratch if plain else a
+    ahead = None if fetch is None else get(g, 51)
     for b in range(split * split_blocks, min(blocks, (split + 1) * split_blocks)):
         a0, valid = (group * blocks + b) * total * mr, min(mr, group_out - b * mr)
         if plain:
@@ -178,7 +180,7 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
                 _row(
                     shape, line, source, origin + t * step[0] * apart + h * step[1] * pitch, offsets, weights, scratch, w0, ranges,
                     get(jobs, q + 8), get(jobs, q + 9), corner[0] + t, corner[1] + h, get(jobs, q + 1), a0 + get(jobs, q) * mr,
-                    get(jobs, q + 10), get(jobs, q + 11), nw, step[2] * pixel, near, get(g, 39) * JOB, last, get(g, 50),
+                    get(jobs, q + 10), get(jobs, q + 11), nw, step[2] * pixel, near, get(g, 39) * JOB, last, get(g, 50), ahead, get(g, 52),
                 )  # fmt: skip
             if near is None:
                 store_block(
@@ -188,17 +190,9 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
 
 
 @lru_cache(maxsize=64)
-def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
-    """The parallel loop for one tile shape and one step of the last axis; 0: channels last, whose pixels are any distance apart."""
-
-    def spread_pixels(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, places, plain, geometry):
-        for worker in prange(workers):
-            shape, line = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(1, 1, tile_lanes)
-            for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-                _task(
-                    shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
-                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(places), plain, pointer(geometry), pointer(jobs),
-                )  # fmt: skip
+def driver(positions: int, vectors: int, tile_lanes: int, step: int, fetch: bool) -> Any:
+    """The parallel loop for one tile shape and one step of the last axis; 0: channels last, whose pixels are any distance apart.  `fetch`: asks for what later tiles read."""
+    asks, last = 1 if fetch else None, step == 0
 
     def spread(x, a, bias, y, scratch, worker_pitch, workers, tasks, offsets, ranges, jobs, places, plain, geometry):
         for worker in prange(workers):
@@ -206,10 +200,10 @@ def driver(positions: int, vectors: int, tile_lanes: int, step: int) -> Any:
             for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
                 _task(
                     shape, line, task, pointer(x), pointer(a), pointer(bias), pointer(y), pointer(scratch), worker * worker_pitch,
-                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(places), plain, pointer(geometry), None,
+                    pointer(offsets), pointer(ranges), pointer(jobs), pointer(places), plain, pointer(geometry), pointer(jobs) if last else None, asks,
                 )  # fmt: skip
 
-    return kernel(spread if step else spread_pixels)
+    return kernel(spread)
 
 
 @lru_cache(maxsize=64)

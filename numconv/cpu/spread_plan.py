@@ -31,13 +31,14 @@ TILES: dict[int, tuple[tuple[int, int], ...]] = {
 }
 SMALL_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
 NEAR = 1 << 20  # bytes of an image that the second cache holds, about
+LINES = 2  # how far on a row is asked for
 CLOSE = 4  # tiles that are tried with every box
 CLEARLY = 0.95  # of the cost: tiles that were changed for a predicted 2 % lost up to 14 (decision 28)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    tile: tuple[int, int, int, int]  # positions, vectors, lanes, step or 0 (channels last)
+    tile: tuple[int, int, int, int, bool]  # positions, vectors, lanes, step or 0 (channels last), whether it asks for what later tiles read
     tasks: int  # per sample
     boxes: int
     blocks: int  # of filters, in a group
@@ -228,6 +229,17 @@ def _tile(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
     return together.tile if cost < CLEARLY * _best(problem, machine, machine.cores, alone)[0] else alone
 
 
+def _ahead(problem: ConvProblem, a: Layout, positions: int, copied: bool, size: int, machine: Machine) -> tuple[int, int]:
+    """What `spread_tile` asks for: of a channel's row, the line after the next; of pixels that lie side by side, all of the next tile's, one after the other.
+
+    No prefetcher of the machine's follows a few values of each of many rows, or of pixels a tile at a time (decision 33).
+    """
+    if not a.last:
+        return LINES * 64 // size, 0
+    alone = prod(a.kernel) * a.axes[2].axis.step == problem.groups == 1 and not copied
+    return (positions * a.summed, positions - 1) if alone and a.summed * prod(a.source) * size > machine.l2 else (0, 0)
+
+
 @lru_cache(maxsize=512)
 def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     """The tile depends on the problem and the machine alone (packed weights do), boxes and splits on the workers too."""
@@ -258,16 +270,17 @@ def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
     worker_pitch = spaced(-(-(tmp + width * tmp_pitch + lanes) // 16) * 16 + 16, size)
     terms = sum(terms_of(a))
     places, filters = weight_places(problem)
+    ahead = _ahead(problem, a, tile[0], c.copied, size, machine)
     integers = [
         problem.groups, a.summed, a.produced, *a.source, *a.target, *(x.axis.target_step for x in a.axes), *(x.axis.step for x in a.axes),
         *(x.axis.origin for x in a.axes), *c.box, *boxes, splits, split_blocks, int(c.copied), int(problem.bias),
         ACTIVATIONS[problem.activation], problem.shuffle, pitch, apart, channel_apart, ws, tmp, tmp_pitch, terms + 1, a.axes[0].reach, a.axes[1].reach,
         len(a.jobs), *filters, a.summed * a.produced * prod(a.kernel), worker_pitch,
-        pixel, a.every, a.summed * (1 if a.last else prod(a.source)), ew if single else 0, _most_terms(tile, machine),
+        pixel, a.every, a.summed * (1 if a.last else prod(a.source)), ew if single else 0, _most_terms(tile, machine), *ahead,
     ]  # fmt: skip
     offsets, ranges, jobs = _tables(a, apart, pitch, channel_apart, pixel, tile[0])
     return Plan(
-        (*tile, lanes, 0 if a.last else a.axes[2].axis.step), problem.groups * prod(boxes) * splits, prod(boxes), blocks, (terms + 1) * width, terms,
+        (*tile, lanes, 0 if a.last else a.axes[2].axis.step, any(ahead)), problem.groups * prod(boxes) * splits, prod(boxes), blocks, (terms + 1) * width, terms,
         problem.groups * blocks * (terms + 1) * width, worker_pitch, float(problem.multiplications), cycles, offsets, ranges, jobs, places, np.array(integers, np.int64),
     )  # fmt: skip
 

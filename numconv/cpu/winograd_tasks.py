@@ -203,7 +203,7 @@ def _tile_of_planes(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumu
 
 def _tile_of_pixels(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumulate, near):  # type: ignore[no-untyped-def]
     nr = rows(shape)
-    spread_tile(shape, x, v + j * nr * get(g, 32), g, offsets, u, k, x, m + (b * pitch + j * nr) * columns(shape), terms, accumulate, g, near)
+    spread_tile(shape, x, v + j * nr * get(g, 32), g, offsets, u, k, x, m + (b * pitch + j * nr) * columns(shape), terms, accumulate, g, near, None, 0)
 
 
 @by_type(lambda shape: _tile_of_planes if shape.step else _tile_of_pixels, inline=True)

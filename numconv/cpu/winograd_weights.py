@@ -65,7 +65,7 @@ def _multiply(shape, count_f, v, y, sums, tiles, scratch, accumulate, g):
             for tile in range(tiles):
                 spread_tile(
                     shape, scratch, v + f * v_apart + get(g, at + 4 * piece) + tile * mr, g, offsets, scratch, y + f * y_apart, scratch,
-                    sums + f * s_apart + (piece * room + tile) * mr * width, terms, accumulate, None, 0,
+                    sums + f * s_apart + (piece * room + tile) * mr * width, terms, accumulate, None, 0, None, 0,
                 )  # fmt: skip
 
 

@@ -16,16 +16,16 @@ from .masks import lane_mask, masked_load
 from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
 
-AHEAD = 128  # bytes: how far on in its row the next tile's value of a term is asked for
 FEW = 6  # rows of which the places fit in registers beside all else
 
 
 @intrinsic
-def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c_index, terms, accumulate, places, p_index):  # type: ignore[no-untyped-def]
+def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c_index, terms, accumulate, places, p_index, ahead, slope):  # type: ignore[no-untyped-def]
     """c[i, j] (+)= Σ_k x[offsets[k] + places[i]] · w[k, j], i < rows, j < columns = vectors·lanes; in the order of k.
 
     w: (terms, columns) from w_index; c: (rows, columns) from c_index.  `accumulate`: start from c, not from zero.  `terms` is 1 or more.
     `places`: from p_index, anywhere, or, of a tile whose step is 0, multiples of one distance; None: rows are the tile's step apart.  The caller keeps x_index + offsets[k] + places[i] inside the array.
+    `ahead`: what a later tile reads is asked for, for each term the line of x[offsets[k] + ahead + slope·k], which may lie outside (`slope` where the tile's step is 0); None: nothing.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -42,8 +42,9 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
             row, line = builder.gep(w_ptr, [builder.mul(k, INTP(width))]), line_of(builder, x_ptr, o_ptr, k)
-            # rows far apart, that no prefetcher of the machine's follows: pointwise layers beyond the second cache take 5 to 11 % less (decision 33)
-            emit_prefetch(builder, builder.gep(line, [INTP(AHEAD // align)]))
+            if not isinstance(ahead, types.NoneType):
+                on = args[13] if tile.step else builder.add(args[13], builder.mul(args[14], k))
+                emit_prefetch(builder, builder.gep(line, [on]))
             weights = [
                 builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
                 for j in range(tile.vectors)
@@ -66,7 +67,7 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
     if not (isinstance(shape, TileShape) and x.dtype == w.dtype == c.dtype):
         return None
     intp = types.intp
-    return types.void(shape, x, intp, offsets, intp, w, intp, c, intp, intp, types.boolean, places, intp), codegen
+    return types.void(shape, x, intp, offsets, intp, w, intp, c, intp, intp, types.boolean, places, intp, ahead, intp), codegen
 
 
 @intrinsic
