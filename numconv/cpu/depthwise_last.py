@@ -78,7 +78,7 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     blocks, pitch = -(-channels // n), tap_pitch(channels, n)
     packed, filters = np.empty(taps * pitch, w.dtype), np.zeros(45, np.int64)
     filters[[2, 40, 41, 43]] = channels, 1, taps, taps  # as `spread` has them: channels, stretches, their length, from one filter to the next
-    packer(1, n).serial(w.reshape(-1), packed, np.arange(taps) * (pitch // n), 1, blocks, blocks, filters)
+    packer(1, n).serial(w.reshape(-1), packed, np.arange(taps) * (pitch // n), 1, blocks, 1, blocks, filters)
     return packed
 
 

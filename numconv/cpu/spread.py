@@ -29,7 +29,7 @@ from .pixels import copy_pixels, store_pixels
 from .simd.spread import spread_tile, transpose_to
 from .simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from .simd.vector import get, load_between, load_n, pointer, prefetch, store
-from .spread_plan import JOB, Plan, plan, seconds
+from .spread_plan import JOB, once, plan, seconds
 from .spread_store import store_block
 from .workspace import borrow
 
@@ -93,21 +93,33 @@ def _pixels(y, bias, n, channel, valid, at, jobs, q, g):
 
 
 @device_function
-def _pack_block(shape, w, places, group, b, packed, target, g):
-    """One block of filters, (term, columns): stretch i of a filter goes to the terms places[i·length …]; the last place takes what no term needs."""
+def _pack_block(shape, w, places, group, b, packed, target, stretches, terms, g):
+    """Of one block of filters, (term, columns), some: stretch i of a filter goes to the terms places[i·length …]; the last place takes what no term needs."""
     width, n = columns(shape), lanes(shape)
-    stretches, length, stretch_pitch, row_step, group_pitch = get(g, 40), get(g, 41), get(g, 42), get(g, 43), get(g, 44)
+    length, stretch_pitch, row_step, group_pitch = get(g, 41), get(g, 42), get(g, 43), get(g, 44)
     source = group * group_pitch + b * width * row_step
     valid = min(width, get(g, 2) - b * width)
-    for i in range(stretches):
+    for i in range(stretches[0], stretches[1]):
         if row_step == 1:  # the input gradient of a pointwise convolution: as the tile wants them
             for v in range(0, width, n):
                 store(packed, target + get(places, i) * width + v, load_n(w, source + i * stretch_pitch + v, valid - v, shape))
             continue
-        for k in range(0, length, n):
+        for k in range(terms[0], terms[1], n):
             transpose_to(
                 shape, w, source + i * stretch_pitch + k, row_step, valid, min(n, length - k), packed, target, width, places, i * length + k
             )  # fmt: skip
+
+
+@device_function
+def _pack_part(shape, w, places, group, b, packed, target, part, parts, g):
+    """Part of `parts` of a block: of its stretches, or of the terms of each where stretches are fewer."""
+    stretches, length, n = get(g, 40), get(g, 41), lanes(shape)
+    lines = (length + n - 1) // n
+    if stretches >= parts or get(g, 43) == 1:
+        _pack_block(shape, w, places, group, b, packed, target, (part * stretches // parts, (part + 1) * stretches // parts), (0, length), g)
+    else:
+        terms = (part * lines // parts * n, min(length, (part + 1) * lines // parts * n))
+        _pack_block(shape, w, places, group, b, packed, target, (0, stretches), terms, g)
 
 
 @device_function
@@ -162,7 +174,7 @@ def _task(shape, line, task, x, a, bias, y, scratch, s0, offsets, ranges, jobs, 
         a0, valid = (group * blocks + b) * total * mr, min(mr, group_out - b * mr)
         if plain:
             a0 = s0 + get(g, 45)
-            _pack_block(shape, a, places, group, b, scratch, a0, g)
+            _pack_block(shape, a, places, group, b, scratch, a0, (0, get(g, 40)), (0, get(g, 41)), g)
         for job in range(get(g, 39)):
             q = job * JOB
             nt, nh, nw = (
@@ -208,13 +220,15 @@ def driver(positions: int, vectors: int, tile_lanes: int, step: int, fetch: bool
 
 @lru_cache(maxsize=64)
 def packer(vectors: int, tile_lanes: int) -> Any:
-    """All blocks of all groups, each with a term more that nothing reads."""
+    """All blocks of all groups, each in `parts` tasks and with a term more that nothing reads."""
 
-    def pack(w, packed, places, total, blocks, tasks, geometry):
+    def pack(w, packed, places, total, blocks, parts, tasks, geometry):
         for task in prange(tasks):
-            shape = tile_shape(1, vectors, tile_lanes)
-            target = task * total * vectors * tile_lanes
-            _pack_block(shape, pointer(w), pointer(places), task // blocks, task % blocks, pointer(packed), target, pointer(geometry))
+            shape, number = tile_shape(1, vectors, tile_lanes), task // parts
+            target = number * total * vectors * tile_lanes
+            _pack_part(
+                shape, pointer(w), pointer(places), number // blocks, number % blocks, pointer(packed), target, task % parts, parts, pointer(geometry)
+            )  # fmt: skip
 
     return kernel(pack)
 
@@ -222,23 +236,18 @@ def packer(vectors: int, tile_lanes: int) -> Any:
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     p = plan(problem, machine, 1)
     packed = np.empty(p.packed, w.dtype)
-    loop = packer(*p.tile[1:3])
-    tasks = problem.groups * p.blocks
-    (loop if w.size > 1 << 15 else loop.serial)(w.reshape(-1), packed, p.places, p.terms + 1, p.blocks, tasks, p.integers)
+    loop, blocks = packer(*p.tile[1:3]), problem.groups * p.blocks
+    parts = -(-2 * threads() // blocks)
+    (loop if w.size > 1 << 15 else loop.serial)(w.reshape(-1), packed, p.places, p.terms + 1, p.blocks, parts, parts * blocks, p.integers)
     return packed
-
-
-def _once(problem: ConvProblem, p: Plan) -> bool:
-    """Whether each block of filters is used by one task, which packs it."""
-    return problem.batch == 1 and p.boxes == 1
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, w, bias = arrays
     workers = threads()
-    p = plan(problem, machine, workers)
     plain = w.ndim > 1
-    if plain and not _once(problem, p):
+    p = plan(problem, machine, workers, plain)
+    if plain and not once(problem, p.boxes):
         w, plain = pack(problem, w, machine), False
     tasks = problem.batch * p.tasks
     workers = min(workers, tasks) if p.work > 2e5 else 1
@@ -252,9 +261,9 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
-    p = plan(problem, machine, machine.cores)
-    block, packed = (p.block_size, 0) if _once(problem, p) else (0, p.packed)
-    return (packed + machine.cores * (p.worker_pitch + block)) * np.dtype(problem.dtype).itemsize
+    plans = [plan(problem, machine, machine.cores, plain) for plain in (False, True)]
+    packed = [(p.block_size * machine.cores, 0) if once(problem, p.boxes) else (0, p.packed) for p in plans]
+    return max(sum(more) + machine.cores * p.worker_pitch for p, more in zip(plans, packed, strict=True)) * np.dtype(problem.dtype).itemsize
 
 
 ROWS = (

@@ -20,6 +20,7 @@ JOB = 12  # integers per job
 COPY_ROW, COPY, SQUARE, ROWS = 14.0, 3.0, 80.0, 140.0  # cycles per row copied, per vector of it; per square of 16 × 16 transposed and stored, more by way of rows
 STREAM = 12.0  # bytes per cycle that come from the second cache while a tile computes
 PUT = 4.0  # cycles per vector stored as it is
+PACK, PACK_BLOCK = 2.3, 0.8  # cycles per weight packed: ahead of all tasks; of a block, by the task that then reads it from its cache
 SCATTERED = 2.2  # cycles per term of a tile, at least: a line that has left the first cache
 
 FETCH, PIECES, PIECE = 0.05, 0.15, 300.0  # per byte from beyond the second cache: in long rows, in short pieces; per piece copied from there
@@ -177,9 +178,16 @@ def _tiles(problem: ConvProblem, a: Layout, lanes: int, machine: Machine) -> lis
     return sorted((t for t in tiles if t[1] == 1 or a.produced > lanes), key=cycles)[:CLOSE]
 
 
+def once(problem: ConvProblem, boxes: int) -> bool:
+    """Whether each block of filters is used by one task, which then packs it itself."""
+    return problem.batch == 1 and boxes == 1
+
+
 @lru_cache(maxsize=1024)
-def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None) -> tuple[float, _Choice]:
+def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None, plain: bool = False) -> tuple[float, _Choice]:
+    """The cheapest, and its cycles of all workers; `plain`: with those that packing the weights takes."""
     a = layout(problem)
+    weights = problem.groups * a.summed * a.produced * prod(a.kernel) if plain else 0
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
     best: tuple[float, _Choice] | None = None
@@ -190,7 +198,7 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
             tasks = problem.batch * problem.groups * boxes * c.splits
             idle = -(-tasks // workers) * workers / tasks
             whole = prod(counts) / (boxes * prod(c.box)) if workers == 1 else 1.0  # the last boxes are smaller; others wait for a whole one
-            cost = _cycles(a, c, lanes, machine, size) * tasks * idle * whole
+            cost = _cycles(a, c, lanes, machine, size) * tasks * idle * whole + weights * (PACK_BLOCK if once(problem, boxes) else PACK)
             if best is None or cost < best[0]:
                 best = cost, c
     assert best is not None
@@ -241,13 +249,13 @@ def _ahead(problem: ConvProblem, a: Layout, positions: int, copied: bool, size: 
 
 
 @lru_cache(maxsize=512)
-def plan(problem: ConvProblem, machine: Machine, workers: int) -> Plan:
-    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits on the workers too."""
+def plan(problem: ConvProblem, machine: Machine, workers: int, plain: bool = False) -> Plan:
+    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits on the workers and on whether weights are packed in the call, too."""
     a = layout(problem)
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
     tile = _tile(problem.with_(batch=1), machine)
-    cycles, c = _best(problem, machine, workers, tile)
+    cycles, c = _best(problem, machine, workers, tile, plain)
     width = tile[1] * lanes
     blocks = -(-a.produced // width)
     split_blocks = -(-blocks // c.splits)
