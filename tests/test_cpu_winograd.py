@@ -20,7 +20,7 @@ from numconv.cpu import launch, winograd, winograd_blocking, workspace
 from numconv.cpu.machine import detect
 from numconv.cpu.mirror import forward_of
 from numconv.cpu.winograd_axes import KINDS, UNIT, Axis, choices
-from numconv.cpu.winograd_blocking import _best, blocking, chosen, prepared
+from numconv.cpu.winograd_blocking import AGAIN, _best, blocking, chosen, on_the_way, prepared
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -235,8 +235,11 @@ def test_cases_reach_every_way() -> None:
 
 
 def test_weights_are_transformed_on_the_way_where_that_pays() -> None:
-    assert winograd.few_boxes(problem(CASES[4], 1), MACHINE)
-    assert not winograd.few_boxes(problem(CASES[4], 64), MACHINE)
+    p = problem(CASES[4], 1)
+    assert on_the_way(p, 2)  # two boxes: each weight is transformed twice at most, by whom it is used
+    few = AGAIN // (p.group_in * p.group_out * p.taps)
+    assert on_the_way(p, 1 + few)  # so few weights that another parallel loop costs more
+    assert not on_the_way(p, 3 + few)
 
 
 def test_axes() -> None:

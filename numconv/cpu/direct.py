@@ -260,14 +260,16 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     workers = threads() if problem.multiplications > SMALL_WORK else 1
     b, tables, offsets, jobs, integers, _, stretches = prepared(problem, machine, workers)
     plain = packed.ndim > 1
-    if plain and not _once(problem, b):
-        packed, plain = pack(problem, packed, machine), False
-    pitch = b.worker_pitch + b.block_size if plain else b.worker_pitch
+    packer, size, arguments = _packing(problem, machine) if plain and not _once(problem, b) else (None, 0, ())
+    pitch = b.worker_pitch + b.block_size if plain and not size else b.worker_pitch
     tasks = problem.batch * problem.groups * b.splits * b.boxes[0] * b.boxes[1] * b.boxes[2]
     workers = min(workers, tasks)
     loop = driver(*b.tile)
     flat = out.ravel()
-    with borrow(workers * pitch, out.dtype) as scratch:
+    with borrow(workers * pitch + size, out.dtype) as scratch:
+        if packer:
+            w, packed, plain = packed, scratch[workers * pitch :], False
+            packer(w.reshape(-1), packed, *arguments)
         (loop if workers > 1 else loop.serial)(
             x.ravel(), packed.ravel(), flat if bias is None else bias, flat, scratch, pitch, workers, tasks,
             offsets, *tables, jobs, stretches, plain, integers,

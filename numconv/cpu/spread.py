@@ -233,12 +233,16 @@ def packer(vectors: int, tile_lanes: int) -> Any:
     return kernel(pack)
 
 
-def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
+def _pack(problem: ConvProblem, w: np.ndarray, machine: Machine, packed: np.ndarray) -> None:
     p = plan(problem, machine, 1)
-    packed = np.empty(p.packed, w.dtype)
     loop, blocks = packer(*p.tile[1:3]), problem.groups * p.blocks
     parts = -(-2 * threads() // blocks)
     (loop if w.size > 1 << 15 else loop.serial)(w.reshape(-1), packed, p.places, p.terms + 1, p.blocks, parts, parts * blocks, p.integers)
+
+
+def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
+    packed = np.empty(plan(problem, machine, 1).packed, w.dtype)
+    _pack(problem, w, machine, packed)
     return packed
 
 
@@ -247,13 +251,16 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine:
     workers = threads()
     plain = w.ndim > 1
     p = plan(problem, machine, workers, plain)
-    if plain and not once(problem, p.boxes):
-        w, plain = pack(problem, w, machine), False
     tasks = problem.batch * p.tasks
     workers = min(workers, tasks) if p.work > 2e5 else 1
-    pitch = p.worker_pitch + p.block_size if plain else p.worker_pitch
+    ahead = plain and not once(problem, p.boxes)
+    pitch = p.worker_pitch + p.block_size if plain and not ahead else p.worker_pitch
     loop, y = driver(*p.tile), out.ravel()
-    with borrow(workers * pitch, out.dtype) as scratch:
+    with borrow(workers * pitch + ahead * p.packed, out.dtype) as scratch:
+        if ahead:
+            packed = scratch[workers * pitch :]
+            _pack(problem, w, machine, packed)
+            w, plain = packed, False
         (loop if workers > 1 else loop.serial)(
             x.ravel(), w.ravel(), y if bias is None else bias, y, scratch, pitch, workers, tasks,
             p.offsets, p.ranges, p.jobs, p.places, plain, p.integers,

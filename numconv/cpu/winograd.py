@@ -26,7 +26,7 @@ from .mirror import forward_of, refusal
 from .simd.tiles import strided_shape, tile_shape
 from .simd.vector import get, pointer
 from .winograd_axes import choices, frequencies, steady
-from .winograd_blocking import CLOCK, FUSED, Blocking, chosen, prepared
+from .winograd_blocking import CLOCK, Blocking, chosen, on_the_way, prepared
 from .winograd_pixels import run_pixels_task
 from .winograd_tasks import BOTH, FILL, filters, run_task
 from .workspace import aligned, borrow
@@ -93,17 +93,25 @@ def filter_driver(tile_rows: int, tile_lanes: int, frequencies_a: int, frequenci
     return kernel(transform)
 
 
-@lru_cache(maxsize=512)
-def few_boxes(problem: ConvProblem, machine: Machine) -> bool:
-    """Whether filters, given plain, are transformed on the way and never written to memory: those that are used in one box or two."""
-    return problem.batch * chosen(forward_of(problem.with_(batch=1)), machine).tasks <= FUSED * problem.groups
+def _on_the_way(problem: ConvProblem, b: Blocking) -> bool:
+    p = forward_of(problem)
+    return on_the_way(p, p.batch * b.tasks // (p.groups * b.splits))
+
+
+def _pack(problem: ConvProblem, w: np.ndarray, machine: Machine, u: np.ndarray) -> None:
+    b, layout, geometry = prepared(problem.with_(batch=1), machine, 1)
+    filter_driver(b.rows, b.tile[2], *b.kinds)(w.reshape(-1), u, layout.room_size, geometry)
+
+
+def _packed_size(problem: ConvProblem, machine: Machine) -> int:
+    b, layout, _ = prepared(problem.with_(batch=1), machine, 1)
+    return problem.groups * frequencies(b.box.axes) * layout.u_pitch
 
 
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """The transformed filters, (groups, frequencies, blocks, terms, rows)."""
-    b, layout, geometry = prepared(problem.with_(batch=1), machine, 1)
-    u = aligned((problem.groups * frequencies(b.box.axes) * layout.u_pitch,), w.dtype)
-    filter_driver(b.rows, b.tile[2], *b.kinds)(w.reshape(-1), u, layout.room_size, geometry)
+    u = aligned((_packed_size(problem, machine),), w.dtype)
+    _pack(problem, w, machine, u)
     return u
 
 
@@ -114,16 +122,18 @@ def _inputs(problem: ConvProblem, b: Blocking, workers: int) -> int:
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, u, bias = arrays
-    if u.ndim > 1 and not few_boxes(problem, machine):
-        u = pack(problem, u, machine)
     workers = threads()
     b, layout, geometry = prepared(problem, machine, workers)
+    size = _packed_size(problem, machine) if u.ndim > 1 and not _on_the_way(problem, b) else 0
     tasks = problem.batch * b.tasks
     workers = min(workers, tasks)
     loop = pixel_driver(*b.tile, *b.kinds) if b.last else driver(*b.tile, *b.kinds, 1 if b.box.axes[3].plain else 2)
     loop, y = loop if workers > 1 else loop.serial, out.ravel()
-    transformed = _inputs(problem, b, workers)
-    with borrow(workers * layout.total + transformed * layout.v_size, out.dtype) as scratch:
+    own = workers * layout.total + _inputs(problem, b, workers) * layout.v_size
+    with borrow(own + size, out.dtype) as scratch:
+        if size:
+            w, u = u, scratch[own:]
+            _pack(problem, w, machine, u)
         for stage in (BOTH,) if b.splits == 1 else (FILL, BOTH - FILL):
             loop(
                 x.ravel(), u.ravel(), u.ndim > 1, y if bias is None else bias, y, scratch, layout.total,
@@ -154,7 +164,7 @@ def _cost(problem: ConvProblem, machine: Machine) -> float:
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
     b, layout, _ = prepared(problem, machine, machine.cores)
     transformed = _inputs(problem, b, machine.cores)
-    filters = 0 if few_boxes(problem, machine) else problem.groups * frequencies(b.box.axes) * layout.u_pitch
+    filters = 0 if _on_the_way(problem, b) else _packed_size(problem, machine) + machine.cores * layout.room_size
     return 4 * (machine.cores * layout.total + transformed * layout.v_size + filters)
 
 

@@ -23,7 +23,7 @@ PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9
 HEAD, PER_AXIS = 39, 16  # integers of the geometry: before the axes, of an axis
 WIDE = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
 BESIDE = 4  # channels whose transformed filters lie side by side: their rows fill vectors
-FUSED = 2  # boxes for which weights are transformed on the way
+FUSED, AGAIN = 2, 50_000  # boxes for which weights are transformed on the way; or weights that are transformed once more than needed: what one more parallel loop costs
 SHARE = 20000.0  # cycles, of all workers of a V in common: another start, and waiting for the slowest
 SPILLS = 1.5  # times the cycles of transforms, where sixteen registers do not hold them; channels first, channels last was not measured (decision 32)
 CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
@@ -101,7 +101,7 @@ def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box
     beyond = v_bytes + m_bytes > machine.l2 * 7 // 8  # V is then written to, and for each superblock read from, the shared cache; so is M
     streams = (v_bytes * (passes + 2) + m_bytes * 3 * passes) / 20 if beyond else 0.0
     filters = split_blocks * filter_cycles(p, box.axes, mr, n)
-    fused = prod(box.boxes) <= FUSED
+    fused = on_the_way(p, prod(box.boxes))
     produced = min(p.group_out, split_blocks * mr)
     if last:
         fill, deliver = -(-p.group_in // n) * fill_pixels_cycles(box), -(-produced // n) * deliver_pixels_cycles(box)
@@ -115,6 +115,11 @@ def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box
     pack_cycles = 0.0 if fused else p.groups * splits * (filters + u_bytes / 4)
     tasks = p.groups * prod(box.boxes) * splits
     return Blocking((*tile, n), last, box, tasks, splits, split_blocks, super_blocks, chunk, pitch, tasks * cycles, pack_cycles)
+
+
+def on_the_way(p: ConvProblem, boxes: int) -> bool:
+    """Whether filters, given plain, are transformed on the way in each of so many boxes and never written to memory."""
+    return boxes <= FUSED or (boxes - 1) * p.groups * p.group_in * p.group_out * p.taps <= AGAIN
 
 
 def _best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int]) -> Blocking:
