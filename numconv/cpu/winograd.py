@@ -123,7 +123,7 @@ def _inputs(problem: ConvProblem, b: Blocking, workers: int) -> int:
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
     x, u, bias = arrays
     workers = threads()
-    b, layout, geometry = prepared(problem, machine, workers)
+    b, layout, geometry = prepared(problem, machine, workers, u.ndim > 1)
     size = _packed_size(problem, machine) if u.ndim > 1 and not _on_the_way(problem, b) else 0
     tasks = problem.batch * b.tasks
     workers = min(workers, tasks)
@@ -162,10 +162,12 @@ def _cost(problem: ConvProblem, machine: Machine) -> float:
 
 
 def _workspace(problem: ConvProblem, machine: Machine) -> int:
-    b, layout, _ = prepared(problem, machine, machine.cores)
-    transformed = _inputs(problem, b, machine.cores)
-    filters = 0 if _on_the_way(problem, b) else _packed_size(problem, machine) + machine.cores * layout.room_size
-    return 4 * (machine.cores * layout.total + transformed * layout.v_size + filters)
+    sizes = []
+    for plain in (False, True):
+        b, layout, _ = prepared(problem, machine, machine.cores, plain)
+        filters = _packed_size(problem, machine) + machine.cores * layout.room_size if plain and not _on_the_way(problem, b) else 0
+        sizes.append(machine.cores * layout.total + _inputs(problem, b, machine.cores) * layout.v_size + filters)
+    return 4 * max(sizes)
 
 
 ROWS = (

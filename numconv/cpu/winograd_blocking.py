@@ -122,7 +122,8 @@ def on_the_way(p: ConvProblem, boxes: int) -> bool:
     return boxes <= FUSED or (boxes - 1) * p.groups * p.group_in * p.group_out * p.taps <= AGAIN
 
 
-def _best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int]) -> Blocking:
+def _best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int], plain: bool = False) -> Blocking:
+    """The cheapest; `plain`: with what it takes to transform the filters ahead."""
     limit = 8 << 20  # bytes of a worker: a share of the last cache
     found: list[tuple[float, float, int, Blocking]] = []
     for box in boxes_of(x):
@@ -131,7 +132,7 @@ def _best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[i
             idle = -(-p.batch * b.tasks // workers) * workers / (p.batch * b.tasks)
             at = Layout(p, b)
             size = 4 * (at.total + at.v_size * (p.batch * b.tasks / (b.splits * workers) if b.splits > 1 else 1))
-            found.append((size / limit if size > limit else 0.0, b.cycles * idle, len(found), b))
+            found.append((size / limit if size > limit else 0.0, b.cycles * idle + plain * b.pack_cycles, len(found), b))
     return min(found)[3]
 
 
@@ -144,9 +145,9 @@ def chosen(p: ConvProblem, machine: Machine) -> Blocking:
 
 
 @lru_cache(maxsize=1024)
-def blocking(p: ConvProblem, machine: Machine, workers: int) -> Blocking:
+def blocking(p: ConvProblem, machine: Machine, workers: int, plain: bool = False) -> Blocking:
     b = chosen(p.with_(batch=1), machine)
-    return _best(p, machine, workers, b.box.axes, b.tile[:2])
+    return _best(p, machine, workers, b.box.axes, b.tile[:2], plain)
 
 
 def _reach(box: Box) -> int:
@@ -205,13 +206,13 @@ class Layout:
 
 
 @lru_cache(maxsize=1024)
-def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Blocking, Layout, np.ndarray]:
+def prepared(problem: ConvProblem, machine: Machine, workers: int, plain: bool = False) -> tuple[Blocking, Layout, np.ndarray]:
     """With the integers that the kernel reads: sizes, the four axes, where planes begin, the places of a channel's terms in its weights and in V.
 
     An input gradient is the convolution that gives the same; its weights are read in the other order, and taps backwards.
     """
     p, turned = forward_of(problem), problem.direction != "forward"
-    b = blocking(p, machine, workers)
+    b = blocking(p, machine, workers, plain)
     at, box, x = Layout(p, b), b.box, b.box.axes
     o, a, i, w = x
     _, _, si, sw = box.slots
