@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference
@@ -9,6 +11,7 @@ from guarded import guarded
 
 from numconv.cpu.machine import detect
 from numconv.cpu.spread import ROWS
+from numconv.cpu.spread_plan import plan
 from numconv.problem import ConvProblem, effective_kernel, image_shape
 
 ROW = ROWS[0]
@@ -46,11 +49,11 @@ def _integers(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
 
 
-def _compute(p: ConvProblem, x: np.ndarray, w: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def _compute(p: ConvProblem, x: np.ndarray, w: np.ndarray, bias: np.ndarray, plain: bool = False) -> np.ndarray:
     """Of channels first, in the problem's layout, to channels first."""
     machine, last = detect(), p.layout == "channels_last"
     out = np.full(p.result_shape, 99, p.dtype)
-    ROW.run(p, (np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x, ROW.pack(p, w, machine), bias), out, machine)
+    ROW.run(p, (np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x, w if plain else ROW.pack(p, w, machine), bias), out, machine)
     return np.moveaxis(out, -1, 1) if last else out
 
 
@@ -61,6 +64,8 @@ def test_forward(case: tuple, layout: str) -> None:
     x, w, bias = _integers((2, p.in_channels, *p.spatial), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((p.out_channels,), "float32", 3)
     expected = reference.conv(x, w, bias, stride=p.stride, pads=[(a, a) for a in p.pad_low], dilation=p.dilation, groups=p.groups)
     np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
+    np.testing.assert_array_equal(_compute(p, x, w, bias, plain=True), expected)  # packed ahead of the tasks, in parts
+    np.testing.assert_array_equal(_compute(p.with_(batch=1), x[:1], w, bias, plain=True), expected[:1])  # by the task that uses a block, where boxes are few
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -77,6 +82,23 @@ def test_transposed(case: tuple, layout: str) -> None:
         x, w, bias, stride=p.stride, pads=[(a, a) for a in p.pad_low], output_padding=extra, groups=p.groups, dilation=p.dilation
     )
     np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
+
+
+def test_the_plan_counts_the_packing_of_weights_given_plain() -> None:
+    """Few positions, many filters: shared out by filters, each packed by who uses it; packed before, shared out by positions."""
+    p = _problem((256, 288, 1, (17, 17), (3, 3), 2, 0, 1), "float32").with_(batch=1)
+    machine = replace(detect(), vector_bytes=64, registers=32, multiply_adds=1, l1=32 << 10, l2=1 << 20)
+    packed, plain = plan(p, machine, 2), plan(p, machine, 2, plain=True)
+    assert (packed.boxes, plain.boxes) == (2, 1)
+    assert packed.tile == plain.tile
+
+
+def test_pixels_beyond_the_second_cache_are_asked_for() -> None:
+    """Of the next tile, one after the other: pointwise, one group, channels last."""
+    p = _problem((64, 32, 1, (96, 96), (1, 1), 1, 0, 1), "float32").with_(layout="channels_last")
+    far, near = (plan(p, replace(detect(), l2=size), 1) for size in (1 << 20, 1 << 22))
+    assert far.tile == (*near.tile[:4], True)
+    assert not near.tile[4]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
