@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All results that are committed, then the tables: about 11 minutes on two cores that nobody else uses.
+# All results that are committed, then the tables: about 12 minutes on two cores that nobody else uses.
 #     bash benchmarks/all.sh warm     compiles what the rest needs; any time before, on a busy machine too
 #     bash benchmarks/all.sh          measures;  PYTHON=… THREADS=2
 set -u
@@ -24,6 +24,7 @@ step peers_prepacked 0.3 peers.py --threads "$threads" --prepacked
 step peers_batch16 0.4 peers.py --threads "$threads" --every 5 --batch 16
 step peers_float64 0.4 peers.py --threads "$threads" --every 5 --dtype float64
 step peers_last 0.3 peers.py --threads "$threads" --every 5 --layout channels_last
+step layouts 0.3 peers.py --threads "$threads" --layout channels_last --peer channels_first
 if "$python" -c "import onnx, onnxruntime" 2>/dev/null; then step peers_onnx 0.4 peers.py --threads "$threads" --every 3 --prepacked --peer onnxruntime; fi
 step backward 0.3 backward.py --threads "$threads"
 step scaling 0.4 scaling.py --threads "$threads"

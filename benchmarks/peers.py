@@ -1,4 +1,4 @@
-"""The contest: named layers, numconv against torch or onnxruntime, interleaved in one process on the same threads.
+"""The contest: named layers, numconv against torch, onnxruntime or its own other layout, interleaved in one process on the same threads.
 
     python benchmarks/peers.py --threads 2 [--kind depthwise] [--index 3 7] [--peer onnxruntime] [--out results/peers.json]
 
@@ -29,7 +29,7 @@ from onnx_peer import with_onnxruntime
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--peer", default="torch", choices=("torch", "onnxruntime"))
+    parser.add_argument("--peer", default="torch", choices=("torch", "onnxruntime", "channels_first"), help="channels_first: numconv itself in that layout")
     parser.add_argument("--kind", nargs="*", help="only these kinds")
     parser.add_argument("--index", type=int, nargs="*", help="only these layers")
     parser.add_argument("--every", type=int, default=1, help="every n-th layer only")
@@ -92,6 +92,9 @@ def measure(layer: Layer, options: argparse.Namespace) -> dict[str, Any]:
     plain = theirs = layers.with_torch(layer, tx, tw, tb)
     if options.peer == "onnxruntime":
         theirs = with_onnxruntime(layer, x, w, bias, options.threads)
+    if options.peer == "channels_first":
+        own = layers.ours(layer, x, w, bias, prepacked=options.prepacked)
+        theirs = lambda: torch.from_numpy(own())  # noqa: E731
     run = layers.ours(layer, xs, w, bias, options.layout, options.prepacked, options.algorithm)
     name, factor, workspace = layers.algorithm(layer, xs, w, bias, options.layout)
     start = time.perf_counter()
