@@ -66,6 +66,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--index", type=int, nargs="*")
     parser.add_argument("--seconds", type=float, default=0.6)
+    parser.add_argument("--layers", type=Path, help="another layers.json")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     import numba
@@ -75,7 +76,7 @@ def main() -> int:
     numba.set_num_threads(options.threads)
     header = machine.describe(options.threads)
     rows = []
-    for layer in layers.load(None, None, options.index):
+    for layer in layers.load(None, None, options.index, options.layers):
         if all(lo == hi for lo, hi in layer.pads):
             rows.append(measure(layer, options.seconds))
             print("{index:>3}  {kind:<12} {shape:<38} {peer_ms:>9.3f} {ours_ms:>9.3f} {ratio:>6.2f}".format(**rows[-1]), flush=True)
