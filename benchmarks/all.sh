@@ -26,6 +26,7 @@ step peers_float64 0.4 peers.py --threads "$threads" --every 5 --dtype float64
 step peers_last 0.3 peers.py --threads "$threads" --every 5 --layout channels_last
 step layouts 0.3 peers.py --threads "$threads" --layout channels_last --peer channels_first
 if "$python" -c "import onnx, onnxruntime" 2>/dev/null; then step peers_onnx 0.4 peers.py --threads "$threads" --every 3 --prepacked --peer onnxruntime; fi
+step peers_one 0.3 peers.py --threads 1 --every 3
 step backward 0.3 backward.py --threads "$threads"
 step scaling 0.4 scaling.py --threads "$threads"
 step roof 1.5 roof.py --threads "$threads"

@@ -225,7 +225,7 @@ def predicted(one: dict[str, Any]) -> tuple[str, str]:
 
 CONTESTS = {
     "peers_prepacked": "prepacked weights (`nc.Conv2d(w)(x)`)", "peers_batch16": "batch 16, every fifth layer",
-    "peers_float64": "float64, every fifth layer", "peers_last": "channels last, every fifth layer", "layouts": "channels last, against numconv's own channels first", "peers_one": "one thread",
+    "peers_float64": "float64, every fifth layer", "peers_last": "channels last, every fifth layer", "layouts": "channels last, against numconv's own channels first", "peers_one": "one thread, every third layer",
     "backward": "gradients of input and weights (`nc.vjp`)", "peers_onnx": "onnxruntime, whose weights are constants; ours prepacked; every third layer",
 }  # fmt: skip
 TABLES: dict[str, Callable[[str], str]] = {
