@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -184,7 +185,9 @@ def test_same_bits_for_any_threads_batch_and_packing(case: Any, layout: str) -> 
     x, w, bias = arrays(p, False)
     transformed = winograd.pack(p, w, MACHINE)
     wanted = run(p, x, transformed, bias)
-    np.testing.assert_array_equal(run(p, x, w, bias), wanted)  # the weights as given: transformed on the way
+    for fused in (True, False):  # the weights as given
+        with mock.patch.object(winograd, "on_the_way", lambda p, boxes, answer=fused: answer):
+            np.testing.assert_array_equal(run(p, x, w, bias), wanted)
     np.testing.assert_array_equal(run(one, x[1:2], transformed, bias), wanted[1:2])
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
@@ -240,6 +243,16 @@ def test_weights_are_transformed_on_the_way_where_that_pays() -> None:
     few = AGAIN // (p.group_in * p.group_out * p.taps)
     assert on_the_way(p, 1 + few)  # so few weights that another parallel loop costs more
     assert not on_the_way(p, 3 + few)
+
+
+def test_the_plan_counts_the_transformation_of_weights_given_plain() -> None:
+    """256→256 on 38×38: in two boxes they are transformed on the way; transformed before, more and smaller boxes are cheaper."""
+    machine = replace(detect(), vector_bytes=64, registers=32, multiply_adds=1, cores=2, l1=32 << 10, l2=1 << 20)
+    p = problem((256, 256, 1, (38, 38), (3, 3), (1, 1), (1, 1)), 1)
+    packed, plain = blocking(p, machine, 2), blocking(p, machine, 2, plain=True)
+    assert (packed.tile, packed.box.axes) == (plain.tile, plain.box.axes)  # on which bits depend
+    assert on_the_way(p, plain.tasks // plain.splits)
+    assert not on_the_way(p, packed.tasks // packed.splits)
 
 
 def test_axes() -> None:
