@@ -1,6 +1,6 @@
 """What a user waits for before the first result: import, first call cold and with a warm cache, each in a process of its own.
 
-    python benchmarks/bench_compile.py [--out results/compile.json]
+python benchmarks/bench_compile.py [--out results/compile.json]
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ CASES: dict[str, dict[str, Any]] = {
 def seconds(case: dict[str, Any], cache: str) -> list[float]:
     """Import, first call, second call."""
     environment = {**os.environ, "XDG_CACHE_HOME": cache, "LOCALAPPDATA": cache, "PYTHONPATH": str(machine.ROOT)}
-    run = subprocess.run([sys.executable, "-c", CALL.format(**case)], capture_output=True, text=True, check=True, env=environment, cwd=cache)
+    run = subprocess.run(
+        [sys.executable, "-c", CALL.format(**case)], capture_output=True, text=True, check=True, env=environment, cwd=cache
+    )
     return [float(v) for v in run.stdout.split()]
 
 

@@ -31,5 +31,7 @@ def test_kernel(benchmark: Any, layer: layers.Layer, algorithm: str) -> None:
     wanted = layers.ours(layer, x.astype("float64"), w.astype("float64"), bias.astype("float64"), algorithm=exact)()
     scale = float(np.abs(wanted).max())
     np.testing.assert_allclose(actual, wanted, rtol=0, atol=1e-4 * scale)
-    benchmark.extra_info.update(multiplications=layer.multiplications, bytes=layer.bytes(), algorithm=algorithm, kind=layer.kind, index=layer.index)
+    benchmark.extra_info.update(
+        multiplications=layer.multiplications, bytes=layer.bytes(), algorithm=algorithm, kind=layer.kind, index=layer.index
+    )
     benchmark(run)

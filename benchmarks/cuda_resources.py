@@ -21,8 +21,8 @@ HEAD = ["| kernel | types, tile | threads | registers | shared bytes | occupancy
 
 
 def resources(families: list[str]) -> list[str]:
-    from numconv.cuda.resources import link, occupancy
-    from numconv.cuda.specimens import specimens
+    from numconv.cuda.proof.resources import link, occupancy
+    from numconv.cuda.proof.specimens import specimens
 
     lines: list[str] = []
     for specimen in specimens():
@@ -30,7 +30,9 @@ def resources(families: list[str]) -> list[str]:
             continue
         usage = link(specimen, (9, 0, "a"))
         share = occupancy(usage, specimen.threads, "sm_90a", specimen.dynamic)
-        lines.append(f"| {specimen.family} | {specimen.label} | {specimen.threads} | {usage.registers} | {usage.shared + specimen.dynamic} | {share:.0%} |")
+        lines.append(
+            f"| {specimen.family} | {specimen.label} | {specimen.threads} | {usage.registers} | {usage.shared + specimen.dynamic} | {share:.0%} |"
+        )
         print(lines[-1], flush=True)
     return lines
 
@@ -38,7 +40,9 @@ def resources(families: list[str]) -> list[str]:
 def main(families: list[str]) -> None:
     text = PAGE.read_text()
     (before, old), after = text.split(START), text.split(END)[1]
-    kept = [line for line in old.splitlines() if families and line.startswith("| ") and line.split("|")[1].strip() not in ("kernel", *families)]
+    kept = [
+        line for line in old.splitlines() if families and line.startswith("| ") and line.split("|")[1].strip() not in ("kernel", *families)
+    ]
     PAGE.write_text("\n".join([before + START, "", "## Resources on sm_90a", "", *HEAD, *kept, *resources(families), "", END + after]))
 
 

@@ -40,7 +40,8 @@ def problem(layer: Any, dtype: str, precision: str, direction: str | None = None
 
 def roof(p: Any, machine: Any) -> float:
     """Seconds at the card's peaks: products of this type, or bytes moved once."""
-    from numconv.cuda import costs, tensor_core
+    from numconv.cuda import costs
+    from numconv.cuda.dense.tensor_cores import plan as tensor_core
 
     tensor = p.dtype != "float32" or p.precision == "tf32"
     peak = machine.flops * (tensor_core.RATE[p.dtype] if tensor else 1.0)
@@ -78,7 +79,12 @@ def model() -> dict[str, Any]:
     machine = costs.H100
     rows = []
     for layer in named.load(batch=1):
-        row: dict[str, Any] = {"shape": layer.shape, "kind": layer.kind, "mflop": round(layer.flops / 1e6, 3), "bytes_float32": layer.bytes()}
+        row: dict[str, Any] = {
+            "shape": layer.shape,
+            "kind": layer.kind,
+            "mflop": round(layer.flops / 1e6, 3),
+            "bytes_float32": layer.bytes(),
+        }
         for column, (direction, dtype, precision) in COLUMNS.items():
             row[column] = choice(problem(layer, dtype, precision, direction), machine, ROWS)
         rows.append(row)

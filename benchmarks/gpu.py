@@ -139,7 +139,9 @@ def time_signals(machine: dict[str, Any], scale: Scale, left: Callable[[], bool]
                 theirs = signal.correlate2d if w else signal.correlate
                 more = {} if w else {"method": "direct"}
                 row["cupyx.scipy.signal"] = figure(events(partial(theirs, a, b, mode="valid", **more), scale), *work, machine, "float32")
-                row["cupyx.scipy.ndimage"] = figure(events(partial(ndimage.correlate, a, b, mode="constant"), scale), *work, machine, "float32")
+                row["cupyx.scipy.ndimage"] = figure(
+                    events(partial(ndimage.correlate, a, b, mode="constant"), scale), *work, machine, "float32"
+                )
         except Exception as failure:  # noqa: BLE001
             row["failure"] = f"{type(failure).__name__}: {failure}"[:400]
     return rows, missed
@@ -161,7 +163,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--layers", type=Path, help="another file like benchmarks/layers.json")
     parser.add_argument("--small", action="store_true", help="what the simulator can run")
     options = parser.parse_args(argv)
-    report: dict[str, Any] = {"card": {}, "checks": [], "checks_missed": 0, "signals": [], "signals_missed": 0, "layers": [], "layers_missed": 0}
+    report: dict[str, Any] = {
+        "card": {},
+        "checks": [],
+        "checks_missed": 0,
+        "signals": [],
+        "signals_missed": 0,
+        "layers": [],
+        "layers_missed": 0,
+    }
     budget = Budget(60 * options.minutes, options.out, report)
 
     from numba import cuda
@@ -186,7 +196,11 @@ def main(argv: list[str] | None = None) -> int:
         budget.write()
     budget.last.cancel()
     budget.write()
-    bad = [row for row in (*report["signals"], *(v for r in report["layers"] for v in r.values() if isinstance(v, dict))) if not row.get("right", False)]
+    bad = [
+        row
+        for row in (*report["signals"], *(v for r in report["layers"] for v in r.values() if isinstance(v, dict)))
+        if not row.get("right", False)
+    ]
     return 1 if wrong or bad else 0
 
 

@@ -18,7 +18,15 @@ import reference  # noqa: E402
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"spatial": (13, 17), "kernel": (3, 3), "pad": 1, "channels": 12, "filters": 20},
     "stride, groups": {"spatial": (13, 17), "kernel": (3, 3), "pad": 1, "stride": 2, "groups": 2, "channels": 8, "filters": 12},
-    "dilation, channels last": {"spatial": (11, 12), "kernel": (3, 3), "pad": 2, "dilation": 2, "layout": "channels_last", "channels": 16, "filters": 8},
+    "dilation, channels last": {
+        "spatial": (11, 12),
+        "kernel": (3, 3),
+        "pad": 2,
+        "dilation": 2,
+        "layout": "channels_last",
+        "channels": 16,
+        "filters": 8,
+    },
     "many channels": {"spatial": (14, 14), "kernel": (3, 3), "pad": 1, "channels": 96, "filters": 160, "batch": 1},
     "depthwise": {"spatial": (21, 23), "kernel": (3, 3), "pad": 1, "groups": 6, "channels": 6, "filters": 6},
     "three axes": {"spatial": (4, 7, 9), "kernel": (2, 3, 3), "pad": 1, "channels": 8, "filters": 8},
@@ -55,7 +63,10 @@ def row_check(row: Any, direction: str, dtype: str, precision: str, case: dict[s
     )  # fmt: skip
     if row.refuses(problem) is not None:
         return None
-    x, w, dy = (rng.integers(-2, 3, s) for s in ((problem.batch, problem.in_channels, *spatial), problem.weight_shape, (problem.batch, problem.out_channels, *outputs)))
+    x, w, dy = (
+        rng.integers(-2, 3, s)
+        for s in ((problem.batch, problem.in_channels, *spatial), problem.weight_shape, (problem.batch, problem.out_channels, *outputs))
+    )
     arrays: tuple[Any, ...]
     if direction == "forward":
         arrays, expected = (x, w, None), reference.conv(x, w, None, stride, pads, dilation, groups)
@@ -81,7 +92,11 @@ def row_check(row: Any, direction: str, dtype: str, precision: str, case: dict[s
         if row.error_factor > 1 and dtype == "float32" and precision == "highest":  # a transform's sums are no integers
             return bool(np.allclose(got, wanted, rtol=1e-4, atol=1e-4 * float(np.abs(wanted).max())))
         exact = bits is None or np.abs(expected).max() < 2**bits
-        return bool(np.array_equal(got.astype(wanted.dtype), wanted) if exact else np.allclose(got.astype(float), wanted, rtol=2.0 ** (1 - (bits or 0))))
+        return bool(
+            np.array_equal(got.astype(wanted.dtype), wanted)
+            if exact
+            else np.allclose(got.astype(float), wanted, rtol=2.0 ** (1 - (bits or 0)))
+        )
 
     return run
 

@@ -15,10 +15,10 @@ from typing import Any
 import layers  # noqa: F401  (puts the checkout on the path)
 import numpy as np
 
-from numconv.cuda import launch  # before numba.cuda: what NumPy 2.5 and a missing .pth file need
-from numconv.cuda.fragments import MMA
-from numconv.cuda.launch import SIMULATED, THREADS, cuda
+from numconv.cuda.runtime import launch  # before numba.cuda: what NumPy 2.5 and a missing .pth file need
+from numconv.cuda.runtime.launch import SIMULATED, THREADS, cuda
 from numconv.cuda.scalars import float32, uint32
+from numconv.cuda.stages.fragments import MMA
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ def card(scale: Scale) -> dict[str, Any]:
     count = launch.multiprocessors() or 1
     peaks = {"float32": fma_peak(count, scale)}
     if launch.capability() >= (8, 0):
-        peaks |= {kind: mma_peak(dtype, count, scale) for kind, dtype in (("tf32", "float32"), ("float16", "float16"), ("bfloat16", "bfloat16"))}
+        peaks |= {
+            kind: mma_peak(dtype, count, scale) for kind, dtype in (("tf32", "float32"), ("float16", "float16"), ("bfloat16", "bfloat16"))
+        }
     return {
         "name": name.decode() if isinstance(name, bytes) else name,
         "simulated": SIMULATED,
@@ -106,6 +108,7 @@ def card(scale: Scale) -> dict[str, Any]:
 
 def copy_bandwidth(multiprocessors: int, scale: Scale) -> float:
     """Bytes read and written each second by a plain copy of float32."""
+
     @cuda.jit
     def copy(x, y):
         i = cuda.grid(1)

@@ -85,7 +85,9 @@ class Layer:
         return x, w, bias
 
 
-def load(batch: int | None = None, kinds: list[str] | None = None, indices: list[int] | None = None, path: Path | None = None) -> list[Layer]:
+def load(
+    batch: int | None = None, kinds: list[str] | None = None, indices: list[int] | None = None, path: Path | None = None
+) -> list[Layer]:
     """Layers of the file, of these kinds and indices (all by default)."""
     rows = json.loads((path or ROOT / "benchmarks" / "layers.json").read_text())
     layers = []
@@ -124,7 +126,16 @@ def algorithm(layer: Layer, x: Any, w: Any, bias: Any, layout: str = "channels_f
     function = getattr(nc, f"conv{'_transpose' if layer.transposed else ''}{layer.rank}d")
     options: dict[str, Any] = {"output_padding": layer.output_padding} if layer.transposed else {}
     found = nc.explain(
-        function, x, w, bias, stride=layer.stride, padding=layer.pads, dilation=layer.dilation, groups=layer.groups, layout=layout, **options
+        function,
+        x,
+        w,
+        bias,
+        stride=layer.stride,
+        padding=layer.pads,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        layout=layout,
+        **options,
     )
     return found.algorithm, found.plan.kernel.error_factor, found.workspace
 

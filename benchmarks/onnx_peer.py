@@ -20,7 +20,9 @@ def with_onnxruntime(layer: Layer, x: Any, w: Any, bias: Any, threads: int) -> C
     if layer.transposed:
         options["output_padding"] = layer.output_padding
     node = helper.make_node("ConvTranspose" if layer.transposed else "Conv", ["x", "w", "b"], ["y"], **options)
-    start, end = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", layer.x_shape), ("y", layer.y_shape)))
+    start, end = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", layer.x_shape), ("y", layer.y_shape))
+    )
     graph = helper.make_graph([node], "layer", [start], [end], [numpy_helper.from_array(w, "w"), numpy_helper.from_array(bias, "b")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     settings = onnxruntime.SessionOptions()

@@ -75,7 +75,13 @@ def main() -> int:
         a, b = theirs(), ours()
         assert np.abs(a - b).max() <= 1e-4 * np.abs(a).max(), (what, peer)
         times = contest(theirs, ours, options.seconds)
-        row = {"what": what, "peer": peer, "peer_ms": 1e3 * min(times[0]), "ours_ms": 1e3 * min(times[1]), "ratio": min(times[0]) / min(times[1])}
+        row = {
+            "what": what,
+            "peer": peer,
+            "peer_ms": 1e3 * min(times[0]),
+            "ours_ms": 1e3 * min(times[1]),
+            "ratio": min(times[0]) / min(times[1]),
+        }
         rows.append(row)
         print(f"{what:<28} {peer:<26} {row['peer_ms']:>10.3f} ours {row['ours_ms']:>9.3f} ratio {row['ratio']:>7.2f}", flush=True)
     if options.out:

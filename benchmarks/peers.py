@@ -29,7 +29,9 @@ from onnx_peer import with_onnxruntime
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--peer", default="torch", choices=("torch", "onnxruntime", "channels_first"), help="channels_first: numconv itself in that layout")
+    parser.add_argument(
+        "--peer", default="torch", choices=("torch", "onnxruntime", "channels_first"), help="channels_first: numconv itself in that layout"
+    )
     parser.add_argument("--kind", nargs="*", help="only these kinds")
     parser.add_argument("--index", type=int, nargs="*", help="only these layers")
     parser.add_argument("--every", type=int, default=1, help="every n-th layer only")
@@ -38,7 +40,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layout", default="channels_first", choices=("channels_first", "channels_last"))
     parser.add_argument("--prepacked", action="store_true", help="ours with weights packed once")
     parser.add_argument("--algorithm", default="auto", help="ours with this algorithm")
-    parser.add_argument("--best", action="store_true", help="smallest time of each in place of the median: for a machine that others use too")
+    parser.add_argument(
+        "--best", action="store_true", help="smallest time of each in place of the median: for a machine that others use too"
+    )
     parser.add_argument("--seconds", type=float, default=0.6, help="time budget per layer, both libraries")
     parser.add_argument("--layers", type=Path, help="another layers.json")
     parser.add_argument("--out", type=Path, help="write the results here as JSON")
@@ -133,7 +137,11 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for k in kinds
     }
     worst = min(rows, key=lambda r: r["ratio"])
-    return {"kinds": by_kind, "ratio": geomean([r["ratio"] for r in rows]), "worst": {k: worst[k] for k in ("index", "shape", "kind", "ratio")}}
+    return {
+        "kinds": by_kind,
+        "ratio": geomean([r["ratio"] for r in rows]),
+        "worst": {k: worst[k] for k in ("index", "shape", "kind", "ratio")},
+    }
 
 
 ROW = "{index:>3}  {kind:<12} {shape:<38} {peer_ms:>9.3f} {ours_ms:>9.3f} {ratio:>6.2f} {gflops:>7.1f}  {algorithm}"

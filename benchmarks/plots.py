@@ -58,7 +58,14 @@ def shares(figure: Any, found: dict[str, Any]) -> None:
     rows = found["layers"]
     for shift, (name, color) in zip((-0.2, 0.2), (("direct", OURS), ("spread", PEER)), strict=True):
         places = [i + shift for i in range(len(rows))]
-        axes.barh(places, [100 * r["shares"][f"{name}, prepacked"] for r in rows], 0.38, color=color, alpha=0.4, label=f"{name}, weights packed ahead")
+        axes.barh(
+            places,
+            [100 * r["shares"][f"{name}, prepacked"] for r in rows],
+            0.38,
+            color=color,
+            alpha=0.4,
+            label=f"{name}, weights packed ahead",
+        )
         axes.barh(places, [100 * r["shares"][name] for r in rows], 0.38, color=color, label=name)
     axes.axvline(100, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [r["shape"] for r in rows])
@@ -90,7 +97,9 @@ def draw(path: Path) -> None:
     from matplotlib.figure import Figure
 
     function, width, height = PICTURES[path.stem]
-    with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": path.stem, "svg.fonttype": "none", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+    ):
         figure = Figure(figsize=(width, height), layout="constrained")
         function(figure, json.loads((RESULTS / f"{path.stem}.json").read_text()))
         text = io.StringIO()

@@ -162,7 +162,9 @@ def scaling() -> str:
     for what in dict.fromkeys(r["what"] for r in found["rows"]):
         rows = [r for r in found["rows"] if r["what"] == what]
         cells = (("value", "{}"), ("ours_ms", "{:.3g}"), ("ratio", "{:.2f}"))
-        lines.append(f"| {what} | {' | '.join(', '.join(form.format(r[k]) for r in rows) for k, form in cells)} | {', '.join(dict.fromkeys(r['algorithm'] for r in rows))} |")
+        lines.append(
+            f"| {what} | {' | '.join(', '.join(form.format(r[k]) for r in rows) for k, form in cells)} | {', '.join(dict.fromkeys(r['algorithm'] for r in rows))} |"
+        )
     return "\n".join([*lines, "", f"About 64→64, 56×56, 3×3. {machine.line(found)}."])
 
 
@@ -208,7 +210,10 @@ def roofline() -> str:
     if found is None:
         return NOT_YET
     columns = [name for name in found["layers"][0] if isinstance(found["layers"][0][name], dict)]
-    lines = [f"| layer | Mflop | MB | {' | '.join(f'{c}: kernel, tile, waves | µs (roof)' for c in columns)} |", "|" + "---|" * (3 + 2 * len(columns))]
+    lines = [
+        f"| layer | Mflop | MB | {' | '.join(f'{c}: kernel, tile, waves | µs (roof)' for c in columns)} |",
+        "|" + "---|" * (3 + 2 * len(columns)),
+    ]
     for row in found["layers"]:
         cells = [cell for c in columns for cell in predicted(row[c])]
         lines.append(f"| {row['shape']} | {row['mflop']:.0f} | {row['bytes_float32'] / 1e6:.2f} | {' | '.join(cells)} |")

@@ -22,7 +22,12 @@ import machine
 from peers import geomean
 
 #: column → algorithm, whether its weights are packed ahead
-COLUMNS = {"direct": ("direct", False), "direct, prepacked": ("direct", True), "spread": ("spread", False), "spread, prepacked": ("spread", True)}
+COLUMNS = {
+    "direct": ("direct", False),
+    "direct, prepacked": ("direct", True),
+    "spread": ("spread", False),
+    "spread, prepacked": ("spread", True),
+}
 LEAST, CHANNELS = 3e8, 64  # multiply-adds, channels in and out: what is large and dense
 SUMS, STEPS = 12, 100_000  # independent sums (latency times width), FMAs of each
 
@@ -94,7 +99,10 @@ def main() -> int:
         peak = work / best["peak"]
         shares = {name: layer.flops / best[name] / peak for name in COLUMNS}
         rows.append({"index": layer.index, "shape": layer.shape, "kind": layer.kind, "peak": peak / 1e9, "shares": shares})
-        print(f"{layer.index:>3}  {layer.shape:<34} peak {peak / 1e9:6.1f} GFLOP/s; {', '.join(f'{k} {v:.0%}' for k, v in shares.items())}", flush=True)
+        print(
+            f"{layer.index:>3}  {layer.shape:<34} peak {peak / 1e9:6.1f} GFLOP/s; {', '.join(f'{k} {v:.0%}' for k, v in shares.items())}",
+            flush=True,
+        )
     means = {name: geomean([r["shares"][name] for r in rows]) for name in COLUMNS}
     print(f"geometric means: {', '.join(f'{k} {v:.1%}' for k, v in means.items())}")
     if options.out:

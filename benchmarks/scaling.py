@@ -73,7 +73,9 @@ def threads_rows(most: int, seconds: float) -> list[dict[str, Any]]:
         torch.set_num_threads(count)
         numba.set_num_threads(count)
         theirs, ours, name = measure(replace(made(), name="threads"), seconds)
-        rows.append({"what": "threads", "value": count, "peer_ms": 1e3 * theirs, "ours_ms": 1e3 * ours, "ratio": theirs / ours, "algorithm": name})
+        rows.append(
+            {"what": "threads", "value": count, "peer_ms": 1e3 * theirs, "ours_ms": 1e3 * ours, "ratio": theirs / ours, "algorithm": name}
+        )
     return rows
 
 
@@ -98,7 +100,9 @@ def main() -> int:
         times = [r["ours_ms"] for r in mine]
         found[what] = max(times) / min(times) if what == "dilation" else slope([r["work"] for r in mine], times)
     for row in rows:
-        print(f"{row['what']:<10} {row['value']:>4} torch {row['peer_ms']:>9.3f} ours {row['ours_ms']:>9.3f} ratio {row['ratio']:>5.2f}  {row['algorithm']}")
+        print(
+            f"{row['what']:<10} {row['value']:>4} torch {row['peer_ms']:>9.3f} ours {row['ours_ms']:>9.3f} ratio {row['ratio']:>5.2f}  {row['algorithm']}"
+        )
     print({k: round(v, 2) for k, v in found.items()})
     if options.out:
         options.out.write_text(json.dumps({"what": "scaling", **header, "summary": found, "rows": rows}, indent=1) + "\n")

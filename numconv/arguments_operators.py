@@ -5,21 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .arguments import (
-    ConvOptions,
-    Image,
-    Request,
-    View,
-    check_bias,
-    check_size,
-    forward,
-    image,
-    optional,
-    required,
-    unbatch,
-    view,
-    weights,
-)
+from .arguments import ConvOptions, Image, Request, View, check_bias, check_size, forward, image, optional, required, unbatch, view, weights
 from .arguments_values import (
     COMPLEX,
     FLOATS,

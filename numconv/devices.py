@@ -82,7 +82,7 @@ def _is_cuda(array: Any) -> bool:
 
 
 def kind(array: Any) -> str:
-    """"cuda" or "cpu".  Reads the type only: no library is imported, no data touched."""
+    """ "cuda" or "cpu".  Reads the type only: no library is imported, no data touched."""
     return "cuda" if not isinstance(array, np.ndarray) and _is_cuda(array) else "cpu"
 
 

@@ -19,7 +19,24 @@ from .plan import Plan
 from .problem import Problem
 from .session import ALL_ROWS, LIMIT, Session, Step, Steps, adopt, forget_plans, launch, open_session, plan_for, repeat, run, trace, tracing
 
-__all__ = ["ALL_ROWS", "LIMIT", "Session", "Step", "adopt", "call", "fits", "forget", "launch", "on_host", "only_step", "plan_for", "repeat", "run", "trace", "tracing"]
+__all__ = [
+    "ALL_ROWS",
+    "LIMIT",
+    "Session",
+    "Step",
+    "adopt",
+    "call",
+    "fits",
+    "forget",
+    "launch",
+    "on_host",
+    "only_step",
+    "plan_for",
+    "repeat",
+    "run",
+    "trace",
+    "tracing",
+]
 
 
 class _Call(NamedTuple):

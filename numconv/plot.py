@@ -85,7 +85,9 @@ def _cells(axes: Any, shape: tuple[int, ...], margin: tuple[int, ...], color: st
             inside = 0 <= i < rows and 0 <= j < columns
             face = ACTIVE if (i, j) in active else color if inside else PADDING
             style = "-" if inside else ":"
-            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=face, edgecolor=EDGE, linestyle=style, linewidth=1, alpha=1 if inside else 0.7))
+            axes.add_patch(
+                Rectangle((j, i), 1, 1, facecolor=face, edgecolor=EDGE, linestyle=style, linewidth=1, alpha=1 if inside else 0.7)
+            )
     axes.set_xlim(-margin[1] - 0.2, columns + margin[1] + 0.2)
     axes.set_ylim(rows + margin[0] + 0.2, -margin[0] - 0.2)
     axes.set_aspect("equal")

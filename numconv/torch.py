@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from . import arguments, devices
 from .arguments_values import Spec, Subject
 from .catalog import find
-from .cpu.geometry import PAD_MODES
+from .cpu.geometry.axes import PAD_MODES
 from .gradients.vjp import array_parameters, vjp
 from .problem import ConvProblem
 from .session import Session

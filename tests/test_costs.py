@@ -59,7 +59,9 @@ def test_every_variant_has_a_cost(variant):
         assert 0 <= skip.multiplications <= count.multiplications
         assert 0 <= skip.additions <= count.additions
         weights = [
-            s for n, s in zip(names, case.shapes, strict=False) if s is not None and n not in ("x", "cols", "offset", "mask", "attention", "in1")
+            s
+            for n, s in zip(names, case.shapes, strict=False)
+            if s is not None and n not in ("x", "cols", "offset", "mask", "attention", "in1")
         ]
         assert count.parameters == sum(int(np.prod(s)) for s in weights)
         # the mask is the one array that the catalog keeps among the keywords, as a shape

@@ -10,7 +10,7 @@ import reference
 from test_cpu_operators import RNG, run, small
 from tolerance import assert_same, assert_within
 
-from numconv.cpu.deformable import ROWS
+from numconv.cpu.operators.deformable.forward import ROWS
 from numconv.problem import ConvProblem, DeformProblem
 
 # spatial, kernel, stride, pads, dilation, groups, offset groups, in, out

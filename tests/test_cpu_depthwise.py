@@ -10,9 +10,9 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu.depthwise import ROWS
+from numconv.cpu.depthwise.cut import cut_for, tables
+from numconv.cpu.depthwise.planes import ROWS
 from numconv.cpu.machine import detect
-from numconv.cpu.strips import cut_for, tables
 from numconv.problem import ConvProblem
 
 ROW = ROWS[0]
@@ -48,7 +48,9 @@ def _problem(case: tuple, dtype: str = "float32", **more: object) -> ConvProblem
         (i + lo + hi - d * (k - 1) - 1) // s + 1 for i, (lo, hi), k, s, d in zip(spatial, pads, kernel, stride, dilation, strict=True)
     )
     low = tuple(p[0] for p in pads)
-    return ConvProblem("forward", 2, 3, 3 * multiplier, 3, spatial, kernel, stride, low, dilation, outputs, dtype, dtype, bias=True).with_(**more)
+    return ConvProblem("forward", 2, 3, 3 * multiplier, 3, spatial, kernel, stride, low, dilation, outputs, dtype, dtype, bias=True).with_(
+        **more
+    )
 
 
 def _arrays(p: ConvProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

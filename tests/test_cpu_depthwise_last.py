@@ -9,7 +9,7 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu.depthwise_last import ROWS
+from numconv.cpu.depthwise.pixels import ROWS
 from numconv.cpu.machine import detect
 from numconv.problem import ConvProblem
 

@@ -10,17 +10,19 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu import blocking
-from numconv.cpu.direct import ROWS, prepared
-from numconv.cpu.geometry import geometry, unfold
-from numconv.cpu.launch import threads
+from numconv.cpu.dense.positions import cost as blocking
+from numconv.cpu.dense.positions.kernel import ROWS, prepared
+from numconv.cpu.geometry.axes import geometry, unfold
 from numconv.cpu.machine import detect
+from numconv.cpu.runtime.launch import threads
 from numconv.problem import ConvProblem
 
 DIRECT, GATHER = ROWS
 
 
-def _problem(spatial: tuple, kernel: tuple, stride: tuple, pad: tuple, dilation: tuple, groups: int = 1, mode: str = "zeros", back: bool = False) -> ConvProblem:
+def _problem(
+    spatial: tuple, kernel: tuple, stride: tuple, pad: tuple, dilation: tuple, groups: int = 1, mode: str = "zeros", back: bool = False
+) -> ConvProblem:
     outputs = tuple((i + 2 * p - d * (k - 1) - 1) // s + 1 for i, p, d, k, s in zip(spatial, pad, dilation, kernel, stride, strict=True))
     return ConvProblem(
         "input_grad" if back else "forward", 1, 3 * groups, 13 * groups, groups, spatial, kernel, stride, pad, dilation, outputs,
@@ -29,8 +31,14 @@ def _problem(spatial: tuple, kernel: tuple, stride: tuple, pad: tuple, dilation:
 
 
 #: spatial, kernel, stride, padding, dilation: every step that is copied in registers and one that is not; rows of one vector and of several
-CASES = [((9, width), (3, k), (2, s), (1, k // 2), (1, 1)) for width in (7, 16, 75) for k, s in ((3, 1), (3, 2), (3, 3), (5, 4), (7, 5), (2, 4))]
-CASES += [((2, 6, 6), (3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)), ((33, 33), (3, 3), (1, 1), (36, 36), (36, 36)), ((80,), (5,), (2,), (40,), (3,))]
+CASES = [
+    ((9, width), (3, k), (2, s), (1, k // 2), (1, 1)) for width in (7, 16, 75) for k, s in ((3, 1), (3, 2), (3, 3), (5, 4), (7, 5), (2, 4))
+]
+CASES += [
+    ((2, 6, 6), (3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
+    ((33, 33), (3, 3), (1, 1), (36, 36), (36, 36)),
+    ((80,), (5,), (2,), (40,), (3,)),
+]
 
 
 @pytest.mark.parametrize("at_end", [True, False])
@@ -100,7 +108,11 @@ def test_packed_weights(case: tuple, back: bool) -> None:
     expected = []
     for job in g.jobs:
         taps = [tuple(tap[0] for tap in taps) for taps in product(*(axis[2] for axis in job))]
-        one = np.stack([grouped[(slice(None), slice(None), slice(None), *tap)] for tap in taps], -1) if taps else np.empty((2, g.group_out, g.group_in, 0))
+        one = (
+            np.stack([grouped[(slice(None), slice(None), slice(None), *tap)] for tap in taps], -1)
+            if taps
+            else np.empty((2, g.group_out, g.group_in, 0))
+        )
         blocks = one.reshape(2, g.group_out, -1)[:, order].reshape(2, -1, rows, one.shape[2] * one.shape[3]).swapaxes(2, 3)
         expected.append(blocks.reshape(-1))
     np.testing.assert_array_equal(packed, np.concatenate(expected))
@@ -148,7 +160,9 @@ def test_unfolded_taps_read_the_same_samples(case: tuple, back: bool, number: in
             for u in range(count):
                 residue, v = u % before.spread, u // before.spread
                 reads = [(a, before.coordinate(residue, v + shift, before.phases[slot])) for a, slot, shift in taps]
-                assert reads == [(a, after.coordinate(u % after.spread, u // after.spread + shift, after.phases[slot])) for a, slot, shift in taps_after]
+                assert reads == [
+                    (a, after.coordinate(u % after.spread, u // after.spread + shift, after.phases[slot])) for a, slot, shift in taps_after
+                ]
 
 
 @pytest.mark.parametrize("back", [False, True])

@@ -14,7 +14,8 @@ from test_cpu_operators import MACHINE, RNG, run, small
 from tolerance import assert_same, assert_within
 
 import numconv as nc
-from numconv.cpu import transposed, weight_grad
+from numconv.cpu.named import transposed
+from numconv.cpu.weight_grad import rows as weight_grad
 from numconv.kernel import Kernel
 from numconv.problem import ConvProblem
 

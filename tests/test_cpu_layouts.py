@@ -7,8 +7,8 @@ import pytest
 import reference
 
 import numconv as nc
-from numconv.cpu.layouts import channels_first, channels_last, serves
-from numconv.cpu.workspace import borrow
+from numconv.cpu.adapt.layouts import channels_first, channels_last, serves
+from numconv.cpu.runtime.workspace import borrow
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "complex64"])
@@ -30,7 +30,9 @@ def test_arrays_that_are_no_blocks(view: str, algorithm: str) -> None:
     """Strided arrays go the slower way, with the same result; by a row that is given channels first, and one that serves channels last."""
     rng = np.random.default_rng(0)
     x, w = rng.integers(-4, 5, (2, 9, 7, 6)).astype("float32"), rng.integers(-4, 5, (20, 6, 3, 3)).astype("float32")
-    expected = np.moveaxis(reference.conv(np.moveaxis(x, -1, 1), w, None, stride=(1, 1), pads=[(0, 0)] * 2, dilation=(1, 1), groups=1), 1, -1)
+    expected = np.moveaxis(
+        reference.conv(np.moveaxis(x, -1, 1), w, None, stride=(1, 1), pads=[(0, 0)] * 2, dilation=(1, 1), groups=1), 1, -1
+    )
     if view == "x":
         wide = np.zeros((2, 9, 7, 12), "float32")
         wide[..., ::2] = x

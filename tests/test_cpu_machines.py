@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import reference
 
-from numconv.cpu import spread_plan
-from numconv.cpu.blocking import blocking
+from numconv.cpu.dense.channels import plan as spread_plan
+from numconv.cpu.dense.positions.cost import blocking
 from numconv.cpu.machine import detect
 from numconv.cpu.table import table
-from numconv.cpu.winograd_blocking import chosen
+from numconv.cpu.winograd.plan import chosen
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem
 
-MACHINES = {"avx2": {"vector_bytes": 32, "registers": 16, "multiply_adds": 2}, "neon": {"vector_bytes": 16, "registers": 32, "multiply_adds": 2}}
+MACHINES = {
+    "avx2": {"vector_bytes": 32, "registers": 16, "multiply_adds": 2},
+    "neon": {"vector_bytes": 16, "registers": 32, "multiply_adds": 2},
+}
 #: row, in channels, out channels, groups, spatial, stride, dilation
 CASES = (
     ("direct", 5, 13, 1, (11, 19), (1, 1), (1, 1)),
@@ -95,7 +98,9 @@ ZEN3 = Machine("zen3", vector_bytes=32, registers=16, cores=2, l2=512 << 10, mul
 
 def dense(channels: int, produced: int, extent: int, kernel: int) -> ConvProblem:
     low, sizes = (kernel // 2,) * 2, (extent, extent)
-    return ConvProblem("forward", 1, channels, produced, 1, sizes, (kernel, kernel), (1, 1), low, (1, 1), sizes, "float32", "float32", bias=True)
+    return ConvProblem(
+        "forward", 1, channels, produced, 1, sizes, (kernel, kernel), (1, 1), low, (1, 1), sizes, "float32", "float32", bias=True
+    )
 
 
 def test_tiles_share_out_blocks_of_filters() -> None:

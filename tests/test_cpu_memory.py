@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import numconv as nc
-from numconv.cpu import device, workspace
+from numconv.cpu import device
+from numconv.cpu.runtime import workspace
 from numconv.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +54,9 @@ def test_what_auto_takes_keeps_to_the_rule(count: int, monkeypatch: pytest.Monke
         x, w = np.broadcast_to(np.float32(0), layer.x_shape), np.broadcast_to(np.float32(0), layer.w_shape)
         options: dict[str, Any] = {"output_padding": layer.output_padding} if layer.transposed else {}
         function = getattr(nc, f"conv{'_transpose' if layer.transposed else ''}{layer.rank}d")
-        step = nc.explain(function, x, w, stride=layer.stride, padding=layer.pads, dilation=layer.dilation, groups=layer.groups, **options).steps[0]
+        step = nc.explain(
+            function, x, w, stride=layer.stride, padding=layer.pads, dilation=layer.dilation, groups=layer.groups, **options
+        ).steps[0]
         plan = make_plan(step.problem, machine, device.table(), "auto")
         claimed = plan.kernel.workspace(plan.problem, machine)
         if claimed > 2 * x.size * x.itemsize + (count << 24):

@@ -12,7 +12,7 @@ import reference
 from tolerance import assert_same, assert_within
 
 import numconv as nc
-from numconv.cpu import dynamic, patches, resize, shuffle
+from numconv.cpu.operators import dynamic, patches, resize, shuffle
 from numconv.kernel import Kernel, Machine
 from numconv.problem import AttentionProblem, ConvProblem, MixProblem, PatchProblem, ResizeProblem, ShuffleProblem
 

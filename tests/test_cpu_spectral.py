@@ -12,7 +12,7 @@ from test_cpu_gradients import CASES, problem
 from test_cpu_operators import MACHINE, RNG, run, small
 from tolerance import assert_within
 
-from numconv.cpu.fft import ROWS, fast_length
+from numconv.cpu.named.fft import ROWS, fast_length
 from numconv.problem import ConvProblem
 
 FFT = ROWS[0]

@@ -9,9 +9,9 @@ import pytest
 import reference
 from guarded import guarded
 
+from numconv.cpu.dense.channels.kernel import ROWS
+from numconv.cpu.dense.channels.plan import plan
 from numconv.cpu.machine import detect
-from numconv.cpu.spread import ROWS
-from numconv.cpu.spread_plan import plan
 from numconv.problem import ConvProblem, effective_kernel, image_shape
 
 ROW = ROWS[0]
@@ -63,11 +63,17 @@ def _compute(p: ConvProblem, x: np.ndarray, w: np.ndarray, bias: np.ndarray, pla
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[3:])))
 def test_forward(case: tuple, layout: str) -> None:
     p = _problem(case, "float32").with_(layout=layout)
-    x, w, bias = _integers((2, p.in_channels, *p.spatial), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((p.out_channels,), "float32", 3)
+    x, w, bias = (
+        _integers((2, p.in_channels, *p.spatial), "float32", 1),
+        _integers(p.weight_shape, "float32", 2),
+        _integers((p.out_channels,), "float32", 3),
+    )
     expected = reference.conv(x, w, bias, stride=p.stride, pads=[(a, a) for a in p.pad_low], dilation=p.dilation, groups=p.groups)
     np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
     np.testing.assert_array_equal(_compute(p, x, w, bias, plain=True), expected)  # packed ahead of the tasks, in parts
-    np.testing.assert_array_equal(_compute(p.with_(batch=1), x[:1], w, bias, plain=True), expected[:1])  # by the task that uses a block, where boxes are few
+    np.testing.assert_array_equal(
+        _compute(p.with_(batch=1), x[:1], w, bias, plain=True), expected[:1]
+    )  # by the task that uses a block, where boxes are few
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -75,7 +81,11 @@ def test_forward(case: tuple, layout: str) -> None:
 def test_transposed(case: tuple, layout: str) -> None:
     """The same geometry read backwards: `spatial` is produced."""
     p = _problem(case, "float32").with_(direction="input_grad", layout=layout)
-    x, w, bias = _integers((2, p.out_channels, *p.outputs), "float32", 1), _integers(p.weight_shape, "float32", 2), _integers((p.in_channels,), "float32", 3)
+    x, w, bias = (
+        _integers((2, p.out_channels, *p.outputs), "float32", 1),
+        _integers(p.weight_shape, "float32", 2),
+        _integers((p.in_channels,), "float32", 3),
+    )
     extra = [
         i - ((o - 1) * s - 2 * a + effective_kernel(k, d))
         for i, o, s, a, k, d in zip(p.spatial, p.outputs, p.stride, p.pad_low, p.kernel, p.dilation, strict=True)
@@ -129,7 +139,10 @@ def test_reads_stay_inside(case: tuple, at_end: bool, layout: str) -> None:
     """Inputs, weights and output that touch a page which may not be touched: a read or write outside ends the process."""
     p = _problem(case, "float32").with_(batch=1, layout=layout)
     machine = detect()
-    x, w = guarded(np.ones(image_shape(1, p.in_channels, p.spatial, layout), "float32"), at_end), guarded(np.ones(p.weight_shape, "float32"), at_end)
+    x, w = (
+        guarded(np.ones(image_shape(1, p.in_channels, p.spatial, layout), "float32"), at_end),
+        guarded(np.ones(p.weight_shape, "float32"), at_end),
+    )
     out, bias = guarded(np.zeros(p.result_shape, "float32"), at_end), guarded(np.ones(p.out_channels, "float32"), at_end)
     packed = guarded(ROW.pack(p, w, machine), at_end)
     ROW.run(p, (x, packed, bias), out, machine)

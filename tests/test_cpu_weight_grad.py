@@ -10,8 +10,11 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu import dot_plan, outer_plan, outer_product, weight_grad
 from numconv.cpu.machine import detect
+from numconv.cpu.weight_grad import rows as weight_grad
+from numconv.cpu.weight_grad.dots import plan as dot_plan
+from numconv.cpu.weight_grad.outer import kernel as outer_product
+from numconv.cpu.weight_grad.outer import plan as outer_plan
 from numconv.kernel import Kernel, Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -35,7 +38,9 @@ NARROW = {"avx2": {"vector_bytes": 32, "registers": 16}, "neon": {"vector_bytes"
 def _problem(case: tuple, dtype: str = "float32", batch: int = 3) -> ConvProblem:
     channels, produced, groups, spatial, kernel, *rest = case
     stride, padding, dilation = (v if isinstance(v, tuple) else (v,) * len(spatial) for v in rest)
-    outputs = tuple((i + 2 * p - effective_kernel(k, d)) // s + 1 for i, p, k, d, s in zip(spatial, padding, kernel, dilation, stride, strict=True))
+    outputs = tuple(
+        (i + 2 * p - effective_kernel(k, d)) // s + 1 for i, p, k, d, s in zip(spatial, padding, kernel, dilation, stride, strict=True)
+    )
     return ConvProblem(
         "weight_grad", batch, channels * groups, produced * groups, groups, spatial, kernel, stride, padding, dilation, outputs, dtype, dtype
     )  # fmt: skip
@@ -82,7 +87,9 @@ def test_narrow_register_tiles(case: tuple, name: str) -> None:
 def test_other_types(dtype: str) -> None:
     p = _problem(CASES[2], dtype)
     x, y = _arrays(p)
-    np.testing.assert_array_equal(_computed(p, x, y, detect()), _expected(p, x.astype("int64"), y.astype("int64")).astype("int64").astype(dtype))
+    np.testing.assert_array_equal(
+        _computed(p, x, y, detect()), _expected(p, x.astype("int64"), y.astype("int64")).astype("int64").astype(dtype)
+    )
 
 
 @pytest.mark.parametrize("row", [row for row in weight_grad.ROWS if row.error_factor == 1], ids=lambda row: row.name)

@@ -17,11 +17,13 @@ import reference
 from tolerance import assert_within
 
 import numconv as nc
-from numconv.cpu import launch, winograd, winograd_blocking, workspace
+from numconv.cpu.adapt.mirror import forward_of
 from numconv.cpu.machine import detect
-from numconv.cpu.mirror import forward_of
-from numconv.cpu.winograd_axes import KINDS, UNIT, Axis, choices
-from numconv.cpu.winograd_blocking import AGAIN, _best, blocking, chosen, on_the_way, prepared
+from numconv.cpu.runtime import launch, workspace
+from numconv.cpu.winograd import plan as winograd_blocking
+from numconv.cpu.winograd import rows as winograd
+from numconv.cpu.winograd.axes import KINDS, UNIT, Axis, choices
+from numconv.cpu.winograd.plan import AGAIN, _best, blocking, chosen, on_the_way, prepared
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -64,7 +66,9 @@ CASES = [
 
 
 LAYOUTS = ("channels_first", "channels_last")
-THREADED = CASES[:3]  # with a parallel loop; of the others the same loop over workers runs in one thread, or each kernel would be compiled twice
+THREADED = CASES[
+    :3
+]  # with a parallel loop; of the others the same loop over workers runs in one thread, or each kernel would be compiled twice
 #: the first case in both layouts, each of the others in one: a kernel takes ten seconds to compile, and the two share none.  `-m slow` runs the rest.
 MATRIX = [
     pytest.param(case, layout, id=f"{case}-{layout}", marks=() if i == 0 or i % 2 == j else pytest.mark.slow)
@@ -83,7 +87,9 @@ def _workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def problem(case: Any, batch: int = 2, layout: str = "channels_first") -> ConvProblem:
     channels, produced, groups, spatial, kernel, padding, dilation, *strides = case
     stride = strides[0] if strides else (1,) * len(kernel)
-    outputs = tuple((i + 2 * p - d * (k - 1) - 1) // s + 1 for i, p, k, d, s in zip(spatial, padding, kernel, dilation, stride, strict=True))
+    outputs = tuple(
+        (i + 2 * p - d * (k - 1) - 1) // s + 1 for i, p, k, d, s in zip(spatial, padding, kernel, dilation, stride, strict=True)
+    )
     return ConvProblem(
         "forward", batch, channels, produced, groups, spatial, kernel, stride, padding, dilation, outputs, "float32", "float32",
         bias=True, activation="relu", layout=layout,
@@ -200,7 +206,9 @@ def test_same_bits_for_any_threads_batch_and_packing(case: Any, layout: str) -> 
 def turned(p: ConvProblem) -> ConvProblem:
     """The input gradient that is the convolution `p`."""
     low = tuple(effective_kernel(k, d) - 1 - a for k, d, a in zip(p.kernel, p.dilation, p.pad_low, strict=True))
-    return p.with_(direction="input_grad", in_channels=p.out_channels, out_channels=p.in_channels, spatial=p.outputs, pad_low=low, outputs=p.spatial)
+    return p.with_(
+        direction="input_grad", in_channels=p.out_channels, out_channels=p.in_channels, spatial=p.outputs, pad_low=low, outputs=p.spatial
+    )
 
 
 TURNED = [case for case in CASES if len(case) == 7 and all(p <= d * (k - 1) for k, p, d in zip(case[4], case[5], case[6], strict=True))]
@@ -277,6 +285,7 @@ def test_every_tap_is_in_one_piece() -> None:
 
 def test_wide_margins_take_many_channels() -> None:
     """Of their own bound few channels leave nothing: F(4, 3) errs 70 times it with 4 channels."""
+
     def planned(channels: int) -> ConvProblem:
         return problem((channels, 64, 1, (60, 60), (3, 3), (2, 2), (1, 1)), 1)
 
@@ -317,7 +326,9 @@ def test_refuses() -> None:
         ("conv3d", (1, 256, 3, 7, 9), (16, 256, 3, 3, 3), 2, 1, 1),
     ],
 )
-def test_where_it_is_automatic_each_output_keeps_its_own_bound(function: str, x_shape: Any, w_shape: Any, padding: Any, dilation: int, stride: int) -> None:
+def test_where_it_is_automatic_each_output_keeps_its_own_bound(
+    function: str, x_shape: Any, w_shape: Any, padding: Any, dilation: int, stride: int
+) -> None:
     """No allowance for the tile here: sizes and paddings for which `auto` may take it (by name, since the choice is the machine's)."""
     rng = np.random.default_rng(4)
     x, w = rng.uniform(-1, 1, x_shape).astype("float32"), rng.uniform(-1, 1, w_shape).astype("float32")
@@ -326,5 +337,7 @@ def test_where_it_is_automatic_each_output_keeps_its_own_bound(function: str, x_
     assert ROW.cost(nc.explain(call, x, w, **options).plan.problem, MACHINE) < math.inf
     rank = x.ndim - 2
     pads = [(p, p) for p in (padding if isinstance(padding, tuple) else (padding,) * rank)]
-    exact, magnitude = (reference.conv(a, b, None, pads=pads, dilation=(dilation,) * rank, stride=(stride,) * rank) for a, b in ((x, w), (abs(x), abs(w))))
+    exact, magnitude = (
+        reference.conv(a, b, None, pads=pads, dilation=(dilation,) * rank, stride=(stride,) * rank) for a, b in ((x, w), (abs(x), abs(w)))
+    )
     assert_within(call(x, w, **options), exact, magnitude, w[0].size, factor=ROW.error_factor)

@@ -14,9 +14,11 @@ from guarded import guarded
 from test_cpu_winograd import CASES, problem
 from tolerance import assert_within
 
-from numconv.cpu import weight_grad, winograd_weights, winograd_weights_plan
 from numconv.cpu.machine import detect
-from numconv.cpu.winograd_axes import KINDS, choices
+from numconv.cpu.weight_grad import rows as weight_grad
+from numconv.cpu.winograd.axes import KINDS, choices
+from numconv.cpu.winograd.weights import kernel as winograd_weights
+from numconv.cpu.winograd.weights import plan as winograd_weights_plan
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem
 

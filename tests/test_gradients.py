@@ -199,9 +199,12 @@ def test_layers(make: Any) -> None:
     np.testing.assert_array_equal(y, z)
     np.testing.assert_array_equal(pullback(y)[0], expected(y)[0])
 
+
 @pytest.mark.parametrize("function", [nc.conv2d, nc.conv_transpose2d])
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
-@pytest.mark.parametrize("side", [6, 40])  # the input gradient as it is; as the convolution that it also is, by Winograd's or another kernel
+@pytest.mark.parametrize(
+    "side", [6, 40]
+)  # the input gradient as it is; as the convolution that it also is, by Winograd's or another kernel
 def test_weights_are_packed_for_the_second_call(monkeypatch: pytest.MonkeyPatch, function: Any, dtype: str, side: int) -> None:
     from numconv.cpu import device
 
@@ -229,7 +232,10 @@ def test_a_layer_packs_once(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     packed, pack = [], device.pack
     monkeypatch.setattr(device, "pack", lambda *arguments: packed.append(1) or pack(*arguments))
     rng = np.random.default_rng(9)
-    layer, x = make(random(rng, (4, 4, 3, 3), "float32"), random(rng, (4,), "float32"), activation="silu"), random(rng, (1, 4, 6, 6), "float32")
+    layer, x = (
+        make(random(rng, (4, 4, 3, 3), "float32"), random(rng, (4,), "float32"), activation="silu"),
+        random(rng, (1, 4, 6, 6), "float32"),
+    )
     for _ in range(3):
         y, pullback = nc.vjp(layer, x)
         pullback(y)

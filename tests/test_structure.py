@@ -149,7 +149,10 @@ def test_no_module_is_a_drawer() -> None:
     assert not [p for p in FILES if p.stem in ("util", "utils", "common", "helpers", "misc")]
 
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="needs the extra `cuda`"))]
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="needs the extra `cuda`")),
+]
 
 
 def problems() -> list[tuple[str, Any]]:

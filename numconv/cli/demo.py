@@ -78,7 +78,9 @@ class Stage:
         kernel = nc.explain(function, *args, **options).algorithm
         shapes = " ".join("×".join(map(str, a.shape)) for a in args if isinstance(a, np.ndarray))
         shape = "×".join(map(str, np.shape(result)))
-        print(f"  {function.__name__:<28} {shapes:<34} → {shape:<14} {1e3 * min(times):8.2f} ms  (first {first:6.2f} s)  {kernel}", flush=True)
+        print(
+            f"  {function.__name__:<28} {shapes:<34} → {shape:<14} {1e3 * min(times):8.2f} ms  (first {first:6.2f} s)  {kernel}", flush=True
+        )
         return result
 
     def say(self, text: str) -> None:

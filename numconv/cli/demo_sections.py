@@ -25,7 +25,9 @@ def correlation(stage: Any, x: Array) -> None:
     g = grey(x)[0]
     slid, flipped = (stage.call(f, g, EMBOSS, mode="same") for f in (nc.correlate, nc.convolve))
     same = nc.correlate(g, LAPLACE) - nc.convolve(g, LAPLACE)
-    stage.say(f"flipping changes the emboss filter's result by up to {np.abs(slid - flipped).max():.2f}, the symmetric Laplacian's by {np.abs(same).max():.0f}")
+    stage.say(
+        f"flipping changes the emboss filter's result by up to {np.abs(slid - flipped).max():.2f}, the symmetric Laplacian's by {np.abs(same).max():.0f}"
+    )
     stage.save("01-correlation-convolution", photograph=x, cross_correlation=slid, convolution_flipped=flipped)
 
 
@@ -76,7 +78,9 @@ def transposed(stage: Any, x: Array) -> None:
     stage.say("share of the variance with period 2: kernel 3 {:.4f}, kernel 4 {:.6f}, resize + convolution {:.6f}".format(*scores))
     top, left = (max(0, n // 2 - 32) for n in x.shape[1:])
     crop = (slice(None), slice(top, top + 64), slice(left, left + 64))
-    stage.save("06-transposed", small=small, kernel_3_stride_2=uneven[crop], kernel_4_stride_2=even[crop], resize_then_convolve=resized[crop])
+    stage.save(
+        "06-transposed", small=small, kernel_3_stride_2=uneven[crop], kernel_4_stride_2=even[crop], resize_then_convolve=resized[crop]
+    )
     stage.figure("06-overlap", stage.plot.overlap_map((6, 6), 3, 2))
     stage.figure("06-grid", stage.plot.operation(3, 3, 2, transposed=True, step=4))
 
@@ -109,7 +113,9 @@ def flattened(stage: Any, x: Array) -> None:
     smooth, slope = np.array([[1, 2, 1]], "float32") / 4, np.array([[1, 0, -1]], "float32")
     y = stage.call(nc.flattened_conv2d, x, LUMA, smooth, slope, padding=1)
     whole = np.einsum("fc,fa,fb->fcab", LUMA, smooth, slope)
-    stage.say(f"3 + 3 + 3 parameters for 27, differs from the whole filter by {np.abs(y - nc.conv2d(x, whole, padding=1)).max():.1e} at most")
+    stage.say(
+        f"3 + 3 + 3 parameters for 27, differs from the whole filter by {np.abs(y - nc.conv2d(x, whole, padding=1)).max():.1e} at most"
+    )
     stage.save("09-flattened", photograph=x, three_1D_filters=y)
 
 

@@ -32,8 +32,8 @@ def facts() -> dict[str, str]:
     """Label → text, in the order shown."""
     import numba
 
-    from ..cpu.cache import folder
     from ..cpu.machine import detect
+    from ..cpu.runtime.cache import folder
 
     machine = detect()
     found = [name for name in FEATURES if name in machine.features]

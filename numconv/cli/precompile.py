@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..cpu.cache import folder
+    from ..cpu.runtime.cache import folder
 
     jobs = [job for dtype in options.dtype for job in _jobs(dtype, options)]
     with Bar(len(jobs)) as bar:
@@ -76,7 +76,7 @@ def _case(function: Callable[..., Any], case: Case, dtype: str) -> Callable[[], 
 
 def _tiles(dtype: str) -> Iterator[Job]:
     """One small and one large call for every register tile that the choice ever makes on this machine."""
-    from ..cpu.blocking import tile_for
+    from ..cpu.dense.positions.cost import tile_for
     from ..cpu.machine import detect
 
     seen = set()

@@ -13,9 +13,8 @@ import numpy as np
 from ..hosts import adopt, dtype_of, release
 from ..plan import Plan
 from ..problem import ConvProblem, one_of
-from .geometry import PAD_MODES
-from .layouts import channels_first, channels_last, serves
-from .lowering import (
+from .adapt.layouts import channels_first, channels_last, serves
+from .adapt.lowering import (
     COMPLEX,
     as_compute,
     complex_image,
@@ -28,9 +27,10 @@ from .lowering import (
     real_image,
     real_weights,
 )
+from .geometry.axes import PAD_MODES
 from .machine import detect as machine
+from .runtime.workspace import aligned, borrow
 from .table import table
-from .workspace import aligned, borrow
 
 __all__ = [
     "adopt", "bind", "broadcast", "cast", "conjugate", "copy", "empty", "execute", "flip", "machine", "name", "overlaps", "pack", "release", "reshape",
@@ -132,7 +132,9 @@ def bind(plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[
 def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
     """Any other operator: contiguous arrays, half precision by way of float32."""
     problem = plan.problem
-    compute = problem.dtype if problem.dtype in plan.kernel.dtypes - plan.kernel.adapted_dtypes else compute_dtype(problem.dtype, problem.dtype)
+    compute = (
+        problem.dtype if problem.dtype in plan.kernel.dtypes - plan.kernel.adapted_dtypes else compute_dtype(problem.dtype, problem.dtype)
+    )
     native = [None if a is None else as_compute(a, compute) for a in arrays]
     fits = out.dtype == compute and out.flags.c_contiguous and out.flags.aligned
     target = out if fits else np.empty(out.shape, compute)

@@ -10,10 +10,13 @@ from math import prod
 from ..hosts import dtype_of
 from ..kernel import Kernel, Machine
 from ..problem import ConvProblem
-from .lowering import COMPLEX, HALF, INTEGERS, framed, lower, plain
+from .adapt.lowering import COMPLEX, HALF, INTEGERS, framed, lower, plain
 
-#: one file per kernel family; each defines ROWS
-FAMILIES = ("direct", "spread", "depthwise", "depthwise_last", "winograd", "shuffle", "resize", "dynamic", "patches", "weight_grad", "deformable", "fft", "transposed")
+#: the modules that define ROWS, in the order in which they are listed
+FAMILIES = (
+    "dense.positions.kernel", "dense.channels.kernel", "depthwise.planes", "depthwise.pixels", "winograd.rows", "operators.shuffle", "operators.resize",
+    "operators.dynamic", "operators.patches", "weight_grad.rows", "operators.deformable.forward", "named.fft", "named.transposed",
+)  # fmt: skip
 
 TURN, TURN_FAR, TURN_FEW = 2.4e-10, 6e-10, 1e-9  # seconds per element whose layout is changed; beyond the second cache; of few channels
 
@@ -57,7 +60,9 @@ def _around(row: Kernel, problem: ConvProblem) -> int:
     else:
         source, result, given = *images, weights
     inner = plain(problem, row.honours)
-    elements = converted * given + (converted or inner.layout != problem.layout) * (source + result) + (inner.shuffle != problem.shuffle) * result
+    elements = (
+        converted * given + (converted or inner.layout != problem.layout) * (source + result) + (inner.shuffle != problem.shuffle) * result
+    )
     if inner.padding_mode != problem.padding_mode:
         elements += problem.batch * real.in_channels * prod(framed(problem))
     return elements * dtype_of(real.dtype).itemsize
@@ -65,7 +70,11 @@ def _around(row: Kernel, problem: ConvProblem) -> int:
 
 def _images(problem: ConvProblem) -> int:
     """Bytes of both."""
-    return problem.batch * sum(channels * prod(spatial) for channels, spatial in (problem.source, problem.target)) * dtype_of(problem.dtype).itemsize
+    return (
+        problem.batch
+        * sum(channels * prod(spatial) for channels, spatial in (problem.source, problem.target))
+        * dtype_of(problem.dtype).itemsize
+    )
 
 
 def _turning(problem: ConvProblem, machine: Machine) -> float:

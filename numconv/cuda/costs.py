@@ -15,7 +15,7 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem
-from .split_k import LEAST, PARTS
+from .stages.split_k import LEAST, PARTS
 
 #: an H100 SXM by its data sheet: what costs are computed for where there is no card to ask, and tiles are chosen for on every card
 H100 = Machine(name="cuda", cores=132, flops=6.7e13, bandwidth=3.35e12, launch=5e-6, l1=228 << 10, l2=50 << 20)
@@ -140,7 +140,13 @@ def extents(problem: ConvProblem) -> tuple[int, int, float, int, int]:
 
 
 def tiled(
-    problem: ConvProblem, machine: Machine, blocks: Sequence[Block], rate: float = 1.0, waste: float = 1.0, extra: float = 0.0, launches: int = 1
+    problem: ConvProblem,
+    machine: Machine,
+    blocks: Sequence[Block],
+    rate: float = 1.0,
+    waste: float = 1.0,
+    extra: float = 0.0,
+    launches: int = 1,
 ) -> Estimate:
     """`gemm` for a forward or input_grad problem; `waste`: terms made over terms wanted; `extra` bytes beside the traffic."""
     positions, targets, terms, deepest, copies = extents(problem)

@@ -13,9 +13,12 @@ from typing import Any
 from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, SeparableProblem, image_shape
-from . import gradients, launch, layout, split_k
+from .adapt import layout
+from .adapt.layout import INDEX_LIMIT
 from .costs import H100
-from .layout import INDEX_LIMIT
+from .operators import gradients
+from .runtime import launch
+from .stages import split_k
 
 name = "cuda"
 adopt = launch.adopt

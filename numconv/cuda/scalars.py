@@ -16,8 +16,8 @@ import numpy as np
 from numba.cuda import types
 from numba.cuda.types import complex64, complex128, float16, float32, float64, int32, int64, uint16, uint32
 
-from .launch import inlined
 from .ptx import f32_bits, f32_from_bits, load4, store4
+from .runtime.launch import inlined
 
 _NUMBA = {"float32": float32, "float64": float64, "complex64": complex64, "complex128": complex128, "int32": int32, "int64": int64}
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})

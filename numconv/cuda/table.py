@@ -6,25 +6,18 @@ from dataclasses import replace
 
 from ..kernel import Kernel
 from ..problem import ConvProblem
-from . import (
-    deformable,
-    depthwise,
-    depthwise_grad,
-    direct,
-    dynamic,
-    implicit_gemm,
-    matrix,
-    patches,
-    resize,
-    scatter,
-    separable,
-    shuffle,
-    tensor_core,
-    tensor_core_weights,
-    transposed,
-    weight_grad,
-    winograd,
-)
+from .dense.cuda_cores import plan as implicit_gemm
+from .dense.direct import kernel as direct
+from .dense.tensor_cores import plan as tensor_core
+from .depthwise import rows as depthwise
+from .depthwise import separable
+from .named import matrix, scatter, transposed
+from .operators import dynamic, patches, resize, shuffle
+from .operators.deformable import forward as deformable
+from .weight_grad.cuda_cores import kernel as weight_grad
+from .weight_grad.depthwise import kernel as depthwise_grad
+from .weight_grad.tensor_cores import plan as tensor_core_weights
+from .winograd import rows as winograd
 
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
 ADAPTED = frozenset({"layout", "padding_mode"})

@@ -87,7 +87,7 @@ def pull(session: Session, p: ConvProblem, arrays: Arrays, result: Any, plan_as:
 
 def _unpad(g: Any, p: ConvProblem) -> Any:
     """Adjoint of padding by a mode: every copy is added to what it copies."""
-    from ..cpu.geometry import PAD_MODES
+    from ..cpu.geometry.axes import PAD_MODES
 
     axes = zip(p.spatial, p.pad_low, _highs(p), strict=True)
     for axis, (size, low, high) in enumerate(axes, start=1 if p.layout == "channels_last" else 2):

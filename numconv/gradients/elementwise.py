@@ -19,7 +19,7 @@ def on_gpu(a: Any) -> Any:
     """The GPU's side of this module if `a` lies there, else None."""
     if kind(a) == "cpu":
         return None
-    from ..cuda import gradients
+    from ..cuda.operators import gradients
 
     return gradients
 
@@ -101,7 +101,7 @@ def adjoint_along(g: Any, axis: int, index: Array, weight: Array | None, count: 
     gpu = on_gpu(g)
     if gpu is not None:
         return gpu.adjoint_along(g, axis, index, weight, count)
-    from ..cpu import axis_gather
+    from ..cpu.operators import axis_gather
 
     return axis_gather.adjoint_along(g, axis, index, weight, count)
 

@@ -12,16 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..problem import (
-    AttentionProblem,
-    ConvProblem,
-    DeformProblem,
-    MixProblem,
-    PatchProblem,
-    Problem,
-    ResizeProblem,
-    ShuffleProblem,
-)
+from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
 from ..session import Session
 from . import convolution, elementwise
 from .elementwise import adjoint_along, conjugate
@@ -43,7 +34,7 @@ def _shuffle(session: Session, p: ShuffleProblem, arrays: Arrays, result: Any, g
 
 
 def _resize(session: Session, p: ResizeProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
-    from ..cpu.resize import linear_table, nearest_table
+    from ..cpu.operators.resize import linear_table, nearest_table
 
     scales: tuple[float | None, ...] = p.scale or (None,) * len(p.size)
     start = 1 if p.layout == "channels_last" else 2
@@ -120,11 +111,11 @@ def _deformable(session: Session, p: DeformProblem, arrays: Arrays, result: Any,
     x, offset, w, bias, mask = arrays
     db = None if bias is None else elementwise.channel_sum(session, g, False, bias.dtype)
     if elementwise.on_gpu(g) is not None:
-        from ..cuda import deformable_grad as on_gpu
+        from ..cuda.operators.deformable import backward as on_gpu
 
         dx, doffset, dw, dmask = on_gpu.gradients(session, p, (x, offset, w, mask), g)
     else:
-        from ..cpu import deformable_grad
+        from ..cpu.operators.deformable import backward as deformable_grad
 
         dx, doffset, dw, dmask = deformable_grad.gradients(p, x, offset, w, mask, g)
     return dx, doffset, dw, db, dmask

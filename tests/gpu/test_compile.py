@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from numconv.cuda.resources import ARCHITECTURES, BLOCK_SHARED, LIMITS, Usage, architecture, link, link_ptx, lint, ptx
-from numconv.cuda.specimens import Specimen, specimens
+from numconv.cuda.proof.resources import ARCHITECTURES, BLOCK_SHARED, LIMITS, Usage, architecture, link, link_ptx, lint, ptx
+from numconv.cuda.proof.specimens import Specimen, specimens
 
 ALL = specimens()
 IDS = [f"{s.family}: {s.label}" for s in ALL]

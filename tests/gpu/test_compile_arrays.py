@@ -13,8 +13,10 @@ from numba.cuda.cudadrv import driver
 from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.typing.typeof import Purpose, typeof
 
-from numconv.cuda import arrays_card, environment, launch, layout
-from numconv.cuda.transpose import make_transpose
+from numconv.cuda.adapt import layout
+from numconv.cuda.adapt.transpose import make_transpose
+from numconv.cuda.runtime import environment, launch
+from numconv.cuda.runtime.arrays import card as arrays_card
 
 BASE = 0x10000
 

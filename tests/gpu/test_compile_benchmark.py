@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from numconv.cuda.resources import lint, ptx
-from numconv.cuda.specimens import Specimen
+from numconv.cuda.proof.resources import lint, ptx
+from numconv.cuda.proof.specimens import Specimen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import gpu_measure  # noqa: E402

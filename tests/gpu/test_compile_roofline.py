@@ -17,7 +17,9 @@ FOUND = cuda_roofline.model()
 
 
 def test_the_committed_table_is_current() -> None:
-    assert json.loads(cuda_roofline.RESULT.read_text()) == json.loads(json.dumps(FOUND)), "python benchmarks/cuda_roofline.py, then report.py"
+    assert json.loads(cuda_roofline.RESULT.read_text()) == json.loads(json.dumps(FOUND)), (
+        "python benchmarks/cuda_roofline.py, then report.py"
+    )
 
 
 @pytest.mark.parametrize("column", cuda_roofline.COLUMNS)

@@ -17,7 +17,9 @@ import gpu_checks  # noqa: E402
 import layers as named  # noqa: E402
 
 
-def layer(kind: str, channels: int, filters: int, inputs: list[int], kernel: list[int], groups: int = 1, transposed: bool = False) -> dict[str, Any]:
+def layer(
+    kind: str, channels: int, filters: int, inputs: list[int], kernel: list[int], groups: int = 1, transposed: bool = False
+) -> dict[str, Any]:
     ones, rank = [1] * len(kernel), len(kernel)
     outputs = [i + k - 1 if transposed else i - k + 1 for i, k in zip(inputs, kernel, strict=True)]
     macs = channels // groups * filters * int(np.prod(kernel)) * int(np.prod(inputs if transposed else outputs))

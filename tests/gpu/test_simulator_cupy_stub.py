@@ -131,7 +131,9 @@ def test_operator_on_a_stub_of_cupy_is_the_hosts(cupy: Any, shape: Any, weights:
 
 def test_integers_are_refused_for_the_matrix_and_not_for_the_operator(cupy: Any) -> None:
     w = cupy.asarray(integers((1, 1, 3, 3), "int32", 0))
-    with pytest.raises(TypeError, match="^conv_matrix: CuPy's sparse matrices hold floating-point and complex numbers; these would be int64"):
+    with pytest.raises(
+        TypeError, match="^conv_matrix: CuPy's sparse matrices hold floating-point and complex numbers; these would be int64"
+    ):
         nc.matrix.conv_matrix(w, (1, 4, 4))
     x = integers(16, "int32", 1)
     got = nc.matrix.conv_operator(w, (1, 4, 4)).matvec(cupy.asarray(x))

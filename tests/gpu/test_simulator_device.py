@@ -14,7 +14,8 @@ from numba import cuda
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
 import numconv as nc
-from numconv.cuda import device, layout
+from numconv.cuda import device
+from numconv.cuda.adapt import layout
 from numconv.cuda.table import ROWS
 from numconv.problem import ConvProblem
 

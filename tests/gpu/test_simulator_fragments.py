@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numconv.cuda import fragments
-from numconv.cuda.fragments import CHUNK, TILES, Operand, make_read, make_slot, make_start, make_swizzle, operands, threads
+from numconv.cuda.stages import fragments
+from numconv.cuda.stages.fragments import CHUNK, TILES, Operand, make_read, make_slot, make_start, make_swizzle, operands, threads
 
 CASES = [(dtype, tile, along_k) for dtype in ("float16", "float32") for tile in TILES for along_k in (False, True)]
 LANES = [np.int32(lane) for lane in range(32)]

@@ -11,7 +11,7 @@ from numba import cuda
 
 import numconv as nc
 from numconv.catalog import Case, Variant
-from numconv.cuda import deformable_grad
+from numconv.cuda.operators.deformable import backward as deformable_grad
 
 SMALL = [
     (variant, case)

@@ -12,8 +12,13 @@ import pytest
 import reference
 from numba import cuda
 
-from numconv.cuda import costs, device, fragments, halo, implicit_gemm, tensor_core, tensor_core_weights
-from numconv.cuda.halo_kernel import sizes
+from numconv.cuda import costs, device
+from numconv.cuda.dense.cuda_cores import plan as implicit_gemm
+from numconv.cuda.dense.tensor_cores import plan as tensor_core
+from numconv.cuda.depthwise import plan as halo
+from numconv.cuda.depthwise.kernel import sizes
+from numconv.cuda.stages import fragments
+from numconv.cuda.weight_grad.tensor_cores import plan as tensor_core_weights
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem
 

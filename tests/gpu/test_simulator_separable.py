@@ -12,7 +12,8 @@ from numba import cuda
 
 import numconv as nc
 from numconv.catalog import VARIANTS, Case, Variant
-from numconv.cuda import halo, separable
+from numconv.cuda.depthwise import plan as halo
+from numconv.cuda.depthwise import separable
 from numconv.problem import SeparableProblem
 
 CASES = [(v, c) for v in VARIANTS if v.fused for c in v.cases]

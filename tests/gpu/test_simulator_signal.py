@@ -11,7 +11,7 @@ from numba import cuda
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
 import numconv as nc
-from numconv.cuda import layout
+from numconv.cuda.adapt import layout
 
 SHAPES = [((7,), (3,)), ((3,), (8,)), ((5,), (5,)), ((4, 5), (3, 2)), ((2, 3), (4, 5)), ((2, 5), (3, 2)), ((3, 2, 4), (2, 2, 3))]
 TYPES = [("f4", "f4"), ("f8", "c8"), ("c16", "c16"), ("i1", "i1"), ("u1", "i4"), ("i8", "f4"), ("f2", "f2")]

@@ -30,7 +30,11 @@ def run(variant: Variant, case: Case, dtype: str) -> tuple[Any, Any]:
 def in_turn(*modes: str) -> list[Any]:
     """The largest cases, a hundred thousand products and more, in these padding modes; in the others by `-m slow`."""
     return [
-        pytest.param(v, c, marks=(pytest.mark.slow,) if v.name == "conv3d" and c.options.get("padding_mode", "zeros") not in ("zeros", *modes) else ())
+        pytest.param(
+            v,
+            c,
+            marks=(pytest.mark.slow,) if v.name == "conv3d" and c.options.get("padding_mode", "zeros") not in ("zeros", *modes) else (),
+        )
         for v, c in cases.ALL
     ]
 

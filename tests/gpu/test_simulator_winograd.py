@@ -11,7 +11,8 @@ import reference
 from numba import cuda
 from tolerance import assert_within
 
-from numconv.cuda import device, winograd
+from numconv.cuda import device
+from numconv.cuda.winograd import rows as winograd
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem
 

@@ -42,11 +42,17 @@ def case(rng: np.random.Generator) -> tuple[ConvProblem, tuple, np.ndarray] | No
     if rng.integers(2):
         w = rng.integers(-4, 5, (ci, co // g, *k)).astype(dtype)
         extra = tuple(int(rng.integers(0, max(a, b))) for a, b in zip(s, d, strict=True))
-        sizes = tuple((i - 1) * st - lo - hi + dd * (kk - 1) + 1 + q for i, (lo, hi), dd, kk, st, q in zip(sp, pads, d, k, s, extra, strict=True))
+        sizes = tuple(
+            (i - 1) * st - lo - hi + dd * (kk - 1) + 1 + q for i, (lo, hi), dd, kk, st, q in zip(sp, pads, d, k, s, extra, strict=True)
+        )
         if min(sizes) < 1:
             return None
         p = ConvProblem("input_grad", len(x), co, ci, g, sizes, k, s, low, d, sp, **common)
-        return p, (x, w, bias), reference.conv_transpose(x, w, bias, stride=s, pads=pads, output_padding=extra, groups=g, dilation=d, activation=act)
+        return (
+            p,
+            (x, w, bias),
+            reference.conv_transpose(x, w, bias, stride=s, pads=pads, output_padding=extra, groups=g, dilation=d, activation=act),
+        )
     w = rng.integers(-4, 5, (co, ci // g, *k)).astype(dtype)
     outputs = tuple((i + lo + hi - dd * (kk - 1) - 1) // st + 1 for i, (lo, hi), dd, kk, st in zip(sp, pads, d, k, s, strict=True))
     if any(i + lo + hi < dd * (kk - 1) + 1 for i, (lo, hi), dd, kk in zip(sp, pads, d, k, strict=True)):

@@ -16,9 +16,10 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[i]) for i in (1, 2)]
 
 from test_cpu_winograd import LAYOUTS, MACHINE, arrays, expected, problem, run
 
-from numconv.cpu import winograd, winograd_blocking
-from numconv.cpu.mirror import refusal
-from numconv.cpu.winograd_axes import choices
+from numconv.cpu.adapt.mirror import refusal
+from numconv.cpu.winograd import plan as winograd_blocking
+from numconv.cpu.winograd import rows as winograd
+from numconv.cpu.winograd.axes import choices
 
 TILE = (6, 2) if MACHINE.registers == 16 else (12, 2)  # one: each is seconds of compilation for each pair of transforms
 

@@ -16,7 +16,9 @@ VECTOR = 3  # integers to a vector: its place in y, its place in x, the row of i
 
 
 @intrinsic
-def dot_tile(typingctx, shape, y, y_index, y_pitch, x, x_index, vectors, v_index, places, p_index, masks, m_index, c, c_index, terms, accumulate):  # type: ignore[no-untyped-def]
+def dot_tile(
+    typingctx, shape, y, y_index, y_pitch, x, x_index, vectors, v_index, places, p_index, masks, m_index, c, c_index, terms, accumulate
+):  # type: ignore[no-untyped-def]
     """c[i, j, lane] (+)= Σ_k y[y(k) + j·y_pitch + lane]·x[x(k) + places[i] + lane], i < rows, j < vectors of the tile; in the order of k.
 
     Of each k the table of vectors has y(k), x(k) and m(k): bit `lane` of masks[m(k)] says which lanes there are, of masks[m(k) + m_index + i]

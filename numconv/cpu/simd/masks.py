@@ -94,7 +94,9 @@ def store_low(builder: Any, value: Any, place: Any, align: int, bits: Any) -> No
         mask = lanes_of_bits(builder, bits, value.type)
         builder.call(masked_store(builder, value.type), [value, place, ir.Constant(I32, align), mask])
         return
-    count = builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(I64, [I64]), "llvm.ctpop.i64"), [builder.zext(bits, I64)])
+    count = builder.call(
+        cgutils.get_or_insert_function(builder.module, ir.FunctionType(I64, [I64]), "llvm.ctpop.i64"), [builder.zext(bits, I64)]
+    )
     _store_halves(builder, value, builder.bitcast(place, value.type.element.as_pointer()), align, count)
 
 
@@ -103,7 +105,8 @@ def _store_halves(builder: Any, value: Any, place: Any, align: int, left: Any) -
     size = value.type.count // 2
     while size >= 1:
         low, high = (
-            builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(I32, size), list(range(first, first + size)))) for first in (0, size)
+            builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(I32, size), list(range(first, first + size))))
+            for first in (0, size)
         )
         half = builder.icmp_unsigned("!=", builder.and_(left, I64(size)), I64(0))
         with builder.if_then(half):

@@ -31,7 +31,8 @@ def _shuffle(name: str, order: Callable[[int, int, int], list[int]]) -> Any:
 split_runs = _shuffle("split_runs", lambda n, run, part: [lane for lane in range(2 * n) if lane // run % 2 == part])
 #: runs of a and b in turn, of their low halves (part 0) or high halves (part 1)
 join_runs = _shuffle(
-    "join_runs", lambda n, run, part: [lane // (2 * run) * run + lane % run + lane // run % 2 * n for lane in range(part * n, (part + 1) * n)]
+    "join_runs",
+    lambda n, run, part: [lane // (2 * run) * run + lane % run + lane // run % 2 * n for lane in range(part * n, (part + 1) * n)],
 )
 #: a‖b from its second run on
 next_run = _shuffle("next_run", lambda n, run, part: list(range(run, run + n)))

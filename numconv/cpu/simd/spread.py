@@ -37,7 +37,9 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
         grid = _Grid(builder, tile, element, c_ptr, INTP(width))
         table = None if isinstance(places, types.NoneType) else array_pointer(context, builder, sig.args[11], args[11], args[12])
 
-        few = table is not None and tile.step == 0 and tile.rows <= FEW  # loading each place costs as much as each value: with 6×2 on AVX2 a quarter of the time
+        few = (
+            table is not None and tile.step == 0 and tile.rows <= FEW
+        )  # loading each place costs as much as each value: with 6×2 on AVX2 a quarter of the time
         step = builder.load(builder.gep(table, [INTP(1)])) if few and tile.rows > 1 else None
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
@@ -49,7 +51,9 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
                 builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
                 for j in range(tile.vectors)
             ]
-            if table and not few:  # nothing moves over this: held in registers, the places would crowd out the order of the loads (a quarter of the speed)
+            if (
+                table and not few
+            ):  # nothing moves over this: held in registers, the places would crowd out the order of the loads (a quarter of the speed)
                 builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
             new = []
             for i in range(tile.rows):

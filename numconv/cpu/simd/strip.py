@@ -112,7 +112,9 @@ class _Sums:
             if masks is None:
                 parts.append(b.load(source, align=self.align))
                 continue
-            parts.append(b.call(masked_load(b, self.vector), [source, ir.Constant(I32, self.align), masks[j], ir.Constant(self.vector, None)]))
+            parts.append(
+                b.call(masked_load(b, self.vector), [source, ir.Constant(I32, self.align), masks[j], ir.Constant(self.vector, None)])
+            )
         if len(parts) == 1:
             return parts[0]
         return b.shuffle_vector(*parts, ir.Constant(ir.VectorType(I32, n), [2 * lane for lane in range(n)]))
@@ -130,7 +132,9 @@ class _Sums:
             line = b.gep(self.x, [b.load(entry)])
             weight = b.gep(self.w, [b.load(b.gep(entry, [INTP(1)]))])
             weights = [filters(b.gep(weight, [b.mul(self.tap_pitch, INTP(a))])) for a in range(taps)]
-            masks = None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(entries(len(reads), shape.step, shape.apiece))))])
+            masks = (
+                None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(entries(len(reads), shape.step, shape.apiece))))])
+            )
             common = None if masks is None or shape.apiece else self.lanes(masks)
             for n, s in enumerate(reads):
                 place = b.gep(line, [b.mul(self.pitch, INTP(s))])
@@ -168,7 +172,28 @@ class _Sums:
 
 @intrinsic
 def strip_tile(  # type: ignore[no-untyped-def]
-    typingctx, shape, x, x0, w, w0, y, y0, bias, groups, group0, shared, single, pitch, tap_pitch, masks, mask0, y_pitch, last, rows, room, drop
+    typingctx,
+    shape,
+    x,
+    x0,
+    w,
+    w0,
+    y,
+    y0,
+    bias,
+    groups,
+    group0,
+    shared,
+    single,
+    pitch,
+    tap_pitch,
+    masks,
+    mask0,
+    y_pitch,
+    last,
+    rows,
+    room,
+    drop,
 ):
     """y[y0 + m·y_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
 
@@ -192,7 +217,9 @@ def strip_tile(  # type: ignore[no-untyped-def]
             if tile.taps > 1:
                 values = sums.sweep(INTP(0), shared, tile.taps, mask, values)
                 if mask is not None:
-                    mask = builder.add(mask, builder.mul(shared, INTP(entries(len(loads(tile.rows, tile.taps, tile.apart)), tile.step, tile.apiece))))
+                    mask = builder.add(
+                        mask, builder.mul(shared, INTP(entries(len(loads(tile.rows, tile.taps, tile.apart)), tile.step, tile.apiece)))
+                    )
             return sums.sweep(shared, single, 1, mask, values)
 
         with builder.if_else(builder.icmp_signed("<", mask0, INTP(0)), likely=True) as (inner, border):

@@ -88,9 +88,7 @@ class _Grid:
         pointer = self.vector.as_pointer()
         self.places = [
             [
-                builder.bitcast(
-                    builder.gep(base, [builder.add(builder.mul(pitch, INTP(i)), INTP(j * shape.lanes))]), pointer
-                )
+                builder.bitcast(builder.gep(base, [builder.add(builder.mul(pitch, INTP(i)), INTP(j * shape.lanes))]), pointer)
                 for j in range(shape.vectors)
             ]
             for i in range(shape.rows)
@@ -185,9 +183,7 @@ def gemm_tile(typingctx, shape, a, a_index, x, x_index, offsets, o_index, c, c_i
 
     if not (isinstance(shape, TileShape) and a.dtype == x.dtype == c.dtype):
         return None
-    sig = types.void(
-        shape, a, types.intp, x, types.intp, offsets, types.intp, c, types.intp, types.intp, types.intp, types.boolean
-    )
+    sig = types.void(shape, a, types.intp, x, types.intp, offsets, types.intp, c, types.intp, types.intp, types.intp, types.boolean)
     return sig, codegen
 
 

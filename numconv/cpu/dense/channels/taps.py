@@ -1,0 +1,108 @@
+"""For `spread`: where the taps lie, and which of them see the input.
+
+A tap reads coordinate origin + u·step + o of an axis for target u.  On the two outer axes those that fall outside are left out, target by
+target; on the last axis the rows are copied between zeros if any falls outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from ....problem import ConvProblem, Ints
+from ...geometry.axes import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
+
+
+@dataclass(frozen=True)
+class Taps:
+    """One axis: the taps of each job as (index in the kernel, o), by increasing o."""
+
+    axis: Axis
+    jobs: tuple[tuple[tuple[int, int], ...], ...]
+    reach: int
+    extent: int  # of the source
+
+    @cached_property
+    def live(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each job: first and number of the taps that see the source, for each target."""
+        found = []
+        for job, (_, count, _) in zip(self.jobs, self.axis.jobs, strict=True):
+            base = self.axis.origin + self.axis.step * np.arange(count)
+            places = np.array([o for _, o in job], np.int64)  # increasing
+            first, end = np.searchsorted(places, -base), np.searchsorted(places, self.extent - base)
+            found.append((np.where(end > first, first, 0), np.maximum(end - first, 0)))
+        return found
+
+    @cached_property
+    def padded(self) -> bool:
+        return any(bool((number < len(job)).any()) for job, (_, number) in zip(self.jobs, self.live, strict=True))
+
+
+def _taps(axis: Axis, extent: int) -> Taps:
+    jobs = tuple(
+        tuple(sorted(((a, shift * axis.step + axis.phases[slot]) for a, slot, shift in taps), key=lambda tap: tap[1]))
+        for _, _, taps in axis.jobs
+    )
+    return Taps(axis, jobs, max((o for job in jobs for _, o in job), default=0), extent)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What does not depend on tiles and boxes."""
+
+    axes: tuple[Taps, Taps, Taps]
+    summed: int  # channels of a group
+    produced: int
+    source: Ints
+    target: Ints
+    kernel: Ints
+    forward: bool
+    every: int  # elements from one pixel to the next in the source
+
+    last: bool  # the channels are
+
+    @property
+    def jobs(self) -> list[Ints]:
+        return list(product(*(range(len(a.jobs)) for a in self.axes)))
+
+
+@lru_cache(maxsize=512)
+def layout(problem: ConvProblem) -> Layout:
+    p = collapsed(problem)
+    kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
+    low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
+    forward = p.direction == "forward"
+    source, target = (spatial, outputs) if forward else (outputs, spatial)
+    axes = []
+    for k, s, d, lo, o, i in zip(kernel, stride, dilation, low, outputs, spatial, strict=True):
+        axis = forward_axis(live_taps(k, s, d, lo, o, i), s, d, lo, o, False) if forward else gradient_axis(k, s, d, lo, i, o)
+        axes.append(_taps(axis, i if forward else o))
+    summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
+    last = p.layout == "channels_last"
+    return Layout(tuple(axes), summed, produced, source, target, kernel, forward, p.source[0] if last else 1, last)  # type: ignore[arg-type]
+
+
+def terms_of(a: Layout) -> list[int]:
+    return [a.summed * prod(len(axis.jobs[j]) for axis, j in zip(a.axes, job, strict=True)) for job in a.jobs]
+
+
+@lru_cache(maxsize=512)
+def weight_places(problem: ConvProblem) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """The term of each weight of a filter; the filter as (stretches, their length, their pitch) and the pitch of filters, within a group."""
+    a = layout(problem)
+    taps = prod(a.kernel)
+    starts = np.cumsum([0, *terms_of(a)])
+    places = np.full((a.summed, *a.kernel), starts[-1], np.int64)
+    channel = np.arange(a.summed)
+    for start, job in zip(starts, a.jobs, strict=False):
+        t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
+        for i, j, k in product(range(len(t)), range(len(h)), range(len(w))):
+            places[:, t[i][0], h[j][0], w[k][0]] = start + ((i * len(h) + j) * a.summed + channel) * len(w) + k
+    places = np.ascontiguousarray(places.ravel())
+    if a.forward:
+        return places, (1, a.summed * taps, 0, a.summed * taps)
+    return places, (a.summed, taps, a.produced * taps, taps)

@@ -1,0 +1,167 @@
+"""Nearest and (bi)linear resizing, torch.nn.functional.interpolate's meaning, ranks 1 to 3, both layouts.
+
+Indices and weights are tables of one axis each, made on the host in float64; the image is (outer, T, H, W, inner), where inner is 1
+channels first, and the channels channels last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ...kernel import Kernel, Machine
+from ...problem import ResizeProblem
+from ..adapt.lowering import HALF
+from ..geometry.scalars import three
+from ..runtime.launch import kernel
+from ..simd.vector import get, put
+from .shuffle import ANY_DTYPE, words
+
+Array = np.ndarray[Any, Any]
+
+
+@kernel
+def copy_nearest(x, y, ti, hi, wi, outer, t_in, h_in, w_in, inner):
+    """y[a, t, h, w, b] = x[a, ti[t], hi[h], wi[w], b], flat arrays.  Parallel over the rows (a, t, h) of y."""
+    t_out, h_out, w_out = len(ti), len(hi), len(wi)
+    for task in prange(outer * t_out * h_out):
+        a = task // (t_out * h_out)
+        t = (task // h_out) % t_out
+        h = task % h_out
+        source = ((a * t_in + ti[t]) * h_in + hi[h]) * w_in * inner
+        target = task * w_out * inner
+        if inner == 1:
+            for w in range(w_out):
+                put(y, target + w, get(x, source + get(wi, w)))
+        else:
+            for w in range(w_out):
+                row = source + wi[w] * inner
+                for b in range(inner):
+                    put(y, target + w * inner + b, get(x, row + b))
+
+
+@kernel
+def blend_linear(x, y, ti, tw, hi, hw, wi, ww, outer, t_in, h_in, w_in, inner):
+    """Linear in T, H, W: index i[0], i[1] and weight w[0], w[1] of each axis.  Parallel over the rows (a, t, h) of y.
+
+    The two or four rows of x are blended first, as contiguous rows, into one of the task's own; then that is blended along W.
+    """
+    t_out, h_out, w_out = ti.shape[1], hi.shape[1], wi.shape[1]
+    length = w_in * inner
+    for task in prange(outer * t_out * h_out):
+        a = task // (t_out * h_out)
+        t = (task // h_out) % t_out
+        h = task % h_out
+        row = np.empty(length, x.dtype)
+        h0, h1 = hi[0, h] * length, hi[1, h] * length
+        v0, v1 = hw[0, h], hw[1, h]
+        plane = (a * t_in + ti[0, t]) * h_in * length
+        if t_in == 1:
+            for j in range(length):
+                put(row, j, v0 * get(x, plane + h0 + j) + v1 * get(x, plane + h1 + j))
+        else:
+            other = (a * t_in + ti[1, t]) * h_in * length
+            u0, u1 = tw[0, t], tw[1, t]
+            for j in range(length):
+                near = v0 * get(x, plane + h0 + j) + v1 * get(x, plane + h1 + j)
+                far = v0 * get(x, other + h0 + j) + v1 * get(x, other + h1 + j)
+                put(row, j, u0 * near + u1 * far)
+        target = task * w_out * inner
+        for w in range(w_out):
+            left, right = wi[0, w] * inner, wi[1, w] * inner
+            s0, s1 = ww[0, w], ww[1, w]
+            if inner == 1:
+                put(y, target + w, s0 * get(row, left) + s1 * get(row, right))
+                continue
+            for b in range(inner):
+                put(y, target + w * inner + b, s0 * get(row, left + b) + s1 * get(row, right + b))
+
+
+def nearest_table(count: int, size: int, scale: float | None) -> Array:
+    """Source index of each of `size` outputs; exact in integers unless a scale was given."""
+    p = np.arange(size, dtype=np.int64)
+    index = p * count // max(size, 1) if scale is None else np.floor(p * (1 / scale)).astype(np.int64)
+    return np.minimum(index, count - 1)
+
+
+def linear_table(count: int, size: int, scale: float | None, align_corners: bool, dtype: str) -> tuple[Array, Array]:
+    """Source indices (2, size) and their weights."""
+    p = np.arange(size, dtype=np.float64)
+    if align_corners:
+        at = p * ((count - 1) / (size - 1) if size > 1 else 0.0)
+    else:
+        at = np.maximum((p + 0.5) * (count / max(size, 1) if scale is None else 1 / scale) - 0.5, 0.0)
+    low = np.minimum(at.astype(np.int64), count - 1)
+    weight = np.minimum(at - low, 1.0)
+    return np.stack([low, np.minimum(low + 1, count - 1)]), np.stack([1 - weight, weight]).astype(dtype)
+
+
+def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    if not out.size:
+        return
+    extents, sizes = three(problem.spatial, 1), three(problem.size, 1)
+    scales: tuple[float | None, ...] = problem.scale or (None,) * len(problem.size)
+    scales = (None,) * (3 - len(scales)) + tuple(scales)
+    last = problem.layout == "channels_last"
+    outer, inner = (problem.batch, problem.channels) if last else (problem.batch * problem.channels, 1)
+    if problem.mode == "nearest":
+        tables = [nearest_table(i, o, s) for i, o, s in zip(extents, sizes, scales, strict=True)]
+        (x, count), (y, _) = words(arrays[0]), words(out)
+        if count > 1 and inner == 1:  # complex128: two words to an element
+            tables[2] = (tables[2][:, None] * count + np.arange(count)).reshape(-1)
+            extents = (*extents[:2], extents[2] * count)
+        else:
+            inner *= count
+        copy_nearest(x, y, *tables, outer, *extents, inner)
+        return
+    if problem.dtype in HALF:  # no half numbers in kernels: blended in float32, rounded once
+        wide = np.empty(out.shape, np.float32)
+        _run(replace(problem, dtype="float32"), (arrays[0].astype(np.float32),), wide, machine)
+        out[...] = wide.astype(out.dtype)
+        return
+    x, y = arrays[0].reshape(-1), out.reshape(-1)
+    real = {"complex64": "float32", "complex128": "float64"}.get(problem.dtype, problem.dtype)
+    weights = [linear_table(i, o, s, problem.align_corners, real) for i, o, s in zip(extents, sizes, scales, strict=True)]
+    blend_linear(x, y, *(part for table in weights for part in table), outer, *extents, inner)
+
+
+def _refuse(problem: ResizeProblem) -> str | None:
+    if problem.mode not in ("nearest", "bilinear"):
+        return f"does not know mode={problem.mode!r}"
+    if problem.mode == "bilinear" and problem.dtype not in HALF | {"float32", "float64", "complex64", "complex128"}:
+        return f"does not interpolate {problem.dtype}"
+    return None
+
+
+def _cost(problem: ResizeProblem, machine: Machine) -> float:
+    size = 2 if problem.dtype == "bfloat16" else np.dtype(problem.dtype).itemsize
+    moved = size * problem.channels * (prod(problem.spatial) + prod(problem.size))
+    return machine.launch + moved / machine.bandwidth + 2e-9 * problem.channels * prod(problem.size) / machine.cores
+
+
+def _workspace(problem: ResizeProblem, machine: Machine) -> int:
+    """One blended row for each thread, and the tables."""
+    if problem.mode == "nearest":
+        return 8 * sum(problem.size)
+    inner = problem.channels if problem.layout == "channels_last" else 1
+    return machine.cores * problem.spatial[-1] * inner * np.dtype(problem.dtype).itemsize + 32 * sum(problem.size)
+
+
+ROWS: tuple[Kernel, ...] = (
+    Kernel(
+        name="interpolate",
+        problem=ResizeProblem,
+        run=_run,
+        cost=_cost,
+        dtypes=ANY_DTYPE,
+        honours=frozenset({"layout"}),
+        refuse=_refuse,
+        workspace=_workspace,
+        error_factor=2.0,
+        summary="index and weight tables per axis; rows blended first, then columns",
+    ),
+)

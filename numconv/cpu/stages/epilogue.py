@@ -1,0 +1,69 @@
+"""What happens to a sum before it is stored: bias, activation.  In vectors, on rows that are still in the cache."""
+
+from __future__ import annotations
+
+from ..runtime.launch import device_function, inlined
+from ..simd.streaming import store_past, to_boundary
+from ..simd.tiles import exp, expm1, lanes, quotient
+from ..simd.vector import at_least, at_most, filled, get, load, load_n, put, store, store_alternate, store_n
+
+ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "relu6": 2, "hardswish": 3, "silu": 4, "sigmoid": 5, "tanh": 6}
+
+
+@device_function
+def smooth(v, activation):
+    """The activations that need an exponential; a call, since it is long and stands in several loops of every kernel."""
+    if activation == 4:
+        return quotient(v, exp(v * -1) + 1)
+    if activation == 5:
+        return quotient(filled(v, 1), exp(v * -1) + 1)
+    e = expm1(v + v)
+    return quotient(e, e + 2)
+
+
+@inlined
+def activate(v, activation):
+    """One vector; the codes of ACTIVATIONS.  A NaN stays a NaN."""
+    if activation == 0:
+        return v
+    if activation == 1:
+        return at_least(v, 0)
+    if activation == 2:
+        return at_most(at_least(v, 0), 6)
+    if activation == 3:
+        return quotient(v * at_most(at_least(v + 3, 0), 6), filled(v, 6))
+    return smooth(v, activation)
+
+
+@device_function
+def store_row(shape, source, s, target, t, count, step, bias, activation, past=False):
+    """target[t + i·step] = activation(source[s + i] + bias), i < count; `shape` gives the lanes.  `source` may be read up to a whole vector.
+
+    `past`: past the caches, where step is 1; the caller sees to a `fence`."""
+    width = lanes(shape)
+    i = 0
+    if step == 1:
+        if past:
+            i = min(count, to_boundary(target, t, shape))
+            store_n(target, t, activate(load_n(source, s, i, shape) + bias, activation), i)
+            while i + width <= count:
+                store_past(target, t + i, activate(load(source, s + i, shape) + bias, activation))
+                i += width
+        while i + width <= count:
+            store(target, t + i, activate(load(source, s + i, shape) + bias, activation))
+            i += width
+        if i < count:
+            store_n(target, t + i, activate(load_n(source, s + i, count - i, shape) + bias, activation), count - i)
+        return
+    if step == 2:  # every other element, under a mask: the other stride phase's are not touched
+        while i < count:
+            n = min(width, count - i)
+            store_alternate(target, t + 2 * i, activate(load_n(source, s + i, n, shape) + bias, activation), n)
+            i += width
+        return
+    while i < count:
+        n = min(width, count - i)
+        store_n(source, s + i, activate(load_n(source, s + i, n, shape) + bias, activation), n)
+        for j in range(n):
+            put(target, t + (i + j) * step, get(source, s + i + j))
+        i += width

@@ -1,0 +1,126 @@
+"""The zero-padded polyphase copy of a box of the input, which makes every later load contiguous.
+
+Rows go in increasing order of memory and in whole vectors: what a vector writes beyond its row is written again by the next row, or is
+the end of a channel that nothing reads.  A plain store is several times as fast as one under a mask, and later loads need not wait for it.
+"""
+
+from __future__ import annotations
+
+from ..geometry.axes import Axis
+from ..runtime.launch import device_function, inlined
+from ..simd.strided import load_every, stepping
+from ..simd.tiles import lanes
+from ..simd.vector import get, prefetch, put, store, zero_of
+
+HEAD = 23  # integers before the lists of phases in the geometry
+SPAN, LINE = 3, 5  # integers of `spans` for each phase, and of `line`
+
+
+def spans(axis: Axis, box: int) -> list[int]:
+    """Of an outer axis, for each phase that is copied: the phase, [first, last) of its samples that some tap reads."""
+    reads = [(slot, shift) for _, _, taps in axis.jobs for _, slot, shift in taps]
+    shifts = [[m for at, m in reads if at == slot] or [0] for slot in range(len(axis.phases))]
+    return [value for f, of in zip(axis.phases, shifts, strict=True) for value in (f, min(of), max(of) + box)]
+
+
+def line(start: int, step: int, extent: int, count: int, lanes: int) -> tuple[int, ...]:
+    """Of a row whose sample j < count is source[start + j·step]: start, [j0, j1) that are inside, [a, b) of them in whole vectors."""
+    j0 = min(count, max(0, -(start // step)))
+    j1 = max(j0, min(count, (extent - 1 - start) // step + 1))
+    a = -(-j0 // lanes) * lanes
+    return start, j0, j1, a, a + max(0, j1 - (step > 1) - a) // lanes * lanes  # of s·lanes elements loaded, the last s − 1 are not used
+
+
+@inlined
+def copy_row(shape, x, source, step, buffer, d, j0, j1, a, b, count):
+    """buffer[d + j] = x[source + j·step] for j0 ≤ j < j1, 0 for the other j < count; [a, b) are whole vectors inside."""
+    width = lanes(shape)
+    j = 0
+    while j < a:
+        store(buffer, d + j, load_every(shape, x, source + j * step, step, j0 - j, j1 - j))
+        j += width
+    while j < b:
+        store(buffer, d + j, load_every(shape, x, source + j * step, step, None, None))
+        j += width
+    while j < count:
+        store(buffer, d + j, load_every(shape, x, source + j * step, step, j0 - j, j1 - j))
+        j += width
+
+
+@inlined
+def fill_phase(shape, x, plane, buffer, slot, table_t, table_h, corner, g, span_t, span_h, at_line, ahead):
+    """One phase of one channel of the box, into the buffer from `slot`.  The rows `ahead` elements on are asked for; 0: none."""
+    source_h, source_w, extent_h, extent_w, step, gap = get(g, 1), get(g, 2), get(g, 4), get(g, 5), get(g, 11), get(g, 19)
+    start, j0, j1, a, b = get(g, at_line), get(g, at_line + 1), get(g, at_line + 2), get(g, at_line + 3), get(g, at_line + 4)
+    width = lanes(shape)
+    for t in range(get(g, span_t + 1), get(g, span_t + 2)):
+        at = get(table_t, corner[0] + get(g, 20) * (get(g, span_t) + t * get(g, 9)))
+        first, last, apart = get(g, span_h + 1), get(g, span_h + 2), get(g, 21) * get(g, 10)
+        d = slot + (t * extent_h + first) * extent_w
+        p = corner[1] + get(g, 21) * get(g, span_h) + first * apart
+        for _ in range(first, last):
+            ah = get(table_h, p)
+            source = plane + (at * source_h + ah) * source_w + start
+            live = -(at >= 0) & -(ah >= 0)
+            for j in range(0, extent_w * step if ahead else 0, width):
+                prefetch(x, source + ahead + j)
+            copy_row(shape, x, source & live, step, buffer, d, j0 & live, j1 & live, a & live, b & live, extent_w)
+            d += extent_w
+            p += apart
+        copy_row(shape, x, plane, step, buffer, d, 0, 0, 0, 0, gap)
+
+
+@device_function
+def fill_channels(shape, x, base, channels, buffer, b0, tables, corner, g):
+    """`fill_box` for the step in the shape."""
+    phases_t, phases_h, phases_w, phase_pitch = get(g, 6), get(g, 7), get(g, 8), get(g, 15)
+    volume = get(g, 0) * get(g, 1) * get(g, 2)
+    spans_h = HEAD + phases_t * SPAN
+    lines = spans_h + phases_h * SPAN + corner[2] * phases_w * LINE
+    for c in range(channels):
+        slot = b0 + c * get(g, 16)
+        for span_t in range(HEAD, spans_h, SPAN):
+            for span_h in range(spans_h, spans_h + phases_h * SPAN, SPAN):
+                for at_line in range(lines, lines + phases_w * LINE, LINE):
+                    ahead = get(g, 22) if at_line == lines else 0  # the other phases lie in the same lines
+                    fill_phase(shape, x, base + c * volume, buffer, slot, tables[0], tables[1], corner, g, span_t, span_h, at_line, ahead)
+                    slot += phase_pitch
+
+
+@device_function
+def fill_edges(x, base, channels, buffer, b0, tables, corner, g):
+    """In a padding mode other than zeros: what `fill_channels` left 0 in the rows that it copied, by table and element by element."""
+    source_t, source_h, source_w, extent_t, extent_h, extent_w = get(g, 0), get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5)
+    phases_t, phases_h, phases_w = get(g, 6), get(g, 7), get(g, 8)
+    table_t, table_h, table_w = tables
+    for row in range(channels * phases_t * phases_h * phases_w * extent_t * extent_h):
+        h, rest = row % extent_h, row // extent_h
+        t, rest = rest % extent_t, rest // extent_t
+        fw, slot = rest % phases_w, rest // phases_w
+        fh, ft, c = slot % phases_h, slot // phases_h % phases_t, slot // phases_h // phases_t
+        at = get(table_t, corner[0] + get(g, 20) * (get(g, HEAD + ft * SPAN) + t * get(g, 9)))
+        ah = get(table_h, corner[1] + get(g, 21) * (get(g, HEAD + (phases_t + fh) * SPAN) + h * get(g, 10)))
+        k = HEAD + (phases_t + phases_h) * SPAN + (corner[2] * phases_w + fw) * LINE
+        start, j0, j1 = get(g, k) - get(g, 17), get(g, k + 1), get(g, k + 2)
+        source = ((c * source_t + at) * source_h + ah) * source_w + base
+        d = b0 + c * get(g, 16) + rest % (phases_t * phases_h * phases_w) * get(g, 15) + (t * extent_h + h) * extent_w
+        for j in range(extent_w if at >= 0 and ah >= 0 else 0):
+            if j < j0 or j >= j1:
+                place = get(table_w, start + j * get(g, 11))
+                put(buffer, d + j, get(x, source + place) if place >= 0 else zero_of(x))
+
+
+@device_function
+def fill_box(line, x, base, channels, buffer, b0, tables, corner, g):
+    """The box whose first samples are at the padded coordinates `corner`, `channels` channels from element `base` of x, into the buffer."""
+    step = get(g, 11)
+    if step == 1:
+        fill_channels(stepping(line, 1), x, base, channels, buffer, b0, tables, corner, g)
+    elif step == 2:
+        fill_channels(stepping(line, 2), x, base, channels, buffer, b0, tables, corner, g)
+    elif step == 4:
+        fill_channels(stepping(line, 4), x, base, channels, buffer, b0, tables, corner, g)
+    else:
+        fill_channels(stepping(line, 0), x, base, channels, buffer, b0, tables, corner, g)
+    if get(g, 18) == 0:
+        fill_edges(x, base, channels, buffer, b0, tables, corner, g)

@@ -1,0 +1,184 @@
+"""Implicit GEMM on tensor cores: `mma.sync` with float32 accumulation for float16, bfloat16, and float32 rounded to tf32 when asked for.
+
+Y[m, o] = Σ_k X[m, k] · W[o, k], k over (tap, chunk of channels); a chunk is 16 bytes: 8 half numbers or 4 tf32.  Inside, the image is
+channels last with each group padded to whole chunks, and the weights are (group, target, tap, padded channel); an image that is so
+already is read in place, another is transposed once into a workspace.  The result is stored in the caller's layout.
+
+Tiles travel by `cp.async` through the stages of dynamic shared memory, up to 144 KB of it; the source-size operand zero-fills the padding.
+A thread copies the same chunk of every step, and has the table's entry of a step one step ahead.  Fragments, products and the way out: `fragments`.
+
+k ascends, the accumulation within an `mma` is the hardware's.  Writes are disjoint.  Needs compute capability 8.0.  Proved in the
+simulator (with fragment layouts as we read the PTX ISA) and by compiling; not yet run on a GPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import cuda
+from numba.cuda.types import float32, int32, uint32
+
+from ...geometry import axes as at
+from ...ptx import cp_async16, cp_async_commit, f32_bits, idiv, imod, imul, load4, make_cp_async_wait
+from ...runtime.launch import jit, kernel_factory
+from ...scalars import activation, bias_loader, storer
+from ...stages.fragments import (
+    Tile,
+    check,
+    make_epilogue,
+    make_multiply,
+    make_places,
+    make_start,
+    make_swizzle,
+    operands,
+    sums_end,
+    threads,
+)
+
+
+@kernel_factory
+def make_tensor_core(
+    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, split: bool = False
+) -> Any:
+    """The kernel for these types and tile; `outer`: the third axis takes part; `split`: y is the workspace of split-K's parts."""
+    check(tile)
+    BM, BN, BK, WM, WN, STAGES = tile
+    NT = threads(tile)
+    CH = BK // 4  # chunks of a row
+    STEP = NT // CH  # rows loaded at once
+    A_ROWS, B_ROWS = max(1, BM // STEP), max(1, BN // STEP)
+    MT, NJ = WM // 16, WN // 8
+    A_STAGE, B_STAGE, A_ALL = BM * BK, BN * BK, STAGES * BM * BK
+    assert STEP % 8 == 0  # rows that a thread copies have one swizzle
+    OUTSIDE = -(1 << 30)
+    left, right = operands(dtype, tile, False)
+    swizzle, start_a, start_b = make_swizzle(left), make_start(left), make_start(right)
+    ROWS_AT = sums_end(tile)
+    COLUMNS_AT, BIAS_AT = ROWS_AT + BM, ROWS_AT + BM + BN
+    WHOLE_A, WHOLE_B = BM % STEP == 0, BN % STEP == 0
+    multiply, wait = make_multiply(dtype, tile, False), make_cp_async_wait(STAGES - 2)
+    load_bias = bias_loader(bias_dtype, "float32")
+    block, warp = make_places(tile)
+    keep, put = make_epilogue(tile, storer(out_dtype, "float32"), activation(act, "float32"))
+
+    def tensor_core(x, w, bias, y, tab, tiles_m, tiles_n):
+        shared = cuda.shared.array(0, uint32, alignment=16)
+        acc = cuda.local.array((MT, NJ, 4), float32)
+        fb = cuda.local.array((NJ, 2), uint32)
+        base = cuda.local.array(A_ROWS, int32)
+        t0 = cuda.local.array(A_ROWS, int32)
+        h0 = cuda.local.array(A_ROWS, int32)
+        w0 = cuda.local.array(A_ROWS, int32)
+
+        tid = int32(cuda.threadIdx.x)
+        m_first, o_first, z = block(int32(cuda.blockIdx.x), tiles_m, tiles_n)
+        part = int32(0)
+        if split:
+            part = idiv(z, int32(tab[at.GROUPS] * tab[at.PHASES]))
+            z = int32(z - imul(part, int32(tab[at.GROUPS] * tab[at.PHASES])))
+        phase = idiv(z, tab[at.GROUPS])
+        g = int32(z - imul(phase, tab[at.GROUPS]))
+        f = int32(tab[at.FIRST_PHASE] + phase * int32(at.PHASE))
+        kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
+        if split:
+            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[at.GROUPS] * tab[at.PHASES])))
+            length = int32(idiv(int32(idiv(int32(kcount + int32(CH - 1)), int32(CH)) + parts - int32(1)), parts) * int32(CH))
+            first = min(imul(part, length), kcount)
+            kstart = int32(kstart + first)
+            kcount = min(length, int32(kcount - first))
+        nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
+        M = int32(positions * tab[at.BATCH])
+        targets = tab[at.TARGETS]
+        it, ih, iw = uint32(tab[at.IT]), uint32(tab[at.IH]), uint32(tab[at.IW])
+        all_k = idiv(int32(tab[at.FIRST_OUTER] - tab[at.FIRST_TAP]), int32(4))
+        first_tap, first_outer = int32(tab[at.FIRST_TAP] + kstart * int32(4)), int32(tab[at.FIRST_OUTER] + kstart)
+
+        chunk, row = imod(tid, int32(CH)), idiv(tid, int32(CH))
+        for j in range(A_ROWS):
+            r = int32(row + int32(j * STEP))
+            m = int32(m_first + r)
+            n = idiv(m, positions)
+            p = int32(m - imul(n, positions))
+            q = idiv(p, nw)
+            jw = int32(p - imul(q, nw))
+            jt = idiv(q, nh)
+            jh = int32(q - imul(jt, nh))
+            base[j] = int32(n * tab[at.XN] + g * tab[at.XG] + jt * tab[at.XT] + jh * tab[at.XH] + jw * tab[at.XW])
+            t0[j] = int32(jt * tab[at.ST])
+            h0[j] = int32(jh * tab[at.SH])
+            w0[j] = int32(jw * tab[at.SW]) if m < M else int32(OUTSIDE)
+            if chunk == int32(0) and r < int32(BM):  # where the position's results go
+                where = int32(tab[uint32(f + int32(5))] + n * tab[at.YN] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW])
+                if split:
+                    where = int32(where + imul(part, imul(tab[at.BATCH], tab[at.YN])))
+                shared[uint32(r + int32(ROWS_AT))] = uint32(where if m < M else int32(-1))
+        sg = tab[at.SHUFFLE]
+        size = idiv(tab[at.CHANNELS], sg)
+        r = tid
+        while r < int32(BN):
+            o = int32(o_first + r)
+            c = int32(imul(g, targets) + o)
+            q = idiv(c, size)
+            where = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[at.YC])
+            shared[uint32(r + int32(COLUMNS_AT))] = uint32(where if o < targets else int32(-1))
+            shared[uint32(r + int32(BIAS_AT))] = f32_bits(float32(load_bias(bias, c)) if o < targets and not split else float32(0))
+            r = int32(r + int32(NT))
+        place = int32(row * int32(BK) + int32(chunk ^ swizzle(row)) * int32(4))
+        w_row = int32(imul(int32(imul(g, targets) + o_first + row), all_k) + kstart)
+
+        for i in range(MT):
+            for j in range(NJ):
+                for e in range(4):
+                    acc[i, j, e] = float32(0)
+        steps = idiv(int32(kcount + int32(CH - 1)), int32(CH))
+        lane, m_warp, o_warp = warp(tid)
+        a_start, b_start = start_a(lane, m_warp), int32(start_b(lane, o_warp) + int32(A_ALL))
+
+        k = chunk
+        entry = load4(tab, int32(first_tap + k * int32(4)) if k < kcount else int32(0))
+        dt = int32(0)
+        if outer and k < kcount:
+            dt = tab[uint32(int32(first_outer + k))]
+        t = int32(1 - STAGES)
+        while t < steps:
+            if t >= int32(0):
+                wait()
+                cuda.syncthreads()
+            ahead = int32(t + int32(STAGES - 1))
+            if ahead < steps:
+                stage = imod(ahead, int32(STAGES))
+                inside = k < kcount
+                for j in range(A_ROWS):
+                    if WHOLE_A or int32(row + int32(j * STEP)) < int32(BM):
+                        ok = inside and uint32(int32(h0[j] + entry[2])) < ih and uint32(int32(w0[j] + entry[3])) < iw
+                        if outer:
+                            ok = ok and uint32(int32(t0[j] + dt)) < it
+                        source = int32(base[j] + entry[0]) if ok else int32(0)
+                        count = uint32(16) if ok else uint32(0)
+                        target = int32(stage * int32(A_STAGE) + place + int32(j * STEP * BK))
+                        cp_async16(shared, target, x, int32(source * int32(4)), count)
+                for j in range(B_ROWS):
+                    r = int32(row + int32(j * STEP))
+                    if WHOLE_B or r < int32(BN):
+                        ok = inside and int32(o_first + r) < targets
+                        source = int32(w_row + imul(int32(j * STEP), all_k) + k) if ok else int32(0)
+                        count = uint32(16) if ok else uint32(0)
+                        target = int32(stage * int32(B_STAGE) + place + int32(A_ALL + j * STEP * BK))
+                        cp_async16(shared, target, w, int32(source * int32(4)), count)
+            cp_async_commit()
+            k = int32(k + int32(CH))
+            if k < kcount:  # the entry of the next step, on its way while this one is multiplied
+                entry = load4(tab, int32(first_tap + k * int32(4)))
+                if outer:
+                    dt = tab[uint32(int32(first_outer + k))]
+            if t >= int32(0):
+                stage = imod(t, int32(STAGES))
+                multiply(shared, int32(stage * int32(A_STAGE) + a_start), int32(stage * int32(B_STAGE) + b_start), acc, fb)
+            t = int32(t + int32(1))
+
+        cuda.syncthreads()
+        keep(shared, acc, tid, m_warp, o_warp)
+        cuda.syncthreads()
+        put(shared, y, tid, tab[at.YC] == int32(1))
+
+    return jit(tensor_core, launch_bounds=NT)

@@ -1,0 +1,382 @@
+"""What is compiled to prove the kernels without a GPU: every family at its production tiles, with the types of its arguments.
+
+`tests/gpu/test_compile.py` links each for every architecture; `benchmarks/cuda_resources.py` writes their registers and shared memory
+into the docs.  Not imported at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..adapt import layout, transpose
+from ..dense.cuda_cores import plan as implicit_gemm
+from ..dense.direct import kernel as direct
+from ..dense.tensor_cores import plan as tensor_core
+from ..depthwise import kernel as halo_kernel
+from ..depthwise import rows as depthwise
+from ..named import matrix, scatter
+from ..operators import dynamic, gradients, patches, resize, shuffle
+from ..operators.deformable import backward as deformable_grad
+from ..operators.deformable import forward as deformable
+from ..stages import fragments, split_k
+from ..weight_grad.cuda_cores import kernel as weight_grad
+from ..weight_grad.depthwise import kernel as depthwise_grad
+from ..weight_grad.tensor_cores import plan as tensor_core_weights
+from ..winograd import kernel as winograd_kernel
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A kernel to be made, and its argument types as words: "float32[]" for a flat array, "int32" for a scalar."""
+
+    label: str
+    family: str
+    make: Callable[[], Any]
+    arguments: tuple[str, ...]
+    threads: int = 256
+    least: tuple[int, int] = (7, 5)  # compute capability
+    wanted: tuple[str, ...] = ()  # instructions that its PTX must hold
+    doubles: bool = False  # whether float64 arithmetic is meant
+    registers: int = 255  # budget for each thread
+    dynamic: int = 0  # bytes of shared memory asked for at launch
+
+
+def _storage(dtype: str) -> str:
+    return "uint16" if dtype == "bfloat16" else dtype
+
+
+def _arrays(*dtypes: str) -> tuple[str, ...]:
+    return tuple(f"{_storage(d)}[]" for d in dtypes)
+
+
+def _conv(dtype: str, out: str | None = None) -> tuple[str, ...]:
+    out = out or dtype
+    return (*_arrays(dtype, dtype, out, out), "int32[]")
+
+
+def _has_doubles(*dtypes: str) -> bool:
+    return any(d in ("float64", "complex128") for d in dtypes)
+
+
+def _implicit_gemm() -> Iterator[Specimen]:
+    def one(dtype: str, out: str, act: str | None, outer: bool, tile: Any) -> Specimen:
+        return Specimen(
+            f"{dtype} {tile[0]}×{tile[1]}×{tile[2]}" + (f" {act}" if act else "") + (" 3-D" if outer else ""),
+            "implicit_gemm",
+            lambda: implicit_gemm.make_implicit_gemm(dtype, out, out, act, implicit_gemm.Form(outer), tile),
+            (*_conv(dtype, out), "int32", "int32"),
+            implicit_gemm.threads(tile),
+            wanted=("fma.rn.f32", "ld.shared.v4.f32") if dtype == "float32" and tile[3] == 8 and act is None else (),
+            doubles=_has_doubles(dtype),
+            registers=168,
+        )
+
+    for tile in implicit_gemm.TILES:
+        yield one("float32", "float32", None, False, tile)
+    yield one("float32", "float32", "silu", True, implicit_gemm.TILES[1])
+    for words, form in (
+        ("quad stores", implicit_gemm.Form(quad_stores=True)),
+        ("pointwise quads", implicit_gemm.Form(reads="quads", quad_stores=True)),
+        ("channels last", implicit_gemm.Form(reads="channels")),
+        ("channels last, split-K", implicit_gemm.Form(reads="channels", split=True)),
+        ("split-K", implicit_gemm.Form(quad_stores=True, split=True)),
+    ):
+        for tile in implicit_gemm.TILES[:6] if words == "pointwise quads" else implicit_gemm.TILES[:3:2]:
+            yield Specimen(
+                f"float32 {tile[0]}×{tile[1]}×{tile[2]} {words}", "implicit_gemm",
+                lambda tile=tile, form=form: implicit_gemm.make_implicit_gemm(
+                    "float32", "float32", None if form.split else "float32", None, form, tile
+                ),
+                (*_conv("float32"), "int32", "int32"), implicit_gemm.threads(tile), registers=168,
+                wanted=("st.global.v4.f32",) if form.quad_stores else (),
+            )  # fmt: skip
+    yield Specimen(
+        "finish of split-K", "implicit_gemm", lambda: split_k.make_finish("float32", "float16", "float16", "silu"),
+        (*_arrays("float32", "float16", "float16"), *["int32"] * 5),
+    )  # fmt: skip
+    yield one("float16", "float16", None, False, implicit_gemm.TILES[0])
+    yield one("bfloat16", "bfloat16", None, False, implicit_gemm.TILES[0])
+    yield one("int8", "int32", None, False, implicit_gemm.TILES[0])
+    yield one("float64", "float64", "tanh", True, implicit_gemm.WIDE_TILES[0])
+    yield one("complex64", "complex64", None, False, implicit_gemm.WIDE_TILES[0])
+    yield one("complex128", "complex128", None, True, implicit_gemm.WIDE_TILES[1])
+    yield one("int64", "int64", None, False, implicit_gemm.WIDE_TILES[0])
+
+
+MMA = {
+    "float16": "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32",
+    "bfloat16": "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
+    "float32": "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
+}
+
+
+def _tensor_core() -> Iterator[Specimen]:
+    every = [(d, t, None, False, False) for d in ("float16", "bfloat16", "float32") for t in fragments.TILES]
+    every += [("float16", fragments.TILES[2], "silu", True, False), ("float32", fragments.TILES[3], "tanh", True, False)]
+    every += [
+        ("float16", fragments.fitting(fragments.TILES[0], 100 << 10), None, False, False)
+    ]  # what a card with less shared memory takes
+    every += [(d, fragments.TILES[3], None, False, True) for d in ("float16", "float32")]
+    for dtype, tile, act, outer, split in every:
+        out, bias = ("float32", None) if split else (dtype, dtype)
+        yield Specimen(
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words by {tile[3]}×{tile[4]}, {tile[5]} stages"
+            + (f" {act} 3-D" if act else " split-K" if split else ""),
+            "tensor_core",
+            lambda dtype=dtype, tile=tile, act=act, outer=outer, split=split, out=out, bias=bias: tensor_core.make_tensor_core(
+                dtype, out, bias, act, outer, tile, split
+            ),
+            ("uint32[]", "uint32[]", *(_arrays(dtype) if bias else ("uint32[]",)), *_arrays(out), "int32[]", "int32", "int32"),
+            fragments.threads(tile),
+            least=(8, 0),
+            wanted=(
+                MMA[dtype],
+                "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
+                "cp.async.cg.shared.global",
+                f"cp.async.wait_group {tile[5] - 2}",
+            ),
+            registers=255 if tile[4] == 64 else 168 if tile[3] == 64 else 128,
+            dynamic=fragments.shared_bytes(tile),
+        )
+    for dtype in ("float32", "float16", "int8"):
+        yield Specimen(
+            dtype, "transpose", lambda dtype=dtype: transpose.make_transpose(dtype, transpose.TILE, transpose.ROWS),
+            (*_arrays(dtype, dtype), *["int32"] * 6), transpose.TILE * transpose.ROWS,
+        )  # fmt: skip
+
+
+def _tensor_core_weights() -> Iterator[Specimen]:
+    every = [(d, t, False) for d in ("float16", "float32") for t in fragments.TILES]
+    for dtype, tile, outer in [*every, ("bfloat16", fragments.TILES[3], True), ("float32", fragments.TILES[3], True)]:
+        yield Specimen(
+            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words by {tile[3]}×{tile[4]}, {tile[5]} stages"
+            + (" 3-D" if outer else ""),
+            "tensor_core_weights",
+            lambda dtype=dtype, tile=tile, outer=outer: tensor_core_weights.make_tensor_core_weights(dtype, outer, tile),
+            ("uint32[]", "uint32[]", "float32[]", "int32[]", *["int32"] * 4),
+            fragments.threads(tile),
+            least=(8, 0),
+            wanted=(
+                MMA[dtype],
+                *(("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16",) if dtype != "float32" else ()),
+                "cp.async.cg.shared.global",
+                f"cp.async.wait_group {tile[5] - 2}",
+            ),
+            registers=255 if tile[4] == 64 else 168 if tile[3] == 64 else 128,
+            dynamic=fragments.shared_bytes(tile),
+        )
+
+
+def _weight_grad() -> Iterator[Specimen]:
+    for dtype, tile in (*(("float32", t) for t in weight_grad.TILES), ("float16", weight_grad.TILES[0]), ("float64", weight_grad.TILES[0])):
+        acc = "float64" if dtype == "float64" else "float32"
+        yield Specimen(
+            f"{dtype} {tile[0]}×{tile[1]}×{tile[2]}",
+            "weight_grad",
+            lambda dtype=dtype, tile=tile: weight_grad.make_weight_grad(dtype, dtype, True, tile),
+            (*_arrays(dtype, dtype, acc), "int32[]", "int32", "int32"),
+            (tile[0] // tile[3]) * (tile[1] // tile[4]),
+            doubles=_has_doubles(dtype),
+        )
+    yield Specimen(
+        "sum of parts",
+        "weight_grad",
+        lambda: weight_grad.make_sum_parts("float32", "bfloat16"),
+        (*_arrays("float32", "bfloat16"), "int32", "int32"),
+    )
+
+
+#: label → form of `halo_kernel`
+HALO = {
+    "3×3": halo_kernel.Form((3, 3), (1, 1), (1, 1), (4, 8, 8, 4), False, False, 3, True, True),
+    "3×3, stride 2": halo_kernel.Form((3, 3), (2, 2), (1, 1), (1, 8, 8, 4), False, False, 3, True, True),
+    "3×3, dilation 9": halo_kernel.Form((3, 3), (1, 1), (9, 9), (1, 8, 8, 4), False, False, 3, True, True),
+    "5×5": halo_kernel.Form((5, 5), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 2, True, True),
+    "7×7": halo_kernel.Form((7, 7), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 1, True, True),
+    "7×7, by elements": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 2, 2, 4), False),
+    "11×11": halo_kernel.Form((11, 11), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 3, True, True),
+    "31×31": halo_kernel.Form((31, 31), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 1, True, True),
+    "1×65": halo_kernel.Form((1, 65), (1, 1), (1, 1), (4, 1, 64, 1), False, False, 0, True, True),
+    "1×9": halo_kernel.Form((1, 9), (1, 1), (1, 1), (4, 1, 64, 1), False, False, 0, True, True),
+    "3×3, channels last": halo_kernel.Form((3, 3), (1, 1), (1, 1), (32, 4, 8, 4), True, False, 0, True, True),
+    "7×7, channels last": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 4, 8, 4), True, False, 0, True, True),
+    "separable 5×5": halo_kernel.Form((5, 5), (1, 1), (1, 1), (4, 8, 8, 4), False, True, 2, True, True),
+    "separable 5×5, channels last": halo_kernel.Form((5, 5), (1, 1), (1, 1), (16, 4, 8, 4), True, True, 0, True, True),
+}
+
+
+def _halo() -> Iterator[Specimen]:
+    cases = [("float32", label) for label in HALO]
+    cases += [(dtype, "3×3") for dtype in ("float16", "bfloat16", "int8")] + [
+        ("float16", "3×3, channels last"),
+        ("float64", "separable 5×5"),
+    ]
+    for dtype, label in cases:
+        out, form = "int32" if dtype == "int8" else dtype, HALO[label]
+        if dtype == "float64":
+            form = replace(form, tile=(1, 8, 8, 4), window=6)
+        yield Specimen(
+            f"{dtype} {label}", "halo", lambda dtype=dtype, out=out, form=form: halo_kernel.make_halo(dtype, out, out, None, form),
+            (*_arrays(dtype, dtype, dtype, out, out), "int32[]"), halo_kernel.sizes(form).threads, doubles=_has_doubles(dtype),
+            wanted=("ld.global.v4", "st.global.v4") if form.quad_loads and dtype != "float64" else (), registers=128,
+        )  # fmt: skip
+
+
+def _channelwise() -> Iterator[Specimen]:
+    for dtype, shape in (("float32", (3, 1, 1, 4)), ("float32", (7, 1, 96, 1)), ("bfloat16", (3, 2, 1, 4)), ("complex128", (5, 1, 1, 4))):
+        yield Specimen(
+            f"{dtype} strips, {shape[0]} taps, stride {shape[1]}, dilation {shape[2]}, strip {shape[3]}",
+            "depthwise",
+            lambda dtype=dtype, shape=shape: depthwise.make_strips(dtype, dtype, dtype, None, shape),
+            (*_conv(dtype), "int32"),
+            doubles=_has_doubles(dtype),
+        )
+
+    for dtype in ("float32", "bfloat16", "float64"):
+        acc = "float64" if dtype == "float64" else "float32"
+        yield Specimen(
+            f"{dtype} weight gradient", "depthwise",
+            lambda dtype=dtype: depthwise_grad.make_depthwise_grad(dtype, dtype, depthwise_grad.TAPS, depthwise_grad.THREADS),
+            (*_arrays(dtype, dtype, acc), "int32[]"), depthwise_grad.THREADS, doubles=_has_doubles(dtype),
+        )  # fmt: skip
+
+
+def _winograd() -> Iterator[Specimen]:
+    for m in (2, 4):
+        words = f"F({m}×{m})"
+        yield Specimen(
+            f"{words} image", "winograd", lambda m=m: winograd_kernel.make_image(m), (*_arrays("float32", "float32"), "int32[]", "int32")
+        )
+        yield Specimen(
+            f"{words} filters", "winograd", lambda m=m: winograd_kernel.make_filters(m), (*_arrays("float32", "float32"), "int32")
+        )
+        for act in (None, "silu"):
+            yield Specimen(
+                f"{words} outputs" + (f" {act}" if act else ""), "winograd",
+                lambda m=m, act=act: winograd_kernel.make_outputs(m, "float32", "float32", act, m == 4 and not act),
+                (*_arrays("float32", "float32", "float32"), "int32[]", "int32"), wanted=("st.global.v4",) if m == 4 and not act else (),
+            )  # fmt: skip
+
+
+def _direct() -> Iterator[Specimen]:
+    for dtype, out, act in (
+        ("float32", "float32", "silu"), ("float16", "float16", "tanh"), ("bfloat16", "bfloat16", "sigmoid"), ("int8", "int32", None),
+        ("int64", "int64", "relu"), ("complex64", "complex64", None), ("float64", "float64", "hardswish"),
+    ):  # fmt: skip
+        doubles = _has_doubles(dtype)
+        types = _conv(dtype, out)
+        yield Specimen(
+            f"{dtype} {act or ''}".strip(), "direct",
+            lambda dtype=dtype, out=out, act=act: direct.make_direct(dtype, out, out, act, True), (*types, "int32"), doubles=doubles,
+        )  # fmt: skip
+
+
+def _transposed() -> Iterator[Specimen]:
+    for dtype in ("float32", "bfloat16", "float64", "complex128"):
+        yield Specimen(
+            dtype, "scatter", lambda dtype=dtype: scatter.make_scatter(dtype, dtype, dtype, None, scatter.tile_for(dtype, dtype), scatter.THREADS),
+            _conv(dtype), scatter.THREADS, doubles=_has_doubles(dtype),
+        )  # fmt: skip
+    yield Specimen("float32", "matrix", lambda: matrix.make_matrix("float32", "float32", "float32", "relu"), (*_conv("float32"), "int32"))
+
+
+def _operators() -> Iterator[Specimen]:
+    yield Specimen(
+        "any type", "shuffle", shuffle.make_permute, ("uint32[]", "uint32[]", *["int32"] * 4),
+        wanted=("ld.global.v4", "st.global.v4"),
+    )  # fmt: skip
+    for source, target in (
+        ("float32", "float32"),
+        ("float16", "float32"),
+        ("bfloat16", "bfloat16"),
+        ("int8", "int8"),
+        ("int64", "float32"),
+    ):
+        for scattered in (False, True) if source == "float32" else (False,):
+            yield Specimen(
+                f"{source} to {target}" + (", scattered" if scattered else ""), "gather copy",
+                lambda source=source, target=target, scattered=scattered: layout.make_gather(source, target, scattered),
+                (*_arrays(source, target), "int32[]", "int32"),
+            )  # fmt: skip
+    for dtype in ("float32", "bfloat16", "complex128", "int8"):
+        yield Specimen(
+            dtype, "reverse", lambda dtype=dtype: layout.make_reverse(dtype), (*_arrays(dtype, dtype), "int32"), doubles=_has_doubles(dtype)
+        )
+    for dtype in ("float32", "bfloat16", "float64"):
+        acc = "float64" if dtype == "float64" else "float32"
+        doubles = _has_doubles(dtype)
+        yield Specimen(
+            dtype, "resize", lambda dtype=dtype: resize.make_linear(dtype),
+            (*_arrays(dtype, dtype), "int32[]", *_arrays(acc), "int32"), doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} mean", "attention", lambda dtype=dtype: dynamic.make_mean(dtype, dynamic.THREADS),
+            (*_arrays(dtype, acc), *["int32"] * 5), dynamic.THREADS, doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} dense", "attention", lambda dtype=dtype: dynamic.make_attention(dtype, dtype, None, dynamic.THREADS),
+            (*_arrays(acc, dtype, dtype, dtype, dtype, acc, dtype), "int32", "int32", "int32", acc), dynamic.THREADS, doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            dtype, "mix", lambda dtype=dtype: dynamic.make_mix(dtype), (*_arrays(dtype, dtype, dtype), *["int32"] * 3), doubles=doubles
+        )
+        yield Specimen(
+            dtype, "unfold", lambda dtype=dtype: patches.make_unfold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles
+        )
+        yield Specimen(
+            dtype, "fold", lambda dtype=dtype: patches.make_fold(dtype), (*_arrays(dtype, dtype), "int32[]", "int32"), doubles=doubles
+        )
+        yield Specimen(
+            dtype, "deformable", lambda dtype=dtype, acc=acc: deformable.make_columns(dtype, acc, True),
+            (*_arrays(dtype, dtype, dtype, acc), "int32[]", "int32", "int32"), doubles=doubles,
+        )  # fmt: skip
+
+
+def _gradients() -> Iterator[Specimen]:
+    names = ("add", "relu", "relu6", "sigmoid", "tanh", "silu", "hardswish")
+    each = [(name, "float32", "float32") for name in names]
+    each += [
+        ("conjugate", "complex64", "complex64"),
+        ("real", "complex128", "float64"),
+        ("add", "bfloat16", "bfloat16"),
+        ("silu", "float64", "float64"),
+    ]
+    for name, dtype, out in each:
+        yield Specimen(
+            f"{name} {dtype}", "elementwise", lambda name=name, dtype=dtype, out=out: gradients.make_elementwise(name, dtype, out),
+            (*_arrays(dtype, dtype, out), "int32"), doubles=_has_doubles(dtype),
+        )  # fmt: skip
+    for dtype in ("float32", "bfloat16", "float64", "complex64"):
+        doubles = _has_doubles(dtype)
+        real = "float64" if doubles else "float32"
+        yield Specimen(
+            dtype, "adjoint along an axis", lambda dtype=dtype: gradients.make_gather(dtype),
+            (*_arrays(dtype, dtype), "int32[]", f"{real}[]", *["int32"] * 4), doubles=doubles,
+        )  # fmt: skip
+        if dtype == "complex64":
+            continue
+        yield Specimen(
+            dtype, "attention gradient", lambda dtype=dtype: gradients.make_attention_back(dtype, dtype, dtype),
+            (*_arrays(real, *[dtype] * 5, *[real] * 4), *["int32"] * 3, real, real, "int32"), doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} spread", "deformable gradient", lambda dtype=dtype, real=real: deformable_grad.make_spread(dtype, real, True),
+            (*_arrays(real, dtype, dtype, real), "int32[]", "int32", "int32"), doubles=doubles,
+        )  # fmt: skip
+        yield Specimen(
+            f"{dtype} offsets, mask", "deformable gradient", lambda dtype=dtype, real=real: deformable_grad.make_shifts(dtype, real, True),
+            (*_arrays(dtype, real, dtype, dtype, real, real), "int32[]", "int32", "int32"), doubles=doubles,
+        )  # fmt: skip
+    yield Specimen(
+        "float32 sum of taps", "deformable gradient", lambda: deformable_grad.make_add_taps("float32"), (*_arrays("float32", "float32"), *["int32"] * 3),
+    )  # fmt: skip
+
+
+def specimens() -> list[Specimen]:
+    families = (
+        _implicit_gemm, _tensor_core, _tensor_core_weights, _weight_grad, _winograd, _halo, _channelwise, _direct, _transposed, _operators,
+        _gradients,
+    )  # fmt: skip
+    return [specimen for family in families for specimen in family()]

@@ -1,0 +1,244 @@
+"""Pure-Python stand-ins for `intrinsics` in Numba's CUDA simulator, and repairs to the simulator itself.
+
+What they cannot show: the fragment layouts of `mma` are checked against our reading of the PTX ISA, not against hardware; a barrier that
+is missing shows where the threads' order of turns (`simulated_threads`) reads before it writes, in every other block at least.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from types import SimpleNamespace
+
+import numpy as np
+from numba.core import types
+from numba.cuda.np import numpy_support
+from numba.cuda.simulator import kernelapi
+from numba.cuda.simulator.kernel import BlockManager
+from numba.cuda.simulator.kernelapi import FakeCUDALocal, FakeCUDAModule, FakeCUDAShared
+
+from .threads import current_thread, run_block
+
+
+def idiv(a, b):
+    return np.int32(int(a) // int(b))
+
+
+def imod(a, b):
+    return np.int32(int(a) % int(b))
+
+
+def imul(a, b):
+    return np.int32(int(a) * int(b))
+
+
+def f32_bits(x):
+    return np.float32(x).view(np.uint32)
+
+
+def f32_from_bits(u):
+    return np.uint32(u).view(np.float32)
+
+
+def cvt_rna_tf32(x):
+    return np.uint32((int(np.float32(x).view(np.uint32)) + 0x1000) & 0xFFFFE000)
+
+
+def _plain(array):
+    array = getattr(array, "_item", array)
+    return getattr(array, "_ary", array)
+
+
+def load4(array, index):
+    i = int(index)
+    array = _plain(array)
+    if array.ndim != 1:
+        array = array.reshape(-1)
+    if i % 4 or i + 4 > array.size:
+        raise IndexError(f"load4 at {i} of {array.size}")
+    return array[i], array[i + 1], array[i + 2], array[i + 3]
+
+
+def store4(array, index, values):
+    i = int(index)
+    array = _plain(array).reshape(-1)
+    if i % 4 or i + 4 > array.size:
+        raise IndexError(f"store4 at {i} of {array.size}")
+    array[i : i + 4] = values
+
+
+def load_pair(array, index):
+    i = int(index)
+    if i % 2:
+        raise IndexError(f"load_pair at odd index {i}")
+    pair = np.ascontiguousarray(_plain(array).reshape(-1)[i : i + 2])
+    return pair.view(np.uint32)[0]
+
+
+def _copies():
+    """The asynchronous copies of this CUDA thread: those not yet committed, and the groups that no wait has completed."""
+    return current_thread().copies
+
+
+def cp_async16(shared, shared_index, source, source_index, count):
+    """Takes effect at the wait that covers its group and no sooner, so that a missing one shows."""
+    target, source = _plain(shared).reshape(-1), _plain(source).reshape(-1)
+    width = 16 // target.itemsize
+    n, s, g = int(count) // target.itemsize, int(shared_index), int(source_index)
+    if s % width or g % width or (n and g + n > source.size):
+        raise IndexError(f"cp_async16 to {s} from {g} of {source.size}")
+    values = np.zeros(width, target.dtype)
+    values[:n] = source[g : g + n]
+    _copies()[0].append((target, s, values))
+
+
+def cp_async_commit():
+    opened, groups = _copies()
+    groups.append(list(opened))
+    opened.clear()
+
+
+def make_cp_async_wait(pending):
+    def wait():
+        _, groups = _copies()
+        while len(groups) > pending:
+            for target, s, values in groups.pop(0):
+                target[s : s + len(values)] = values
+
+    return wait
+
+
+def exchange(value, combine=list):
+    """Every lane of a warp deposits a value; each gets what `combine` makes of all of them, once, and its lane."""
+    thread = current_thread()
+    warp, lane = thread.warp, thread.thread_id % 32
+    warp.slots[lane] = value
+    warp.found = None
+    thread.wait(warp)
+    if warp.found is None:
+        warp.found = combine(warp.slots)
+    found = warp.found
+    thread.wait(warp)
+    return found, lane
+
+
+def _ldmatrix(transposed):
+    def ldmatrix(shared, index):
+        lanes, lane = exchange(int(index))
+        words = _plain(shared).reshape(-1)
+        if any(i % 4 or i + 4 > words.size for i in lanes):
+            raise IndexError(f"ldmatrix at {lanes} of {words.size}")
+        found = []
+        for q in range(4):
+            rows = [words[i : i + 4] for i in lanes[8 * q : 8 * q + 8]]
+            if transposed:
+                a, b = (int(rows[2 * (lane & 3) + i].view(np.uint16)[lane >> 2]) for i in (0, 1))
+                found.append(np.uint32(a | b << 16))
+            else:
+                found.append(rows[lane >> 2][lane & 3])
+        return tuple(found)
+
+    return ldmatrix
+
+
+ldmatrix4, ldmatrix4_trans = _ldmatrix(False), _ldmatrix(True)
+
+
+def _mma(depth, unpack, a_layout, b_layout):
+    def product(lanes):
+        left, right = np.zeros((16, depth), np.float32), np.zeros((depth, 8), np.float32)
+        for number, (fa, fb) in enumerate(lanes):
+            g, t = number >> 2, number & 3
+            for position, value in zip(a_layout(g, t), unpack(fa), strict=True):
+                left[position] = value
+            for position, value in zip(b_layout(g, t), unpack(fb), strict=True):
+                right[position] = value
+        return left @ right
+
+    def mma(a, b, c):
+        d, lane = exchange((a, b), product)
+        g, t = lane >> 2, lane & 3
+        return tuple(
+            np.float32(v + d[i, j]) for v, (i, j) in zip(c, ((g, 2 * t), (g, 2 * t + 1), (g + 8, 2 * t), (g + 8, 2 * t + 1)), strict=True)
+        )
+
+    return mma
+
+
+def _unpack_tf32(fragment):
+    return [np.uint32(int(u) & 0xFFFFE000).view(np.float32) for u in fragment]
+
+
+def _unpack_f16(fragment):
+    return [v for u in fragment for v in np.array([u], np.uint32).view(np.float16).astype(np.float32)]
+
+
+def _unpack_bf16(fragment):
+    return [np.uint32(h << 16).view(np.float32) for u in fragment for h in (int(u) & 0xFFFF, int(u) >> 16)]
+
+
+def _a_8(g, t):
+    return [(g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)]
+
+
+def _b_8(g, t):
+    return [(t, g), (t + 4, g)]
+
+
+def _a_16(g, t):
+    return [(row, col + 2 * t + i) for row, col in ((g, 0), (g + 8, 0), (g, 8), (g + 8, 8)) for i in (0, 1)]
+
+
+def _b_16(g, t):
+    return [(row + 2 * t + i, g) for row in (0, 8) for i in (0, 1)]
+
+
+mma_m16n8k8_tf32 = _mma(8, _unpack_tf32, _a_8, _b_8)
+mma_m16n8k16_f16 = _mma(16, _unpack_f16, _a_16, _b_16)
+mma_m16n8k16_bf16 = _mma(16, _unpack_bf16, _a_16, _b_16)
+
+
+def _shared_array(self, shape, dtype, alignment=None):
+    """One array for each call site (the simulator's own aliases those on one line), poisoned with NaN against unwritten reads.
+
+    Of shape 0: the memory that the launch has asked for.
+    """
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        dtype = numpy_support.as_dtype(dtype)
+    if shape == 0:
+        shape = self._dynshared_size // dtype.itemsize
+    frame = sys._getframe(1)
+    key = (frame.f_code.co_filename, frame.f_lineno, frame.f_lasti)
+    array = self._allocations.get(key)
+    if array is None:
+        poison = np.nan if dtype.kind in "fc" else 0x7FFF7FFF if dtype == np.uint32 else 77  # NaN in any of the types that words hold
+        array = self._allocations[key] = np.full(shape, poison, dtype)
+    return array
+
+
+def _call(self, *values):
+    """`int32(x)`, which kernels do everywhere, without what Numba looks at every time to tell it from `int32(int32)`."""
+    if len(values) == 1 and isinstance(values[0], (int, float, complex, np.generic)):
+        return self._cast(values[0])
+    return types.Type.__call__(self, *values)
+
+
+def install():
+    """Repair the simulator: threads by turns, warp barrier, `alignment=`, shared arrays by call site, quick casts.  Idempotent."""
+    if getattr(FakeCUDAModule, "_numconv", False):
+        return
+    FakeCUDAModule._numconv = True
+    FakeCUDAModule.syncwarp = lambda self, mask=0xFFFFFFFF: exchange(None) and None
+    FakeCUDAShared.array = _shared_array
+    BlockManager.run = run_block
+    kernelapi.threading = SimpleNamespace(current_thread=current_thread)
+    types.Number.__call__ = _call
+    types.Number._cast = cached_property(lambda self: getattr(np, self.name))
+    types.Number._cast.__set_name__(types.Number, "_cast")
+    original = FakeCUDALocal.array
+    FakeCUDALocal.array = lambda self, shape, dtype, alignment=None: original(self, shape, dtype)
+
+
+install()

@@ -1,0 +1,112 @@
+"""The weight gradient on tensor cores: operands channels last, the choice of tile and parts, and the rows.
+
+The kernel is in `tensor_core_weights_kernel`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ....kernel import Kernel, Machine
+from ....problem import ConvProblem
+from ... import costs
+from ...dense.tensor_cores.plan import RATE, blocks, image, in_place, padded
+from ...dense.tensor_cores.plan import ROWS as FORWARD
+from ...geometry.axes import lower
+from ...runtime.launch import allocate, ceil_div, flat, launch, shared_limit, stream_of, words
+from ...stages.fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
+from ..cuda_cores.kernel import add_parts
+from .kernel import make_tensor_core_weights
+
+#: parts of the sum over the positions: more than split-K has, for weights are few and positions many
+PARTS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def roles(problem: ConvProblem) -> tuple[ConvProblem, ConvProblem]:
+    """The problems of which the image and the gradient of the result are the sources."""
+    return problem.with_(direction="forward"), problem.with_(direction="input_grad")
+
+
+def estimate(problem: ConvProblem, machine: Machine, among: tuple[Tile, ...] = TILES) -> costs.Estimate:
+    """Rows: (tap, channel); columns: output channels; terms: positions, of the whole batch."""
+    dtype, copied = problem.dtype, [p for p in roles(problem) if not in_place(p)]
+    rows, total = padded(problem.group_in, dtype) * problem.taps, max(1, problem.batch * prod(problem.outputs))
+    size = costs.itemsize(dtype)
+    moved = problem.batch * costs.traffic(problem) + sum(3.0 * size * problem.batch * p.source[0] * prod(p.source[1]) for p in copied)
+    return costs.gemm(
+        blocks(dtype, among),
+        rows,
+        problem.group_out,
+        total,
+        total,
+        problem.groups,
+        machine,
+        RATE[dtype],
+        size,
+        moved,
+        1 + len(copied),
+        PARTS,
+    )
+
+
+@lru_cache(maxsize=256)
+def schedule(problem: ConvProblem) -> tuple[Tile, int, int]:
+    """(tile, positions of a part, parts): from the problem alone, chosen for a card as large as an H100."""
+    found = estimate(problem, costs.H100, tiles())
+    total, step = max(1, problem.batch * prod(problem.outputs)), found.tile[2] // 4 * CHUNK[problem.dtype]
+    length = ceil_div(ceil_div(total, found.parts), step) * step
+    return found.tile, length, ceil_div(total, length)
+
+
+def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    x, dy = (image(p, a) for p, a in zip(roles(problem), arrays, strict=True))
+    tile, length, count = schedule(problem)
+    columns, size = problem.group_in * problem.taps, prod(problem.weight_shape)
+    rows = padded(problem.group_in, problem.dtype) * problem.taps
+    tiles_m, tiles_n = ceil_div(rows, tile[0]), ceil_div(problem.group_out, tile[1])
+    direct = count == 1 and problem.out_dtype == "float32"
+    parts = out if direct else allocate((count, size), "float32", out)
+    tile = fitting(tile, shared_limit())
+    kernel = make_tensor_core_weights(problem.dtype, problem.rank == 3, tile)
+    low = lower(roles(problem)[0], chunk=CHUNK[problem.dtype])
+    sizes = [np.int32(v) for v in (tiles_m, tiles_n, length, columns)]
+    grid = tiles_m * tiles_n * problem.groups * count
+    launch(kernel, grid, threads(tile), stream_of(out), words(x), words(dy), flat(parts), low.device, *sizes, shared=shared_bytes(tile))
+    if not direct:
+        add_parts(parts, out, count)
+
+
+def workspace(problem: ConvProblem, machine: Machine) -> int:
+    """The parts, and what is transposed or padded."""
+    copies = sum(
+        problem.batch * problem.groups * padded(p.source[0] // p.groups, p.dtype) * prod(p.source[1]) * costs.itemsize(p.dtype)
+        for p in roles(problem) if not in_place(p)
+    )  # fmt: skip
+    count = schedule(problem)[2]
+    return copies + (0 if count == 1 and problem.out_dtype == "float32" else 4 * count * prod(problem.weight_shape))
+
+
+def cost(problem: ConvProblem, machine: Machine) -> float:
+    return estimate(problem.with_(batch=1), machine).seconds
+
+
+ROWS = tuple(
+    Kernel(
+        name=row.name,
+        problem=ConvProblem,
+        run=run,
+        cost=cost,
+        directions=frozenset({"weight_grad"}),
+        dtypes=row.dtypes,
+        honours=frozenset({"groups", "layout", "precision"}),
+        refuse=row.refuse,
+        workspace=workspace,
+        error_factor=row.error_factor,
+        summary=f"Positions summed on tensor cores in parts of fixed length, added in a fixed order: {', '.join(sorted(row.dtypes))}.",
+    )
+    for row in FORWARD
+)
