@@ -41,10 +41,10 @@ def problem(layer: Any, dtype: str, precision: str, direction: str | None = None
 def roof(p: Any, machine: Any) -> float:
     """Seconds at the card's peaks: products of this type, or bytes moved once."""
     from numconv.cuda import costs
-    from numconv.cuda.dense.tensor_cores import plan as tensor_core
+    from numconv.cuda.stages.cost import RATE
 
     tensor = p.dtype != "float32" or p.precision == "tf32"
-    peak = machine.flops * (tensor_core.RATE[p.dtype] if tensor else 1.0)
+    peak = machine.flops * (RATE[p.dtype] if tensor else 1.0)
     return max(costs.operations(p) / peak, costs.traffic(p) / machine.bandwidth)
 
 

@@ -16,8 +16,6 @@ from ..scalars import COMPLEX, scalars
 from .kernel import SIZE, Form, make_halo, sizes
 
 SHARED = 48 << 10
-#: blocks that fill a card: two for each multiprocessor of an H100
-FULL = 2 * costs.H100.cores
 #: (channels, strips of rows, groups of threads along w, rows of a strip)
 FIRST_TILES = (
     (1, 16, 16, 4), (1, 8, 32, 4), (4, 8, 8, 4), (16, 4, 4, 4), (64, 2, 2, 4), (1, 8, 8, 4), (4, 4, 4, 4), (16, 2, 2, 4), (4, 1, 64, 1), (16, 1, 16, 1),
@@ -46,7 +44,7 @@ def form_of(problem: ConvProblem, x: Any, out: Any, separable: bool = False) -> 
         kernel, stride, dilation, (0, 0, 0, 0), last, separable, -pads[1] % 4 if loads and not last else 0, loads,
         vectors and stores and (out is None or is_aligned(out)), 48 // itemsize,
     )  # fmt: skip
-    planes = min(problem.batch, FULL) * three(problem.outputs, 1)[0]
+    planes = min(problem.batch, costs.FULL) * three(problem.outputs, 1)[0]
     return _with_tile(form, problem.out_channels, (planes, *three(problem.outputs, 1)[1:]), itemsize)
 
 
@@ -58,7 +56,7 @@ def _with_tile(form: Form, channels: int, outputs: tuple[int, int, int], itemsiz
         size = sizes(tried)
         height, width = size.outputs
         blocks = ceil_div(channels, tried.tile[0]) * outputs[0] * ceil_div(outputs[1], height) * ceil_div(outputs[2], width)
-        return max(blocks, FULL) * (size.tile + tried.tile[0] * height * width)
+        return max(blocks, costs.FULL) * (size.tile + tried.tile[0] * height * width)
 
     forms = (replace(form, tile=tile) for tile in TILES[form.channels_last])
     return min((f for f in forms if sizes(f).elements * itemsize <= SHARED), key=badness, default=None)

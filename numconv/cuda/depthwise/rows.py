@@ -18,11 +18,11 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
-from .. import costs
 from ..geometry.axes import image_strides, shuffled, three
 from ..ptx import idiv, imul
 from ..runtime.launch import Table, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import ALL, activation, bias_loader, scalars
+from . import cost as model
 from . import plan as halo
 
 STRIP = 4
@@ -160,10 +160,7 @@ def refuse(problem: ConvProblem) -> str | None:
 
 
 def cost(problem: ConvProblem, machine: Machine) -> float:
-    """From shared memory the halo is all that is read twice, through L2; by strips every input row (window / strip) times, and every tap."""
-    if halo.form_of(problem, None, None) is None:
-        return costs.roof(problem, machine, 0.15, extra_bytes=0.25 * costs.traffic(problem))
-    return costs.roof(problem, machine, 0.35, extra_bytes=0.1 * costs.traffic(problem))
+    return (model.strips if halo.form_of(problem, None, None) is None else model.halo)(problem, machine)
 
 
 ROWS = (

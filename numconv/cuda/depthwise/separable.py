@@ -11,9 +11,9 @@ from typing import Any
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem, SeparableProblem
-from .. import costs
 from ..adapt.layout import INDEX_LIMIT
 from ..scalars import ALL, COMPLEX
+from . import cost as model
 from . import plan as halo
 
 
@@ -42,22 +42,12 @@ def refuse(problem: SeparableProblem) -> str | None:
     return None if halo.form_of(conv, None, None, separable=True) else "holds a tile and its column pass in 48 KB of shared memory"
 
 
-def cost(problem: SeparableProblem, machine: Machine) -> float:
-    """Memory is crossed once; the image of a group is read again, from the second cache, by each of its filters."""
-    conv, size = problem.conv, costs.itemsize(problem.dtype)
-    products = (problem.column.multiplications + problem.row.multiplications) / max(1, conv.batch)
-    image = size * conv.in_channels * prod(conv.spatial)
-    again = (0.1 + conv.group_out - 1) * image / costs.SECOND_CACHE
-    arithmetic = 2 * products / (machine.flops * costs.peak_share(problem.dtype) * 0.25)
-    return max(arithmetic, (costs.traffic(conv) + again) / (0.8 * machine.bandwidth)) + machine.launch
-
-
 ROWS = (
     Kernel(
         name="one_pass",
         problem=SeparableProblem,
         run=run,
-        cost=cost,
+        cost=model.separable,
         dtypes=ALL - COMPLEX,
         refuse=refuse,
         summary="Column pass into shared memory, row pass out of it; nothing between in global memory.",

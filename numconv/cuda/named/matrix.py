@@ -17,11 +17,11 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
-from .. import costs
 from ..geometry.axes import image_strides, shuffled, three
 from ..ptx import idiv, imul
 from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import ALL, activation, bias_loader, scalars
+from . import cost as model
 
 # table: 0 source channels per group, 1 target channels per group, 2 groups, 3 positions, 4 taps, 5 source sample stride, 6 channel stride,
 # 7 shuffle, 8 where the entries (p offset, tap) start; from 10 the row starts
@@ -116,7 +116,7 @@ ROWS = (
         name="matrix",
         problem=ConvProblem,
         run=run,
-        cost=costs.simple(0.02),
+        cost=model.matrix,
         directions=frozenset({"input_grad"}),
         dtypes=ALL,
         honours=frozenset({"groups", "activation", "shuffle", "precision"}),

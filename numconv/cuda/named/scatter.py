@@ -16,11 +16,11 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
-from .. import costs
 from ..geometry.axes import image_strides, shuffled, three
 from ..ptx import idiv, imul
 from ..runtime.launch import SIMULATED, Table, ceil_div, flat, jit, kernel_factory, launch, stream_of
 from ..scalars import ALL, activation, bias_loader, scalars
+from . import cost as model
 
 # table: 0 N, 1 groups, 2 source channels per group, 3 target channels per group, 4-6 target extents, 7-9 source extents, 10-12 kernel,
 # 13-15 stride, 16-18 dilation, 19-21 pad low, 22 source sample stride, 23 channel, 24-26 axes, 27 target sample stride, 28 channel,
@@ -172,7 +172,7 @@ ROWS = (
         name="scatter",
         problem=ConvProblem,
         run=run,
-        cost=costs.scatter,
+        cost=model.scatter,
         directions=frozenset({"input_grad"}),
         dtypes=ALL,
         honours=frozenset({"groups", "layout", "activation", "shuffle", "precision"}),

@@ -16,6 +16,7 @@ from .. import costs
 from ..adapt.layout import insert_zeros
 from ..dense.cuda_cores import plan as implicit_gemm
 from ..geometry.axes import inserted, lower
+from . import cost as model
 
 
 def run_zero_insertion(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -29,8 +30,7 @@ def zero_insertion_workspace(problem: ConvProblem, machine: Machine) -> int:
 
 
 def zero_insertion_cost(problem: ConvProblem, machine: Machine) -> float:
-    """Every product with an inserted zero is made: the strides' product times the work."""
-    return implicit_gemm.cost(problem, machine) * prod(problem.stride) + machine.launch
+    return model.zero_insertion(problem, machine, implicit_gemm.cost(problem, machine))
 
 
 _BACKWARD: dict[str, Any] = {**implicit_gemm.COMMON, "directions": frozenset({"input_grad"})}

@@ -17,10 +17,10 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import AttentionProblem, MixProblem
-from .. import costs
 from ..ptx import idiv, imul
 from ..runtime.launch import SIMULATED, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import COMPLEX, FLOATS, bias_loader, scalars
+from . import cost as model
 
 THREADS = 8 if SIMULATED else 256
 
@@ -160,7 +160,7 @@ ROWS = (
         name="attention",
         problem=AttentionProblem,
         run=run_attention,
-        cost=lambda problem, machine: 2 * machine.launch,
+        cost=model.attention,
         dtypes=FLOATS,
         honours=frozenset({"layout"}),
         workspace=attention_workspace,
@@ -171,7 +171,7 @@ ROWS = (
         name="mix",
         problem=MixProblem,
         run=run_mix,
-        cost=costs.bytes_only,
+        cost=model.bytes_only,
         dtypes=FLOATS | COMPLEX,
         summary="One thread for each element; kernels ascending.",
     ),

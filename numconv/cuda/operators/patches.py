@@ -16,11 +16,11 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem, PatchProblem
-from .. import costs
 from ..geometry.axes import three
 from ..ptx import idiv, imul
 from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import ALL, scalars
+from . import cost as model
 
 # table: 0-2 outputs, 3-5 image extents, 6-8 kernel, 9-11 stride, 12-14 dilation, 15-17 pad low
 
@@ -114,7 +114,7 @@ ROWS = (
         name="patches",
         problem=PatchProblem,
         run=run,
-        cost=costs.bytes_only,
+        cost=model.bytes_only,
         directions=frozenset({"unfold", "fold"}),
         dtypes=ALL,
         summary="One thread for each element of the result; fold gathers.",

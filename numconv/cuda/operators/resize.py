@@ -16,12 +16,12 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ResizeProblem
-from .. import costs
 from ..adapt.layout import gather_axes
 from ..geometry.axes import three
 from ..ptx import idiv, imul
 from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import ALL, FLOATS, accumulator, scalars
+from . import cost as model
 
 # table: 0-2 output extents, 3-5 input strides, 6 inner, 7 input elements per outer index; from 8 the low indices of the axes, then the high
 HEAD = 8
@@ -141,7 +141,7 @@ ROWS = (
         name="tables",
         problem=ResizeProblem,
         run=run,
-        cost=costs.bytes_only,
+        cost=model.bytes_only,
         dtypes=ALL,
         honours=frozenset({"layout"}),
         refuse=refuse,

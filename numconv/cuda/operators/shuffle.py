@@ -20,6 +20,7 @@ from ..adapt.layout import gather_axes
 from ..ptx import idiv, imul, load4, store4
 from ..runtime.launch import flat_grid, is_aligned, jit, kernel_factory, launch, stream_of, words
 from ..scalars import ALL
+from . import cost as model
 
 
 @kernel_factory
@@ -64,7 +65,7 @@ ROWS = (
         name="permute",
         problem=ShuffleProblem,
         run=run,
-        cost=costs.bytes_only,
+        cost=model.bytes_only,
         dtypes=ALL,
         honours=frozenset({"layout"}),
         error_factor=0.0,

@@ -18,10 +18,10 @@ import numpy as np
 
 from ...kernel import Kernel, Machine, worth_its_error
 from ...problem import ConvProblem
-from .. import costs
 from ..adapt.layout import INDEX_LIMIT
 from ..dense.cuda_cores import plan as implicit_gemm
 from ..runtime.launch import Table, allocate, ceil_div, flat, flat_grid, is_aligned, launch, stream_of
+from . import cost as model
 from .kernel import SIZE, make_filters, make_image, make_outputs
 
 WORKSPACE = 512 << 20  # bytes of V and M at most, one sample at least
@@ -43,11 +43,9 @@ def product(problem: ConvProblem, m: int) -> ConvProblem:
 
 
 def seconds(problem: ConvProblem, machine: Machine, m: int) -> float:
-    """Of the three passes after the filters are ready, one sample; the image is read a third more than once, through L2."""
+    """Of the three passes after the filters are ready, one sample."""
     gemm = product(problem.with_(batch=1), m)
-    moved = 4 * (1.3 * problem.in_channels * prod(problem.spatial) + (gemm.in_channels + gemm.out_channels) * gemm.spatial[0])
-    moved += costs.itemsize(problem.out_dtype) * problem.out_channels * prod(problem.outputs)
-    return implicit_gemm.cost(gemm, machine) + moved / (0.8 * machine.bandwidth) + 2 * machine.launch
+    return model.passes(problem, gemm, implicit_gemm.cost(gemm, machine), machine)
 
 
 @lru_cache(maxsize=512)
@@ -118,8 +116,8 @@ def cost(problem: ConvProblem, machine: Machine) -> float:
     if not worth_its_error(problem.with_(batch=1)):
         return inf  # by name only
     one = problem.with_(batch=1)
-    transformed = 4 * problem.out_channels * problem.group_in * (9 + (chosen(one, machine) + 2) ** 2)
-    return seconds(one, machine, chosen(one, machine)) + transformed / (0.8 * machine.bandwidth) + machine.launch
+    m = chosen(one, machine)
+    return model.with_filters(problem, (m + 2) ** 2, seconds(one, machine, m), machine)
 
 
 def workspace(problem: ConvProblem, machine: Machine) -> int:

@@ -14,6 +14,7 @@ from ... import costs
 from ...geometry.axes import Lowered, lower
 from ...runtime.launch import SIMULATED, allocate, ceil_div, flat, is_aligned, launch, stream_of
 from ...scalars import ALL, accumulator, scalars
+from ...stages.cost import cuda_core_block
 from ...stages.split_k import finish
 from .kernel import SIMULATED_TILES, TILES, WIDE_TILES, Form, Tile, make_implicit_gemm, threads
 
@@ -28,17 +29,23 @@ def tiles_for(dtype: str, out_dtype: str, act: str | None) -> tuple[Tile, ...]:
 
 
 def blocks(tiles: tuple[Tile, ...]) -> list[costs.Block]:
-    """60 % of the peak where a block has many sums for each number it reads, else 40 %."""
-    return [costs.Block(t, t[0], t[1], t[2], 0.6 if t[0] * t[1] >= 8192 else 0.4, 512 // threads(t), -(-threads(t) // 32)) for t in tiles]
+    return [cuda_core_block(t, t[0], t[1], t[2], threads(t)) for t in tiles]
 
 
 @lru_cache(maxsize=512)
 def schedule(problem: ConvProblem, low: Lowered) -> tuple[Tile, int]:
     """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
-    found = costs.gemm(
-        blocks(tiles_for(problem.dtype, problem.out_dtype, problem.activation)), low.positions, low.targets, low.depth, low.depth,
-        problem.groups * low.phases, costs.H100, costs.peak_share(problem.dtype), costs.itemsize(problem.dtype), costs.traffic(problem),
-    )  # fmt: skip
+    product = costs.Product(
+        positions=low.positions,
+        targets=low.targets,
+        terms=low.depth,
+        deepest=low.depth,
+        copies=problem.groups * low.phases,
+        rate=costs.peak_share(problem.dtype),
+        itemsize=costs.itemsize(problem.dtype),
+        moved=costs.traffic(problem),
+    )
+    found = costs.gemm(blocks(tiles_for(problem.dtype, problem.out_dtype, problem.activation)), product, costs.H100)
     return found.tile, found.parts
 
 

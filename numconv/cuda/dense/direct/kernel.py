@@ -19,6 +19,7 @@ from ...geometry.axes import lower, shuffled
 from ...ptx import idiv, imul, load4
 from ...runtime.launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ...scalars import ALL, activation, bias_loader, scalars
+from .. import cost as model
 
 
 @kernel_factory
@@ -97,4 +98,4 @@ _COMMON: dict[str, Any] = {
     "dtypes": ALL,
     "honours": frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
 }
-ROWS = (Kernel(name="direct", cost=costs.direct, summary="One thread for each output; taps from a table.", **_COMMON),)
+ROWS = (Kernel(name="direct", cost=model.direct, summary="One thread for each output; taps from a table.", **_COMMON),)

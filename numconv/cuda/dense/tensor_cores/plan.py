@@ -18,13 +18,11 @@ from ...adapt.layout import gather_axes
 from ...adapt.transpose import transpose
 from ...geometry.axes import lower
 from ...runtime.launch import allocate, ceil_div, flat, is_aligned, launch, shared_limit, stream_of, words
+from ...stages.cost import RATE, tensor_core_block
 from ...stages.fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
 from ...stages.split_k import finish
+from .. import cost as model
 from .kernel import make_tensor_core
-
-#: dense products over those of float32 on the CUDA cores, by the data sheet of an H100; what `mma.sync` reaches of them, an estimate
-RATE = {"float16": 16.0, "bfloat16": 16.0, "float32": 8.0}
-MMA_SYNC = 0.6
 
 
 def padded(channels: int, dtype: str) -> int:
@@ -78,15 +76,7 @@ def image(problem: ConvProblem, x: Any) -> Any:
 
 
 def blocks(dtype: str, among: tuple[Tile, ...]) -> list[costs.Block]:
-    """A tile's share of the peak: of what `mma.sync` reaches of it, or of what shared memory feeds, 128 bytes a cycle for all warps' fragments and
-    the copies (a cycle is 128 products of the CUDA cores)."""
-    found = []
-    for tile in among:
-        BM, BN, BK, WM, WN, _ = tile
-        words = (BM // WM) * (BN // WN) * (WM + WN) + BM + BN
-        share = min(MMA_SYNC, BM * BN / (words * costs.itemsize(dtype) * RATE[dtype]))
-        found.append(costs.Block(tile, BM, BN, BK // 4 * CHUNK[dtype], share, min(512 // threads(tile), (227 << 10) // shared_bytes(tile))))
-    return found
+    return [tensor_core_block(dtype, tile) for tile in among]
 
 
 @lru_cache(maxsize=512)
@@ -94,10 +84,17 @@ def schedule(problem: ConvProblem) -> tuple[Tile, int]:
     """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
     low, dtype = lower(problem, chunk=CHUNK[problem.dtype]), problem.dtype
     depth = low.depth * CHUNK[dtype]
-    found = costs.gemm(
-        blocks(dtype, tiles()), low.positions, low.targets, depth, depth, problem.groups * low.phases, costs.H100, RATE[dtype], costs.itemsize(dtype),
-        costs.traffic(problem),
-    )  # fmt: skip
+    product = costs.Product(
+        positions=low.positions,
+        targets=low.targets,
+        terms=depth,
+        deepest=depth,
+        copies=problem.groups * low.phases,
+        rate=RATE[dtype],
+        itemsize=costs.itemsize(dtype),
+        moved=costs.traffic(problem),
+    )
+    found = costs.gemm(blocks(dtype, tiles()), product, costs.H100)
     return found.tile, found.parts
 
 
@@ -142,11 +139,8 @@ def workspace(problem: ConvProblem, machine: Machine) -> int:
 
 
 def estimate(problem: ConvProblem, machine: Machine) -> costs.Estimate:
-    """The pass over the image, where it is not in place, on top."""
-    dtype, sources = problem.dtype, problem.source[0] // problem.groups
-    waste = padded(sources, dtype) / sources
-    extra = 0.0 if in_place(problem) else (1 + 2 * waste) * problem.source[0] * prod(problem.source[1]) * costs.itemsize(dtype)
-    return costs.tiled(problem, machine, blocks(dtype, TILES), RATE[dtype], waste, extra, 1 if in_place(problem) else 2)
+    width = padded(problem.source[0] // problem.groups, problem.dtype)
+    return model.tensor_cores(problem, machine, blocks(problem.dtype, TILES), width, in_place(problem))
 
 
 def cost(problem: ConvProblem, machine: Machine) -> float:

@@ -22,6 +22,8 @@ from ...geometry.axes import image_strides, three
 from ...ptx import idiv, imod, imul, load4
 from ...runtime.launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ...scalars import ALL, loader, scalars, storer
+from ...stages.cost import cuda_core_block
+from .. import cost as model
 
 HEAD = 32
 # head: 0 positions in all, 1 part length, 2 positions per sample, 3 columns, 4 Og, 5 groups, 6 dy sample stride, 7 dy channel stride,
@@ -29,8 +31,6 @@ HEAD = 32
 # 24 weights, 25 where the third axis' offsets start
 #: positions of a part at least
 LEAST = 256
-#: blocks that fill a card: twice an H100's multiprocessors.  A constant, for the same bits on every card
-FULL = 264
 Tile = tuple[int, int, int, int, int]
 TILES: tuple[Tile, ...] = ((64, 64, 16, 4, 4), (32, 128, 16, 4, 4), (16, 64, 16, 4, 4), (128, 128, 8, 8, 8))
 SIMULATED_TILES: tuple[Tile, ...] = ((8, 8, 4, 4, 4),)
@@ -170,7 +170,7 @@ def part_length(problem: ConvProblem, tile: Tile, least: int = 8 if SIMULATED el
     total = problem.batch * prod(problem.outputs)
     columns = problem.group_in * problem.taps
     blocks = ceil_div(problem.group_out, tile[0]) * ceil_div(columns, tile[1]) * problem.groups
-    wanted = max(1, FULL // blocks)
+    wanted = max(1, costs.FULL // blocks)
     return max(least, ceil_div(ceil_div(total, wanted), tile[2]) * tile[2])
 
 
@@ -242,14 +242,9 @@ def workspace(problem: ConvProblem, machine: Machine) -> int:
 
 
 def estimate(problem: ConvProblem, machine: Machine) -> costs.Estimate:
-    """Rows: output channels; columns: (channel, tap); terms: positions, of the whole batch."""
     tile, total = tile_for(problem), max(1, problem.batch * prod(problem.outputs))
-    threads = (tile[0] // tile[3]) * (tile[1] // tile[4])
-    block = costs.Block(tile, tile[0], tile[1], tile[2], 0.6 if tile[0] * tile[1] >= 8192 else 0.4, 512 // threads, -(-threads // 32))
-    return costs.gemm(
-        [block], problem.group_out, problem.group_in * problem.taps, total, total, problem.groups, machine, costs.peak_share(problem.dtype),
-        costs.itemsize(problem.dtype), problem.batch * costs.traffic(problem), 1, (ceil_div(total, part_length(problem, tile, LEAST)),),
-    )  # fmt: skip
+    block = cuda_core_block(tile, tile[0], tile[1], tile[2], (tile[0] // tile[3]) * (tile[1] // tile[4]))
+    return model.cuda_cores(problem, machine, block, ceil_div(total, part_length(problem, tile, LEAST)))
 
 
 def cost(problem: ConvProblem, machine: Machine) -> float:

@@ -17,12 +17,12 @@ from numba.cuda.types import int32, uint32
 
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
-from ... import costs
 from ...depthwise import rows as depthwise
 from ...geometry.axes import image_strides, three
 from ...ptx import idiv, imul
 from ...runtime.launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ...scalars import ALL, scalars
+from .. import cost as model
 from ..cuda_cores.kernel import make_sum_parts
 
 THREADS = 4 if SIMULATED else 256
@@ -157,7 +157,7 @@ ROWS = (
         name="depthwise",
         problem=ConvProblem,
         run=run,
-        cost=costs.simple(0.1, 2),
+        cost=model.depthwise,
         directions=frozenset({"weight_grad"}),
         dtypes=ALL,
         honours=frozenset({"groups", "layout", "precision"}),

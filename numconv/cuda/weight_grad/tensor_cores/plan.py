@@ -14,11 +14,12 @@ import numpy as np
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ... import costs
-from ...dense.tensor_cores.plan import RATE, blocks, image, in_place, padded
 from ...dense.tensor_cores.plan import ROWS as FORWARD
+from ...dense.tensor_cores.plan import blocks, image, in_place, padded
 from ...geometry.axes import lower
 from ...runtime.launch import allocate, ceil_div, flat, launch, shared_limit, stream_of, words
 from ...stages.fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
+from .. import cost as model
 from ..cuda_cores.kernel import add_parts
 from .kernel import make_tensor_core_weights
 
@@ -32,25 +33,8 @@ def roles(problem: ConvProblem) -> tuple[ConvProblem, ConvProblem]:
 
 
 def estimate(problem: ConvProblem, machine: Machine, among: tuple[Tile, ...] = TILES) -> costs.Estimate:
-    """Rows: (tap, channel); columns: output channels; terms: positions, of the whole batch."""
-    dtype, copied = problem.dtype, [p for p in roles(problem) if not in_place(p)]
-    rows, total = padded(problem.group_in, dtype) * problem.taps, max(1, problem.batch * prod(problem.outputs))
-    size = costs.itemsize(dtype)
-    moved = problem.batch * costs.traffic(problem) + sum(3.0 * size * problem.batch * p.source[0] * prod(p.source[1]) for p in copied)
-    return costs.gemm(
-        blocks(dtype, among),
-        rows,
-        problem.group_out,
-        total,
-        total,
-        problem.groups,
-        machine,
-        RATE[dtype],
-        size,
-        moved,
-        1 + len(copied),
-        PARTS,
-    )
+    copied = [p for p in roles(problem) if not in_place(p)]
+    return model.tensor_cores(problem, machine, blocks(problem.dtype, among), padded(problem.group_in, problem.dtype), copied, PARTS)
 
 
 @lru_cache(maxsize=256)
