@@ -17,7 +17,6 @@ import numpy as np
 
 from ..kernel import Machine
 from ..problem import ConvProblem
-from .stages.split_k import LEAST, PARTS
 
 MULTIPROCESSORS = 132  # data sheet
 FLOPS = 6.7e13  # float32 operations a second outside tensor cores, a multiply-add is two: data sheet
@@ -27,7 +26,7 @@ L1, L2 = 228 << 10, 50 << 20  # bytes: shared memory of a multiprocessor, and th
 #: what costs are computed for where there is no card to ask, and tiles are chosen for on every card
 H100 = Machine(name="cuda", cores=MULTIPROCESSORS, flops=FLOPS, bandwidth=BANDWIDTH, launch=LAUNCH, l1=L1, l2=L2)
 #: bytes of shared memory that a block of an H100 may ask for: data sheet
-BLOCK_SHARED = 227 << 10
+MOST_SHARED = 227 << 10
 #: blocks that fill a card, two for each multiprocessor of an H100; a constant, for the same bits on every card
 FULL = 2 * MULTIPROCESSORS
 #: warps of a multiprocessor that issue at once: data sheet
@@ -46,12 +45,17 @@ FLOAT64_RATE, COMPLEX64_RATE, WIDEST_RATE = 0.5, 0.25, 0.12
 #: bytes by which a partial sum of split-K crosses memory: written as float32, and read
 PART_BYTES = 8.0
 
-_ITEM = {"bfloat16": 2, "float16": 2}
+#: parts that split-K may make of a sum, of so many steps each at least
+PARTS = (1, 2, 3, 4, 6, 8, 12, 16)
+MOST_PARTS = PARTS[-1]
+LEAST_STEPS = 8
+
+_HALF = {"bfloat16": 2, "float16": 2}
 int32 = np.int32
 
 
 def itemsize(dtype: str) -> int:
-    return _ITEM.get(dtype) or np.dtype(dtype).itemsize
+    return _HALF.get(dtype) or np.dtype(dtype).itemsize
 
 
 def peak_share(dtype: str) -> float:
@@ -99,7 +103,7 @@ def one_thread_each(problem: ConvProblem, machine: Machine, share: float, full: 
 
 @dataclass(frozen=True)
 class Block:
-    """A tile as the model sees it: rows × columns of results, `depth` terms a step, at `share` of the arithmetic peak where it fills a multiprocessor."""
+    """A tile as the model sees it: rows × columns of results, `depth` terms a step, at `share` of the peak where a multiprocessor is full."""
 
     tile: Any
     rows: int
@@ -149,7 +153,7 @@ def gemm(blocks: Sequence[Block], product: Product, machine: Machine) -> Estimat
     found = []
     for block in blocks:
         for parts in product.choices:
-            if parts > max(1, -(-product.deepest // block.depth) // LEAST):
+            if parts > max(1, -(-product.deepest // block.depth) // LEAST_STEPS):
                 break
             found.append(_tiled(block, parts, product, machine))
     return min(found, key=lambda e: e.seconds)

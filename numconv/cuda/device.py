@@ -1,6 +1,7 @@
 """The CUDA device as `numconv.devices.Device` describes it: adoption of arrays, adaptation to what a kernel reads, execution.
 
-What a row does not honour but its table marks as adapted (`layout`, `padding_mode`) is brought about here by copies on the device.  Nothing here waits for the GPU, and nothing falls back to the CPU.
+What a row does not honour but its table marks as adapted (`layout`, `padding_mode`) is brought about here by copies on the device.
+Nothing here waits for the GPU, and nothing falls back to the CPU.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, SeparableProblem, image_shape
 from .adapt import layout
 from .adapt.layout import INDEX_LIMIT
-from .costs import H100
+from .costs import H100, MOST_PARTS, itemsize
 from .operators import gradients
 from .runtime import launch
-from .stages import split_k
 
 name = "cuda"
 adopt = launch.adopt
@@ -126,7 +126,7 @@ def _padded(problem: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
 def _by_samples(kernel: Kernel, problem: ConvProblem, operands: tuple[Any, ...], out: Any, machine: Machine) -> None:
     """Run, in as many launches as keep every array within the kernels' 32-bit indices.  Rows give the same bits for any split."""
     x, *rest = operands
-    largest = max(x.size, out.size * split_k.MOST)
+    largest = max(x.size, out.size * MOST_PARTS)
     if largest < INDEX_LIMIT:
         kernel.run(problem, operands, out, machine)
         return
@@ -169,8 +169,6 @@ def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out
 
 def workspace(problem: ConvProblem, native: frozenset[str]) -> int:
     """Bytes that adaptation takes beyond inputs and output."""
-    from .costs import itemsize
-
     total = 0
     if problem.padding_mode != "zeros" and "padding_mode" not in native:
         spatial = (n + lo + max(hi, 0) for n, lo, hi in zip(problem.spatial, problem.pad_low, problem.pad_high, strict=True))

@@ -13,7 +13,7 @@ from ...problem import ConvProblem
 from .. import costs
 from ..stages.cost import RATE
 
-#: `direct`: share of the arithmetic peak where both operands of every product come through L1, and results of a multiprocessor that reach it
+#: `direct`: share of the peak where both operands of every product come through L1, and results of a multiprocessor that reach it
 DIRECT_SHARE, DIRECT_FULL = 0.04, 512
 
 
@@ -22,7 +22,10 @@ def direct(problem: ConvProblem, machine: Machine) -> float:
 
 
 def tensor_cores(problem: ConvProblem, machine: Machine, blocks: Sequence[costs.Block], width: int, in_place: bool) -> costs.Estimate:
-    """`width`: channels of a padded group.  An image not `in_place` is read, written channels last and padded, and read so, by one launch more."""
+    """`width`: channels of a padded group.
+
+    An image not `in_place` is read, written channels last and padded, and read so, by one launch more.
+    """
     channels, spatial = problem.source
     waste = width / (channels // problem.groups)
     extra = 0.0 if in_place else (1 + 2 * waste) * channels * prod(spatial) * costs.itemsize(problem.dtype)

@@ -27,5 +27,5 @@ def matrix(problem: ConvProblem, machine: Machine) -> float:
 
 
 def zero_insertion(problem: ConvProblem, machine: Machine, gather: float) -> float:
-    """`gather`: seconds of the same sum by stride phases.  Every product with an inserted zero is made: the strides' product times the work."""
+    """Every product with an inserted zero is made: the strides' product times the work, `gather` seconds by stride phases."""
     return gather * prod(problem.stride) + machine.launch

@@ -1,7 +1,7 @@
 """The threads of a simulated block, by turns: one runs at a time, from barrier to barrier, and hands on to the next itself.
 
-The simulator's own are polled by a thread that holds the interpreter meanwhile, 5 ms at a time; and there a block waits for ever for a thread that
-waits elsewhere.  Blocks whose index is odd begin with their last thread, so that a missing barrier shows in one order or in the other.
+The simulator's own are polled by a thread that holds the interpreter meanwhile, 5 ms at a time; and there a block waits for ever for a
+thread that waits elsewhere.  Blocks whose index is odd begin with their last thread, so that a missing barrier shows in one order or in the other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _closed():
     return lock
 
 
-class _Block:
+class _ThreadBlock:
     def __init__(self, size):
         self.barrier = _Barrier(size)
         self.warps = [_Barrier(min(32, size - first)) for first in range(0, size, 32)]
@@ -160,7 +160,7 @@ def run_block(manager, grid_point, *args):
     global _block
     kernel._get_kernel_context().shared._allocations.clear()  # a block finds nothing that another has left
     points = list(np.ndindex(*manager._block_dim))
-    _block = block = _Block(len(points))
+    _block = block = _ThreadBlock(len(points))
     threads = [SimulatedThread(lambda: manager._f(*args), block, manager, grid_point, point) for point in points]
     block.ready.extend(reversed(threads) if sum(grid_point) % 2 else threads)
     block.drive()

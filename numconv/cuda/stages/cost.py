@@ -31,10 +31,12 @@ def cuda_core_block(tile: Any, rows: int, columns: int, depth: int, block_thread
 
 
 def tensor_core_block(dtype: str, tile: Tile) -> costs.Block:
-    """The share is what `mma.sync` reaches of the peak, or what shared memory feeds: 128 bytes a cycle (data sheet) for all warps' fragments
-    and the copies, where a cycle is 128 products of the CUDA cores."""
+    """The share is what `mma.sync` reaches of the peak, or what shared memory feeds.
+
+    That is 128 bytes a cycle (data sheet), for all warps' fragments and the copies; a cycle is 128 products of the CUDA cores.
+    """
     BM, BN, BK, WM, WN, _ = tile
     words = (BM // WM) * (BN // WN) * (WM + WN) + BM + BN
     share = min(MMA_SYNC, BM * BN / (words * costs.itemsize(dtype) * RATE[dtype]))
-    resident = min(RESIDENT // threads(tile), costs.BLOCK_SHARED // shared_bytes(tile))
+    resident = min(RESIDENT // threads(tile), costs.MOST_SHARED // shared_bytes(tile))
     return costs.Block(tile, BM, BN, BK // CHUNK_WORDS * CHUNK[dtype], share, resident)

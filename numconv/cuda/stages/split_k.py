@@ -19,10 +19,6 @@ from ..ptx import idiv, imul
 from ..runtime.launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import activation, bias_loader, loader, scalars, storer
 
-#: parts that a sum may have, of so many steps each at least; `costs.gemm` chooses
-PARTS, LEAST = (1, 2, 3, 4, 6, 8, 12, 16), 8
-MOST = PARTS[-1]
-
 
 @kernel_factory
 def make_finish(acc: str, out_dtype: str, bias_dtype: str | None, act: str | None) -> Any:

@@ -48,7 +48,10 @@ def tensor_cores(
     copied: Sequence[ConvProblem],
     choices: tuple[int, ...],
 ) -> costs.Estimate:
-    """Rows: (tap, channel), `width` channels of a padded group; columns: output channels; `copied`: the problems whose sources are copied."""
+    """Rows: (tap, channel), `width` channels of a padded group; columns: output channels.
+
+    copied: the problems whose sources are copied; choices: how many parts the positions may be cut into.
+    """
     total, size = positions(problem), costs.itemsize(problem.dtype)
     copies = sum(COPY_CROSSINGS * size * problem.batch * p.source[0] * prod(p.source[1]) for p in copied)
     product = costs.Product(
