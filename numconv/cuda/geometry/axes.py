@@ -22,6 +22,9 @@ from numba.cuda.types import int32
 from ...problem import ConvProblem
 from ..ptx import idiv, imul
 from ..runtime.launch import Table, inlined
+from .image import three
+
+__all__ = ["Lowered", "image_strides", "inserted", "lower", "shuffled", "three"]
 
 # positions in the table's head
 BATCH, GROUPS, TARGETS, PHASES, POSITIONS, SHUFFLE = 0, 1, 2, 3, 4, 5
@@ -54,11 +57,6 @@ def shuffled(c, channels, groups):
     size = idiv(channels, groups)
     i = idiv(c, size)
     return int32(imul(int32(c - imul(i, size)), groups) + i)
-
-
-def three(values: tuple[int, ...], fill: int) -> tuple[int, int, int]:
-    """Axes padded in front to T, H, W."""
-    return (*(fill,) * (3 - len(values)), *values)  # type: ignore[return-value]
 
 
 def image_strides(channels: int, spatial: tuple[int, int, int], layout: str) -> tuple[int, int, tuple[int, int, int]]:

@@ -27,6 +27,8 @@ if SIMULATED:
         mma_m16n8k8_tf32,
         mma_m16n8k16_bf16,
         mma_m16n8k16_f16,
+        quad_at,
+        record_at,
         store4,
     )
 else:
@@ -47,6 +49,8 @@ else:
         mma_m16n8k8_tf32,
         mma_m16n8k16_bf16,
         mma_m16n8k16_f16,
+        quad_at,
+        record_at,
         store4,
     )
 
@@ -68,5 +72,7 @@ __all__ = [
     "mma_m16n8k8_tf32",
     "mma_m16n8k16_bf16",
     "mma_m16n8k16_f16",
+    "quad_at",
+    "record_at",
     "store4",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
+from numba.cuda.np.numpy_support import from_dtype
 from numba.cuda.typing import signature
 
 I32, I64, F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
@@ -38,6 +39,38 @@ def _integer(op):
 
 #: 32-bit arithmetic without promotion; operands of idiv and imod must not be negative
 idiv, imod, imul = _integer("udiv"), _integer("urem"), _integer("mul")
+
+
+def record_at(layout):
+    """A record of this NumPy layout in a table of int32: nothing is loaded before a field is named."""
+    record = from_dtype(layout)
+
+    @intrinsic
+    def at(typingctx, table, index):
+        def codegen(context, builder, sig, args):
+            place = context.cast(builder, args[1], sig.args[1], types.intp)
+            pointer = _element_pointer(context, builder, sig.args[0], args[0], place)
+            return builder.bitcast(pointer, context.get_value_type(sig.return_type))
+
+        return signature(record, table, index), codegen
+
+    return at
+
+
+def quad_at(kind):
+    """A NamedTuple of four from a table of int32 by one 128-bit load."""
+
+    @intrinsic
+    def at(typingctx, table, index):
+        def codegen(context, builder, sig, args):
+            place = context.cast(builder, args[1], sig.args[1], types.intp)
+            pointer = _element_pointer(context, builder, sig.args[0], args[0], place)
+            loaded = builder.load(builder.bitcast(pointer, ir.PointerType(ir.VectorType(I32, 4))), align=16)
+            return context.make_tuple(builder, sig.return_type, [builder.extract_element(loaded, ir.Constant(I32, i)) for i in range(4)])
+
+        return signature(types.NamedUniTuple(types.int32, 4, kind), table, index), codegen
+
+    return at
 
 
 @intrinsic

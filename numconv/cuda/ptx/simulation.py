@@ -67,6 +67,28 @@ def store4(array, index, values):
     array[i : i + 4] = values
 
 
+class _Record:
+    """A record in a table: a field is read when it is named."""
+
+    __slots__ = ("_at", "_layout", "_table")
+
+    def __init__(self, table, at, layout):
+        self._table, self._at, self._layout = table, at, layout
+
+    def __getattr__(self, name):
+        kind, offset = self._layout.fields[name]
+        at = self._at + offset // 4
+        return self._table[at] if kind.fields is None else _Record(self._table, at, kind)
+
+
+def record_at(layout):
+    return lambda table, at: _Record(_plain(table), int(at), layout)
+
+
+def quad_at(kind):
+    return lambda table, at: kind(*load4(table, at))
+
+
 def load_pair(array, index):
     i = int(index)
     if i % 2:
