@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import hosts
+from .activations import ACTIVATIONS
 from .problem import Ints, effective_kernel
 
 LAYOUTS = ("channels_first", "channels_last")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular", "symmetric")
-ACTIVATIONS = (None, "relu", "relu6", "silu", "hardswish", "sigmoid", "tanh")
 PRECISIONS = ("highest", "tf32")
 INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 HALVES = frozenset({"float16", "bfloat16"})
@@ -201,7 +201,7 @@ def accumulator(dtype: str) -> str:
 
 
 def check_activation(subject: Subject, activation: Any, result: str) -> str | None:
-    found = choice(subject, "activation", activation, ACTIVATIONS)
+    found = choice(subject, "activation", activation, tuple(ACTIVATIONS))
     if found is not None and (result in COMPLEX or (result in INTEGERS and found not in ("relu", "relu6"))):
         raise subject.type(f"activation {found!r} is not defined for {result}")
     return found  # type: ignore[no-any-return]

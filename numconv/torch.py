@@ -19,9 +19,9 @@ from torch.autograd.function import once_differentiable
 from . import arguments, devices
 from .arguments_values import Spec, Subject
 from .catalog import find
-from .cpu.geometry.axes import PAD_MODES
 from .gradients.vjp import array_parameters, vjp
 from .problem import ConvProblem
+from .sampling import padded
 from .session import Session
 
 __all__ = ["apply", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -111,8 +111,8 @@ def _pad(x: Tensor, problem: ConvProblem) -> Tensor:
     start = x.dim() - problem.rank - (problem.layout == "channels_last")
     for axis, (size, low, high) in enumerate(zip(problem.spatial, problem.pad_low, problem.pad_high, strict=True), start=start):
         if low > 0 or high > 0:
-            index = np.pad(np.arange(size), (low, max(high, 0)), PAD_MODES[problem.padding_mode])  # type: ignore[call-overload]
-            x = x.index_select(axis, torch.from_numpy(index).to(x.device))
+            index = torch.from_numpy(padded(size, low, max(high, 0), problem.padding_mode))
+            x = x.index_select(axis, index.to(x.device))
     return x
 
 

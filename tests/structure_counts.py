@@ -145,6 +145,11 @@ def is_number(value: ast.expr) -> bool:
     )
 
 
+def chosen(node: ast.expr) -> bool:
+    """What is subscripted is a shape, or a constant table of things to choose from (PAIRS[6], TILES[2])."""
+    return named(node) in ("shape", "strides") or UPPER.match(named(node)) is not None
+
+
 @lru_cache(maxsize=4)
 def module_numbers(root: Path) -> frozenset[str]:
     """UPPERCASE integers of the devices' modules: an index that adds one is a slot's number by another name."""
@@ -181,11 +186,7 @@ def reads(root: Path) -> list[Found]:
                     what = ast.unparse(n.args[0])
                     if numbers(n.args[1]) and (s.file, what) not in DATA:
                         found.append(Found(s.file, n.lineno, ast.unparse(n)))
-                elif (
-                    isinstance(n, ast.Subscript)
-                    and not isinstance(n.slice, ast.Slice | ast.Tuple)
-                    and named(n.value) not in ("shape", "strides")
-                ):
+                elif isinstance(n, ast.Subscript) and not isinstance(n.slice, ast.Slice | ast.Tuple) and not chosen(n.value):
                     what = ast.unparse(n.value)
                     if (s.file, what + "[]") not in DATA and (room, what) not in GENERATED:
                         places[what].append((n.lineno, n.slice, ast.unparse(n)))
@@ -358,9 +359,9 @@ COUNTS = {f.__name__: f for f in (reads, literals, slots, parameters, families, 
 def main(root: Path) -> None:
     """The table of counts per file; with names after the root: what was found, of those counts."""
     signal(SIGPIPE, SIG_DFL)  # `| head` is no error
-    chosen = [a for a in sys.argv[1:] if a in COUNTS]
-    if chosen:
-        print(*(str(f) for name in chosen for f in COUNTS[name](root)), sep="\n")
+    wanted = [a for a in sys.argv[1:] if a in COUNTS]
+    if wanted:
+        print(*(str(f) for name in wanted for f in COUNTS[name](root)), sep="\n")
         return
     table = {name: Counter(f.file for f in count(root)) for name, count in COUNTS.items()}
     for device in DEVICES:

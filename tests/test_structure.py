@@ -26,7 +26,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: from the bottom; a module imports from lower layers and its own folder only.  What is not named is on top: named ones never import it.
 LAYERS = (
-    ("version", "problem", "hosts"),
+    ("version", "problem", "hosts", "activations", "winograd", "sampling"),
     ("kernel", "arguments_values"),
     ("arguments",),
     ("arguments_operators", "arguments_signal"),

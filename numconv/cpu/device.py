@@ -13,6 +13,7 @@ import numpy as np
 from ..hosts import adopt, dtype_of, release
 from ..plan import Plan
 from ..problem import ConvProblem, one_of
+from ..sampling import PAD_MODES
 from .adapt.layouts import channels_first, channels_last, serves
 from .adapt.lowering import (
     COMPLEX,
@@ -27,7 +28,6 @@ from .adapt.lowering import (
     real_image,
     real_weights,
 )
-from .geometry.axes import PAD_MODES
 from .machine import detect as machine
 from .runtime.workspace import aligned, borrow
 from .table import table

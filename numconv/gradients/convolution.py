@@ -14,6 +14,7 @@ import numpy as np
 from .. import hosts
 from ..plan import Plan
 from ..problem import ConvProblem, ShuffleProblem, one_of
+from ..sampling import padded
 from ..session import Session
 from . import elementwise
 from .elementwise import adjoint_along, conjugate
@@ -87,11 +88,8 @@ def pull(session: Session, p: ConvProblem, arrays: Arrays, result: Any, plan_as:
 
 def _unpad(g: Any, p: ConvProblem) -> Any:
     """Adjoint of padding by a mode: every copy is added to what it copies."""
-    from ..cpu.geometry.axes import PAD_MODES
-
     axes = zip(p.spatial, p.pad_low, _highs(p), strict=True)
     for axis, (size, low, high) in enumerate(axes, start=1 if p.layout == "channels_last" else 2):
         if low or high:
-            index = np.pad(np.arange(size), (low, high), PAD_MODES[p.padding_mode])  # type: ignore[call-overload]
-            g = adjoint_along(g, axis, index[None], None, size)
+            g = adjoint_along(g, axis, padded(size, low, high, p.padding_mode)[None], None, size)
     return g

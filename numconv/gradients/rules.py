@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import sampling
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
 from ..session import Session
 from . import convolution, elementwise
@@ -34,16 +35,14 @@ def _shuffle(session: Session, p: ShuffleProblem, arrays: Arrays, result: Any, g
 
 
 def _resize(session: Session, p: ResizeProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
-    from ..cpu.operators.resize import linear_table, nearest_table
-
     scales: tuple[float | None, ...] = p.scale or (None,) * len(p.size)
     start = 1 if p.layout == "channels_last" else 2
     for axis, (count, size, scale) in enumerate(zip(p.spatial, p.size, scales, strict=True), start=start):
         if p.mode == "nearest":
-            g = adjoint_along(g, axis, nearest_table(count, size, scale)[None], None, count)
+            g = adjoint_along(g, axis, sampling.nearest(count, size, scale)[None], None, count)
         else:
             real = "float64" if g.dtype in (np.float64, np.complex128) else "float32"  # as the kernel rounds them
-            index, weight = linear_table(count, size, scale, p.align_corners, real)
+            index, weight = sampling.linear(count, size, scale, p.align_corners, real)
             g = adjoint_along(g, axis, index, weight, count)
     return (g,)
 

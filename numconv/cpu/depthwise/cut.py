@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...activations import ACTIVATIONS
 from ...kernel import Machine
 from ...problem import ConvProblem, Ints
 from ..geometry.axes import collapsed, live_taps, three
 from ..simd.strip import loads
-from ..stages.epilogue import ACTIVATIONS
 from .masks import Masks, pitches
 
 #: vectors per strip, by number of SIMD registers: their sums, the weights of a group of taps and one input must fit

@@ -17,8 +17,7 @@ from math import prod
 import numpy as np
 
 from ...problem import ConvProblem, Ints
-
-PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap", "symmetric": "symmetric"}
+from ...sampling import padded
 
 
 def three(values: Ints, fill: int) -> Ints:
@@ -51,8 +50,7 @@ class Axis:
             table[:length] = np.where((coordinate >= 0) & (coordinate < extent), coordinate, -1)
         else:
             low, high = max(0, -self.origin), max(0, int(coordinate[-1]) - extent + 1)
-            padded = np.pad(np.arange(extent), (low, high), PAD_MODES[mode])  # type: ignore[call-overload]
-            table[:length] = padded[self.origin + low :][:length]
+            table[:length] = padded(extent, low, high, mode)[self.origin + low :][:length]
         return table
 
 

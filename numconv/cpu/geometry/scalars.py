@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from math import exp, tanh
 
+from ...activations import HARDSWISH, RELU, RELU6, SIGMOID, SILU
 from ...problem import ConvProblem, Ints
 from ..runtime.launch import device_function
-
-#: activations by the number that kernels compare with
-ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "hardswish": 4, "sigmoid": 5, "tanh": 6}
 
 
 def three(values: Ints, fill: int) -> Ints:
@@ -40,14 +38,14 @@ def end_inside(shift, stride, extent, outputs):
 def activated(v, code):
     """The activation numbered `code` ≥ 1 of a float, in float64; NaN stays NaN."""
     v = float(v)
-    if code == 1:
+    if code == RELU:
         return 0.0 if v < 0.0 else v
-    if code == 2:
+    if code == RELU6:
         return 0.0 if v < 0.0 else (6.0 if v > 6.0 else v)
-    if code == 3:
+    if code == SILU:
         return v / (1.0 + exp(-v))
-    if code == 4:
+    if code == HARDSWISH:
         return v * (0.0 if v < -3.0 else (6.0 if v > 3.0 else v + 3.0)) / 6.0
-    if code == 5:
+    if code == SIGMOID:
         return 1.0 / (1.0 + exp(-v))
     return tanh(v)

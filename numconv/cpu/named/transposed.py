@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from ...activations import ACTIVATIONS
 from ...kernel import Kernel, Machine
 from ...plan import make_plan
 from ...problem import ConvProblem, effective_kernel
-from ..geometry.scalars import ACTIVATIONS, activated, end_inside, first_inside, scalars, three
+from ..geometry.scalars import activated, end_inside, first_inside, scalars, three
 from ..runtime.launch import device_function, kernel
 from ..simd.tiles import lanes, tile_shape
 from ..simd.vector import fma, get, load, load_n, put, store, store_n

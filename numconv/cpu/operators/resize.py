@@ -15,6 +15,7 @@ from numba import prange
 
 from ...kernel import Kernel, Machine
 from ...problem import ResizeProblem
+from ...sampling import linear, nearest
 from ..adapt.lowering import HALF
 from ..geometry.scalars import three
 from ..runtime.launch import kernel
@@ -81,25 +82,6 @@ def blend_linear(x, y, ti, tw, hi, hw, wi, ww, outer, t_in, h_in, w_in, inner):
                 put(y, target + w * inner + b, s0 * get(row, left + b) + s1 * get(row, right + b))
 
 
-def nearest_table(count: int, size: int, scale: float | None) -> Array:
-    """Source index of each of `size` outputs; exact in integers unless a scale was given."""
-    p = np.arange(size, dtype=np.int64)
-    index = p * count // max(size, 1) if scale is None else np.floor(p * (1 / scale)).astype(np.int64)
-    return np.minimum(index, count - 1)
-
-
-def linear_table(count: int, size: int, scale: float | None, align_corners: bool, dtype: str) -> tuple[Array, Array]:
-    """Source indices (2, size) and their weights."""
-    p = np.arange(size, dtype=np.float64)
-    if align_corners:
-        at = p * ((count - 1) / (size - 1) if size > 1 else 0.0)
-    else:
-        at = np.maximum((p + 0.5) * (count / max(size, 1) if scale is None else 1 / scale) - 0.5, 0.0)
-    low = np.minimum(at.astype(np.int64), count - 1)
-    weight = np.minimum(at - low, 1.0)
-    return np.stack([low, np.minimum(low + 1, count - 1)]), np.stack([1 - weight, weight]).astype(dtype)
-
-
 def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     if not out.size:
         return
@@ -109,7 +91,7 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     last = problem.layout == "channels_last"
     outer, inner = (problem.batch, problem.channels) if last else (problem.batch * problem.channels, 1)
     if problem.mode == "nearest":
-        tables = [nearest_table(i, o, s) for i, o, s in zip(extents, sizes, scales, strict=True)]
+        tables = [nearest(i, o, s) for i, o, s in zip(extents, sizes, scales, strict=True)]
         (x, count), (y, _) = words(arrays[0]), words(out)
         if count > 1 and inner == 1:  # complex128: two words to an element
             tables[2] = (tables[2][:, None] * count + np.arange(count)).reshape(-1)
@@ -125,7 +107,7 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
         return
     x, y = arrays[0].reshape(-1), out.reshape(-1)
     real = {"complex64": "float32", "complex128": "float64"}.get(problem.dtype, problem.dtype)
-    weights = [linear_table(i, o, s, problem.align_corners, real) for i, o, s in zip(extents, sizes, scales, strict=True)]
+    weights = [linear(i, o, s, problem.align_corners, real) for i, o, s in zip(extents, sizes, scales, strict=True)]
     blend_linear(x, y, *(part for table in weights for part in table), outer, *extents, inner)
 
 

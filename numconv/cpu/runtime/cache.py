@@ -20,13 +20,16 @@ from numba.core.runtime import rtsys
 
 from ...version import __version__
 
+#: beside numconv/cpu: kernels are compiled with constants from these
+COMPILED_IN = ("activations.py", "winograd.py")
+
 
 @cache
 def digest() -> str:
-    """Of every source file below numconv/cpu, in a fixed order."""
-    root = Path(__file__).parents[1]
+    """Of every source file below numconv/cpu, and of those beside it that kernels take constants from, in a fixed order."""
+    root = Path(__file__).parents[2]
     state = hashlib.blake2b(digest_size=10)
-    for path in sorted(root.rglob("*.py")):
+    for path in [*sorted((root / "cpu").rglob("*.py")), *(root / name for name in COMPILED_IN)]:
         state.update(path.relative_to(root).as_posix().encode())
         state.update(path.read_bytes())
     return state.hexdigest()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from ...activations import HARDSWISH, IDENTITY, RELU, RELU6, SIGMOID, SILU
 from ..runtime.launch import device_function, inlined
 from ..simd.streaming import store_past, to_boundary
 from ..simd.tiles import exp, expm1, lanes, quotient
 from ..simd.vector import at_least, at_most, filled, get, load, load_n, put, store, store_alternate, store_n
 
-ACTIVATIONS: dict[str | None, int] = {None: 0, "relu": 1, "relu6": 2, "hardswish": 3, "silu": 4, "sigmoid": 5, "tanh": 6}
-
 
 @device_function
 def smooth(v, activation):
     """The activations that need an exponential; a call, since it is long and stands in several loops of every kernel."""
-    if activation == 4:
+    if activation == SILU:
         return quotient(v, exp(v * -1) + 1)
-    if activation == 5:
+    if activation == SIGMOID:
         return quotient(filled(v, 1), exp(v * -1) + 1)
     e = expm1(v + v)
     return quotient(e, e + 2)
@@ -23,14 +22,14 @@ def smooth(v, activation):
 
 @inlined
 def activate(v, activation):
-    """One vector; the codes of ACTIVATIONS.  A NaN stays a NaN."""
-    if activation == 0:
+    """One vector; the codes of numconv.activations.  A NaN stays a NaN."""
+    if activation == IDENTITY:
         return v
-    if activation == 1:
+    if activation == RELU:
         return at_least(v, 0)
-    if activation == 2:
+    if activation == RELU6:
         return at_most(at_least(v, 0), 6)
-    if activation == 3:
+    if activation == HARDSWISH:
         return quotient(v * at_most(at_least(v + 3, 0), 6), filled(v, 6))
     return smooth(v, activation)
 

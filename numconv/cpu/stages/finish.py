@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from ...activations import ACTIVATIONS
 from ...problem import ConvProblem
-from ..geometry.scalars import ACTIVATIONS, activated
+from ..geometry.scalars import activated
 from ..runtime.launch import kernel
 from ..simd.vector import get, put
 

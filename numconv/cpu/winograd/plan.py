@@ -9,11 +9,11 @@ from math import prod
 
 import numpy as np
 
+from ...activations import ACTIVATIONS
 from ...kernel import Machine
 from ...problem import ConvProblem
 from ..adapt.mirror import forward_of
 from ..dense.positions.cost import ISSUE, issue
-from ..stages.epilogue import ACTIVATIONS
 from .axes import Axes, Box, boxes_of, choices, frequencies, terms
 from .cost import deliver_cycles, deliver_pixels_cycles, fill_cycles, fill_pixels_cycles, filter_cycles, samples
 

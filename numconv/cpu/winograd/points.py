@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...winograd import ALONE, PAIRS
 from ..runtime.launch import by_type, inlined
 from ..simd.vector import fma
 
-A, B = 0.5, 1.5  # of six frequencies
-C, D, H = 1.0, 2.0, 0.5  # of seven, H alone; of five, 0, ±C, ∞ and D alone
-P, Q, R = 0.5, 1.0, 2.0  # of eight
+A, B = PAIRS[6]
+(C, D), H = PAIRS[7], ALONE[7]  # H alone; of five frequencies 0, ±C, ∞ and D alone
+P, Q, R = PAIRS[8]
 
 
 @inlined

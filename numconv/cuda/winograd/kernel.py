@@ -14,12 +14,13 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
+from ...winograd import PAIRS
 from ..geometry.axes import shuffled
 from ..ptx import idiv, imul
 from ..runtime.launch import inlined, jit, kernel_factory
 from ..scalars import activation, bias_loader, quad_storer, storer
 
-A, B = 0.5, 1.5  # the points of m = 4 are 0, ±A, ±B and infinity
+A, B = PAIRS[6]  # the points of m = 4 are 0, ±A, ±B and infinity
 # table: 0 channels in, 1 out, 2-3 extents, 4-5 outputs, 6-7 dilation, 8-9 pads, 10 tiles along w, 11 tiles, 12 tiles padded, 13 shuffle
 SIZE = 14
 

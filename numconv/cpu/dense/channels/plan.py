@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ....activations import ACTIVATIONS
 from ....kernel import Machine
 from ....problem import ConvProblem, Ints
 from ...runtime.workspace import spaced
-from ...stages.epilogue import ACTIVATIONS
 from ..positions.cost import SMALL, issue, parts
 from .taps import Layout, layout, terms_of, weight_places
 

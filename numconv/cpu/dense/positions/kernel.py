@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from ....activations import ACTIVATIONS
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ...geometry.axes import Geometry, geometry, unfold, weight_taps
@@ -27,7 +28,7 @@ from ...runtime.workspace import borrow
 from ...simd.streaming import fence
 from ...simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
 from ...simd.vector import get, pointer, zero_of
-from ...stages.epilogue import ACTIVATIONS, store_row
+from ...stages.epilogue import store_row
 from ...stages.fill import HEAD, fill_box, line, spans
 from ...stages.pack import pack_block, runs, weight_packer, zero
 from .cost import Blocking, ahead, blocking, past_caches, seconds

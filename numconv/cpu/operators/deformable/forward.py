@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from ....activations import ACTIVATIONS
 from ....kernel import Kernel, Machine
 from ....problem import DeformProblem
-from ...geometry.scalars import ACTIVATIONS, activated, scalars
+from ...geometry.scalars import activated, scalars
 from ...runtime.launch import device_function, kernel
 from ...simd.vector import get, put
 
