@@ -14,10 +14,9 @@ from typing import Any
 from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, SeparableProblem, image_shape
-from .adapt import layout
+from .adapt import elementwise, layout
 from .adapt.layout import INDEX_LIMIT
 from .costs import H100, MOST_PARTS, itemsize
-from .operators import gradients
 from .runtime import launch
 
 name = "cuda"
@@ -70,7 +69,7 @@ def flip(array: Any) -> Any:
 
 
 def conjugate(array: Any) -> Any:
-    return gradients.elementwise("conjugate", array)
+    return elementwise.elementwise("conjugate", array)
 
 
 def copy(array: Any) -> Any:

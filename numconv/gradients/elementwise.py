@@ -19,9 +19,9 @@ def on_gpu(a: Any) -> Any:
     """The GPU's side of this module if `a` lies there, else None."""
     if kind(a) == "cpu":
         return None
-    from ..cuda.operators import gradients
+    from ..cuda.adapt import elementwise
 
-    return gradients
+    return elementwise
 
 
 def add(a: Any, b: Any) -> Any:
@@ -98,11 +98,10 @@ def channel_sum(session: Session, g: Any, last: bool, dtype: np.dtype[Any]) -> A
 
 def adjoint_along(g: Any, axis: int, index: Array, weight: Array | None, count: int) -> Any:
     """Where a map reads out[p] = Σ_i weight[i, p]·in[index[i, p]] along an axis of `count` elements: its adjoint, applied to g."""
-    gpu = on_gpu(g)
-    if gpu is not None:
-        return gpu.adjoint_along(g, axis, index, weight, count)
-    from ..cpu.operators import axis_gather
-
+    if on_gpu(g) is None:
+        from ..cpu.operators import axis_gather
+    else:
+        from ..cuda.operators import axis_gather  # type: ignore[no-redef]
     return axis_gather.adjoint_along(g, axis, index, weight, count)
 
 

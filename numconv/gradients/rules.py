@@ -49,9 +49,10 @@ def _resize(session: Session, p: ResizeProblem, arrays: Arrays, result: Any, g: 
 
 def _attention(session: Session, p: AttentionProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
     """Back through the softmax, the two dense layers and the mean; in float32 for half types."""
-    gpu = elementwise.on_gpu(g)
-    if gpu is not None:
-        return _attention_on_gpu(session, p, arrays, gpu.attention_back(p, arrays, result, g))
+    if elementwise.on_gpu(g) is not None:
+        from ..cuda.operators.dynamic import attention_back
+
+        return _attention_on_gpu(session, p, arrays, attention_back(p, arrays, result, g))
     wide = np.dtype(np.float32) if g.dtype.itemsize == 2 else g.dtype
     widened: list[Any] = [None if a is None else a.astype(wide, copy=False) for a in arrays]
     x, fc1, fc2, bias1, bias2 = widened

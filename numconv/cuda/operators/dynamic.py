@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
@@ -17,12 +17,44 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import AttentionProblem, MixProblem
+from ..adapt.layout import contiguous
 from ..ptx import idiv, imul
 from ..runtime.launch import SIMULATED, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of
-from ..scalars import COMPLEX, FLOATS, bias_loader, scalars
+from ..scalars import COMPLEX, FLOATS, accumulator, bias_loader, loader, scalars
 from . import cost as model
 
-THREADS = 8 if SIMULATED else 256
+#: of a block, to a sum or a sample
+BLOCK_THREADS = 8 if SIMULATED else 256
+
+
+class Image(NamedTuple):
+    """Of the means; elements."""
+
+    channels: int
+    area: int  # pixels of a plane
+    sample_pitch: int
+    channel_pitch: int
+    pixel_pitch: int
+
+
+class Dense(NamedTuple):
+    """Of the two dense layers and the softmax."""
+
+    channels: int
+    hidden: int
+    kernels: int
+    temperature: float  # of the accumulator's type
+
+
+class Back(NamedTuple):
+    """Of the way back to the means."""
+
+    channels: int
+    hidden: int
+    kernels: int
+    temperature: float  # of the accumulator's type
+    area: float  # pixels of a plane, in the accumulator's type
+    batch: int
 
 
 @kernel_factory
@@ -32,17 +64,18 @@ def make_mean(dtype: str, threads: int) -> Any:
     number = scalars(dtype, dtype)
     kind, load = number.kind, number.load
 
-    def mean(x, means, channels, area, sample_step, channel_step, step):
+    def mean(x, means, image):
+        channels, area, pixel_pitch = image.channels, image.area, image.pixel_pitch
         sums = cuda.shared.array(NT, kind)
         tid = int32(cuda.threadIdx.x)
         block = int32(cuda.blockIdx.x)
         n = idiv(block, channels)
         c = int32(block - imul(n, channels))
-        base = int32(imul(n, sample_step) + imul(c, channel_step))
+        base = int32(imul(n, image.sample_pitch) + imul(c, image.channel_pitch))
         acc = kind(0)
         i = tid
         while i < area:
-            acc = kind(acc + load(x, int32(base + imul(i, step))))
+            acc = kind(acc + load(x, int32(base + imul(i, pixel_pitch))))
             i = int32(i + int32(NT))
         sums[uint32(tid)] = acc
         cuda.syncthreads()
@@ -66,7 +99,8 @@ def make_attention(dtype: str, bias1: str | None, bias2: str | None, threads: in
     kind, load, store = number.kind, number.load, number.store
     load1, load2 = bias_loader(bias1, number.name), bias_loader(bias2, number.name)
 
-    def attention(means, fc1, fc2, b1, b2, space, out, channels, hidden, kernels, temperature):
+    def attention(means, fc1, fc2, b1, b2, space, out, sizes):
+        channels, hidden, kernels, temperature = sizes.channels, sizes.hidden, sizes.kernels, sizes.temperature
         tid = int32(cuda.threadIdx.x)
         n = int32(cuda.blockIdx.x)
         mine = imul(n, int32(hidden + kernels))
@@ -106,6 +140,47 @@ def make_attention(dtype: str, bias1: str | None, bias2: str | None, threads: in
 
 
 @kernel_factory
+def make_attention_back(dtype: str, out_dtype: str, bias1: str | None) -> Any:
+    """Back to the means, through the softmax and the dense layers.  One thread for each sample."""
+    number = scalars(dtype, dtype)
+    kind, load = number.kind, number.load
+    load_result, load1 = loader(out_dtype, number.name), bias_loader(bias1, number.name)
+
+    def attention_back(means, fc1, fc2, b1, a, g, hid, dz, dh, dmeans, sizes):
+        channels, hidden, kernels = sizes.channels, sizes.hidden, sizes.kernels
+        n = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
+        step = int32(cuda.blockDim.x * cuda.gridDim.x)
+        while n < sizes.batch:
+            at, row, first = imul(n, kernels), imul(n, hidden), imul(n, channels)
+            total = kind(0)
+            for k in range(kernels):
+                i = int32(at + int32(k))
+                total = kind(total + load_result(g, i) * load_result(a, i))
+            for k in range(kernels):
+                i = int32(at + int32(k))
+                dz[uint32(i)] = kind(kind(load_result(a, i) * kind(load_result(g, i) - total)) / sizes.temperature)
+            for j in range(hidden):
+                acc = kind(0)
+                for c in range(channels):
+                    acc = kind(acc + load(fc1, int32(imul(int32(j), channels) + int32(c))) * means[uint32(int32(first + int32(c)))])
+                acc = kind(acc + load1(b1, int32(j)))
+                back = kind(0)
+                if acc > kind(0):
+                    for k in range(kernels):
+                        back = kind(back + load(fc2, int32(imul(int32(k), hidden) + int32(j))) * dz[uint32(int32(at + int32(k)))])
+                hid[uint32(int32(row + int32(j)))] = acc if acc > kind(0) else kind(0)
+                dh[uint32(int32(row + int32(j)))] = back
+            for c in range(channels):
+                acc = kind(0)
+                for j in range(hidden):
+                    acc = kind(acc + load(fc1, int32(imul(int32(j), channels) + int32(c))) * dh[uint32(int32(row + int32(j)))])
+                dmeans[uint32(int32(first + int32(c)))] = kind(acc / sizes.area)
+            n = int32(n + step)
+
+    return jit(attention_back)
+
+
+@kernel_factory
 def make_mix(dtype: str) -> Any:
     number = scalars(dtype, dtype)
     kind, load, store = number.kind, number.load, number.store
@@ -129,19 +204,28 @@ def make_mix(dtype: str) -> Any:
 def run_attention(problem: AttentionProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     x, fc1, fc2, b1, b2 = arrays
     kind = np.dtype(scalars(problem.dtype, problem.dtype).name).type
-    channels, area = problem.channels, prod(problem.spatial)
-    stream = stream_of(out)
-    means = allocate((problem.batch, channels), np.dtype(kind).name, out)
+    means = pooled(problem, x, out)
     space = allocate((problem.batch, problem.hidden + problem.kernels), np.dtype(kind).name, out)
-    last = problem.layout == "channels_last"
-    steps = (channels * area, 1, channels) if last else (channels * area, area, 1)
-    sizes = [np.int32(v) for v in (channels, area, *steps)]
-    launch(make_mean(problem.dtype, THREADS), problem.batch * channels, THREADS, stream, flat(x), flat(means), *sizes)
-    kernel = make_attention(problem.dtype, None if b1 is None else b1.dtype.name, None if b2 is None else b2.dtype.name, THREADS)
+    kernel = make_attention(problem.dtype, None if b1 is None else b1.dtype.name, None if b2 is None else b2.dtype.name, BLOCK_THREADS)
     w1, w2 = flat(fc1), flat(fc2)
     biases = w1 if b1 is None else flat(b1), w2 if b2 is None else flat(b2)
-    counts = [np.int32(v) for v in (channels, problem.hidden, problem.kernels)]
-    launch(kernel, problem.batch, THREADS, stream, flat(means), w1, w2, *biases, flat(space), flat(out), *counts, kind(problem.temperature))
+    sizes = Dense(channels=problem.channels, hidden=problem.hidden, kernels=problem.kernels, temperature=kind(problem.temperature))
+    launch(kernel, problem.batch, BLOCK_THREADS, stream_of(out), flat(means), w1, w2, *biases, flat(space), flat(out), sizes)
+
+
+def pooled(problem: AttentionProblem, x: Any, like: Any) -> Any:
+    """The means (N, C), on the device and stream of `like`."""
+    channels, area, last = problem.channels, prod(problem.spatial), problem.layout == "channels_last"
+    means = allocate((problem.batch, channels), scalars(problem.dtype, problem.dtype).name, like)
+    image = Image(
+        channels=channels,
+        area=area,
+        sample_pitch=channels * area,
+        channel_pitch=1 if last else area,
+        pixel_pitch=channels if last else 1,
+    )
+    launch(make_mean(problem.dtype, BLOCK_THREADS), problem.batch * channels, BLOCK_THREADS, stream_of(means), flat(x), flat(means), image)
+    return means
 
 
 def run_mix(problem: MixProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -149,6 +233,29 @@ def run_mix(problem: MixProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     sizes = [np.int32(v) for v in (problem.kernels, problem.length, total)]
     kernel = make_mix(problem.dtype)
     launch(kernel, *flat_grid(total), stream_of(out), flat(arrays[0]), flat(arrays[1]), flat(out), *sizes)
+
+
+def attention_back(p: AttentionProblem, arrays: tuple[Any, ...], result: Any, g: Any) -> tuple[Any, ...]:
+    """means (N, C), hidden (N, H), and the gradients of the logits before the temperature (N, K), of hidden and of the means."""
+    x, fc1, fc2, b1, _ = (None if a is None else contiguous(a) for a in arrays)
+    acc = accumulator(p.dtype, p.dtype)
+    kind = np.dtype(acc).type
+    means = pooled(p, x, x)
+    hidden, dz, dh, dmeans = (allocate((p.batch, n), acc, x) for n in (p.hidden, p.kernels, p.hidden, p.channels))
+    kernel = make_attention_back(p.dtype, result.dtype.name, None if b1 is None else b1.dtype.name)
+    sizes = Back(
+        channels=p.channels,
+        hidden=p.hidden,
+        kernels=p.kernels,
+        temperature=kind(p.temperature),
+        area=kind(prod(p.spatial)),
+        batch=p.batch,
+    )
+    of_weights = flat(fc1), flat(fc2), flat(fc1 if b1 is None else b1)
+    found = means, hidden, dz, dh, dmeans
+    arguments = (flat(means), *of_weights, flat(result), flat(contiguous(g)), *(flat(a) for a in found[1:]), sizes)
+    launch(kernel, *flat_grid(p.batch), stream_of(means), *arguments)
+    return found
 
 
 def attention_workspace(problem: AttentionProblem, machine: Machine) -> int:

@@ -31,7 +31,10 @@ class Usage:
     shared: int
 
 
-def _type(word: str) -> Any:
+def _type(word: Any) -> Any:
+    if isinstance(word, dict):
+        (fields, words), *_ = word.items()
+        return types.BaseTuple.from_types([_type(w) for w in words], fields)
     if word.endswith("[]"):
         return types.Array(getattr(types, word[:-2]), 1, "C")
     return getattr(types, word)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_type_hints
 
-from ..adapt import layout, transpose
+from ..adapt import elementwise, layout, transpose
 from ..dense.cuda_cores import plan as implicit_gemm
 from ..dense.direct import kernel as direct
 from ..dense.tensor_cores import plan as tensor_core
 from ..depthwise import kernel as halo_kernel
 from ..depthwise import rows as depthwise
 from ..named import matrix, scatter
-from ..operators import dynamic, gradients, patches, resize, shuffle
+from ..operators import axis_gather, dynamic, patches, resize, shuffle
 from ..operators.deformable import backward as deformable_grad
 from ..operators.deformable import forward as deformable
 from ..stages import fragments, split_k
@@ -29,12 +29,12 @@ from ..winograd import kernel as winograd_kernel
 
 @dataclass(frozen=True)
 class Specimen:
-    """A kernel to be made, and its argument types as words: "float32[]" for a flat array, "int32" for a scalar."""
+    """A kernel to be made, and its argument types as words: "float32[]" for a flat array, "int32" for a scalar; {class: words} for a NamedTuple."""
 
     label: str
     family: str
     make: Callable[[], Any]
-    arguments: tuple[str, ...]
+    arguments: tuple[str | dict[type, tuple[str, ...]], ...]
     threads: int = 256
     least: tuple[int, int] = (7, 5)  # compute capability
     wanted: tuple[str, ...] = ()  # instructions that its PTX must hold
@@ -49,6 +49,11 @@ def _storage(dtype: str) -> str:
 
 def _arrays(*dtypes: str) -> tuple[str, ...]:
     return tuple(f"{_storage(d)}[]" for d in dtypes)
+
+
+def _fields(kind: type, real: str = "float32") -> dict[type, tuple[str, ...]]:
+    """A NamedTuple of whole numbers and of `real` ones."""
+    return {kind: tuple(real if of is float else "int32" for of in get_type_hints(kind).values())}
 
 
 def _conv(dtype: str, out: str | None = None) -> tuple[str, ...]:
@@ -312,12 +317,12 @@ def _operators() -> Iterator[Specimen]:
             (*_arrays(dtype, dtype), "int32[]", *_arrays(acc), "int32"), doubles=doubles,
         )  # fmt: skip
         yield Specimen(
-            f"{dtype} mean", "attention", lambda dtype=dtype: dynamic.make_mean(dtype, dynamic.THREADS),
-            (*_arrays(dtype, acc), *["int32"] * 5), dynamic.THREADS, doubles=doubles,
+            f"{dtype} mean", "attention", lambda dtype=dtype: dynamic.make_mean(dtype, dynamic.BLOCK_THREADS),
+            (*_arrays(dtype, acc), _fields(dynamic.Image)), dynamic.BLOCK_THREADS, doubles=doubles,
         )  # fmt: skip
         yield Specimen(
-            f"{dtype} dense", "attention", lambda dtype=dtype: dynamic.make_attention(dtype, dtype, None, dynamic.THREADS),
-            (*_arrays(acc, dtype, dtype, dtype, dtype, acc, dtype), "int32", "int32", "int32", acc), dynamic.THREADS, doubles=doubles,
+            f"{dtype} dense", "attention", lambda dtype=dtype: dynamic.make_attention(dtype, dtype, None, dynamic.BLOCK_THREADS),
+            (*_arrays(acc, dtype, dtype, dtype, dtype, acc, dtype), _fields(dynamic.Dense, acc)), dynamic.BLOCK_THREADS, doubles=doubles,
         )  # fmt: skip
         yield Specimen(
             dtype, "mix", lambda dtype=dtype: dynamic.make_mix(dtype), (*_arrays(dtype, dtype, dtype), *["int32"] * 3), doubles=doubles
@@ -345,21 +350,21 @@ def _gradients() -> Iterator[Specimen]:
     ]
     for name, dtype, out in each:
         yield Specimen(
-            f"{name} {dtype}", "elementwise", lambda name=name, dtype=dtype, out=out: gradients.make_elementwise(name, dtype, out),
+            f"{name} {dtype}", "elementwise", lambda name=name, dtype=dtype, out=out: elementwise.make_elementwise(name, dtype, out),
             (*_arrays(dtype, dtype, out), "int32"), doubles=_has_doubles(dtype),
         )  # fmt: skip
     for dtype in ("float32", "bfloat16", "float64", "complex64"):
         doubles = _has_doubles(dtype)
         real = "float64" if doubles else "float32"
         yield Specimen(
-            dtype, "adjoint along an axis", lambda dtype=dtype: gradients.make_gather(dtype),
-            (*_arrays(dtype, dtype), "int32[]", f"{real}[]", *["int32"] * 4), doubles=doubles,
+            dtype, "adjoint along an axis", lambda dtype=dtype: axis_gather.make_gather_rows(dtype),
+            (*_arrays(dtype, dtype), "int32[]", "int32[]", f"{real}[]", _fields(axis_gather.Sizes)), doubles=doubles,
         )  # fmt: skip
         if dtype == "complex64":
             continue
         yield Specimen(
-            dtype, "attention gradient", lambda dtype=dtype: gradients.make_attention_back(dtype, dtype, dtype),
-            (*_arrays(real, *[dtype] * 5, *[real] * 4), *["int32"] * 3, real, real, "int32"), doubles=doubles,
+            dtype, "attention gradient", lambda dtype=dtype: dynamic.make_attention_back(dtype, dtype, dtype),
+            (*_arrays(real, *[dtype] * 5, *[real] * 4), _fields(dynamic.Back, real)), doubles=doubles,
         )  # fmt: skip
         yield Specimen(
             f"{dtype} spread", "deformable gradient", lambda dtype=dtype, real=real: deformable_grad.make_spread(dtype, real, True),

@@ -89,9 +89,17 @@ class Table:
         return copy
 
 
+def _given(value: Any) -> Any:
+    if type(value) is Table:
+        return value.here()
+    if type(value) is int:
+        return np.int32(value)
+    return type(value)(*map(_given, value)) if isinstance(value, tuple) else value
+
+
 def launch(kernel: Any, grid: Any, block: Any, stream: Any, *arguments: Any, shared: int = 0) -> None:
-    """`shared`: bytes of dynamic shared memory."""
-    values = [a.here() if type(a) is Table else a for a in arguments]
+    """`shared`: bytes of dynamic shared memory.  Whole numbers reach the kernel as int32, a NamedTuple as its fields under their names."""
+    values = [_given(a) for a in arguments]
     if shared > PLAIN_SHARED:
         allow_shared(kernel, values, shared)
     kernel[grid, block, stream, shared](*values)

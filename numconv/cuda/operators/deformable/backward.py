@@ -16,10 +16,10 @@ from numba.cuda.types import int32, uint32
 from ....problem import DeformProblem
 from ... import costs
 from ...adapt import layout
+from ...adapt.elementwise import elementwise, zeros
 from ...ptx import idiv, imul
 from ...runtime.launch import allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
 from ...scalars import loader, scalars
-from ..gradients import elementwise, zeros
 from .forward import WORKSPACE, column_type, make_columns, pointwise, samples, table
 
 
