@@ -54,8 +54,8 @@ def operation(name: str, kind: Any) -> Callable[..., Any]:
             return kind(g * kind(kind(v / kind(3)) + kind(0.5)))
         return g
 
-    functions = (add, conjugate, real, relu, relu6, sigmoid, tanh, silu, hardswish)
-    return inlined({f.__name__: f for f in functions}[name])  # type: ignore[no-any-return]
+    of_activations = {"relu": relu, "relu6": relu6, "sigmoid": sigmoid, "tanh": tanh, "silu": silu, "hardswish": hardswish}
+    return inlined({"add": add, "conjugate": conjugate, "real": real, **of_activations}[name])  # type: ignore[no-any-return]
 
 
 @kernel_factory

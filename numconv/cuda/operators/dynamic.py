@@ -46,6 +46,16 @@ class Dense(NamedTuple):
     temperature: float  # of the accumulator's type
 
 
+class Steps(NamedTuple):
+    """What the gradients of the attention are made of."""
+
+    means: Any  # (N, C)
+    hidden: Any  # (N, H)
+    dlogits: Any  # (N, K), before the temperature
+    dhidden: Any  # (N, H)
+    dmeans: Any  # (N, C)
+
+
 class Back(NamedTuple):
     """Of the way back to the means."""
 
@@ -146,7 +156,7 @@ def make_attention_back(dtype: str, out_dtype: str, bias1: str | None) -> Any:
     kind, load = number.kind, number.load
     load_result, load1 = loader(out_dtype, number.name), bias_loader(bias1, number.name)
 
-    def attention_back(means, fc1, fc2, b1, a, g, hid, dz, dh, dmeans, sizes):
+    def attention_back(means, fc1, fc2, b1, y, g, hidden_out, dlogits, dhidden, dmeans, sizes):
         channels, hidden, kernels = sizes.channels, sizes.hidden, sizes.kernels
         n = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
@@ -155,10 +165,10 @@ def make_attention_back(dtype: str, out_dtype: str, bias1: str | None) -> Any:
             total = kind(0)
             for k in range(kernels):
                 i = int32(at + int32(k))
-                total = kind(total + load_result(g, i) * load_result(a, i))
+                total = kind(total + load_result(g, i) * load_result(y, i))
             for k in range(kernels):
                 i = int32(at + int32(k))
-                dz[uint32(i)] = kind(kind(load_result(a, i) * kind(load_result(g, i) - total)) / sizes.temperature)
+                dlogits[uint32(i)] = kind(kind(load_result(y, i) * kind(load_result(g, i) - total)) / sizes.temperature)
             for j in range(hidden):
                 acc = kind(0)
                 for c in range(channels):
@@ -167,13 +177,13 @@ def make_attention_back(dtype: str, out_dtype: str, bias1: str | None) -> Any:
                 back = kind(0)
                 if acc > kind(0):
                     for k in range(kernels):
-                        back = kind(back + load(fc2, int32(imul(int32(k), hidden) + int32(j))) * dz[uint32(int32(at + int32(k)))])
-                hid[uint32(int32(row + int32(j)))] = acc if acc > kind(0) else kind(0)
-                dh[uint32(int32(row + int32(j)))] = back
+                        back = kind(back + load(fc2, int32(imul(int32(k), hidden) + int32(j))) * dlogits[uint32(int32(at + int32(k)))])
+                hidden_out[uint32(int32(row + int32(j)))] = acc if acc > kind(0) else kind(0)
+                dhidden[uint32(int32(row + int32(j)))] = back
             for c in range(channels):
                 acc = kind(0)
                 for j in range(hidden):
-                    acc = kind(acc + load(fc1, int32(imul(int32(j), channels) + int32(c))) * dh[uint32(int32(row + int32(j)))])
+                    acc = kind(acc + load(fc1, int32(imul(int32(j), channels) + int32(c))) * dhidden[uint32(int32(row + int32(j)))])
                 dmeans[uint32(int32(first + int32(c)))] = kind(acc / sizes.area)
             n = int32(n + step)
 
@@ -235,13 +245,11 @@ def run_mix(problem: MixProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     launch(kernel, *flat_grid(total), stream_of(out), flat(arrays[0]), flat(arrays[1]), flat(out), *sizes)
 
 
-def attention_back(p: AttentionProblem, arrays: tuple[Any, ...], result: Any, g: Any) -> tuple[Any, ...]:
-    """means (N, C), hidden (N, H), and the gradients of the logits before the temperature (N, K), of hidden and of the means."""
+def attention_back(p: AttentionProblem, arrays: tuple[Any, ...], result: Any, g: Any) -> Steps:
     x, fc1, fc2, b1, _ = (None if a is None else contiguous(a) for a in arrays)
     acc = accumulator(p.dtype, p.dtype)
     kind = np.dtype(acc).type
-    means = pooled(p, x, x)
-    hidden, dz, dh, dmeans = (allocate((p.batch, n), acc, x) for n in (p.hidden, p.kernels, p.hidden, p.channels))
+    found = Steps(pooled(p, x, x), *(allocate((p.batch, n), acc, x) for n in (p.hidden, p.kernels, p.hidden, p.channels)))
     kernel = make_attention_back(p.dtype, result.dtype.name, None if b1 is None else b1.dtype.name)
     sizes = Back(
         channels=p.channels,
@@ -251,10 +259,9 @@ def attention_back(p: AttentionProblem, arrays: tuple[Any, ...], result: Any, g:
         area=kind(prod(p.spatial)),
         batch=p.batch,
     )
-    of_weights = flat(fc1), flat(fc2), flat(fc1 if b1 is None else b1)
-    found = means, hidden, dz, dh, dmeans
-    arguments = (flat(means), *of_weights, flat(result), flat(contiguous(g)), *(flat(a) for a in found[1:]), sizes)
-    launch(kernel, *flat_grid(p.batch), stream_of(means), *arguments)
+    weights, stream = (flat(fc1), flat(fc2), flat(fc1 if b1 is None else b1)), stream_of(found.means)
+    means, *others = (flat(a) for a in found)
+    launch(kernel, *flat_grid(p.batch), stream, means, *weights, flat(result), flat(contiguous(g)), *others, sizes)
     return found
 
 
