@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from .arguments_values import Pairs, Subject, padding_pairs, per_axis, same_pair
+from .arguments.values import Pairs, Subject, padding_pairs, per_axis, same_pair
 from .problem import effective_kernel
 from .receptive import ReceptiveField, receptive_field
 from .relationships import Relationship, relationships

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments_values import Subject, per_axis
+from .arguments.values import Subject, per_axis
 from .arithmetic import is_sequence, paddings, read_axes
 
 __all__ = ["is_even", "overlap_map", "phase_gain", "score"]

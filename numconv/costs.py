@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import hosts
-from .arguments_values import Subject, choice
+from .arguments.values import Subject, choice
 from .dispatch import Step, trace
 from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import hosts
-from .arguments import Builder, Request
+from .arguments.request import Builder, Request
 from .devices import Device
 from .plan import Plan
 from .problem import Problem

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from .dispatch import call
-from .gradients.arguments import input_gradient, steps, weight_gradient
+import numpy as np
+
+from .arguments.gradients import input_gradient, weight_gradient
+from .dispatch import Session, call, only_step
+from .gradients import elementwise
 from .gradients.vjp import vjp
 
 __all__ = ["conv1d_input", "conv1d_weight", "conv2d_input", "conv2d_weight", "conv3d_input", "conv3d_weight", "vjp"]
+
+
+def _conjugate_first(session: Session, arrays: tuple[Any, ...], problems: tuple[Any, ...], out: Any) -> Any:
+    """The steps of a gradient: the factor that is not the gradient is conjugated."""
+    at = 0 if problems[0].direction == "weight_grad" else 1
+    arrays = tuple(elementwise.conjugate(a) if i == at else a for i, a in enumerate(arrays))
+    return session(problems[0], arrays, out)
+
+
+def steps(*arrays: Any) -> Any:
+    complex_ones = any(str(getattr(a, "dtype", "")).rpartition(".")[2].startswith("complex") for a in arrays)
+    return _conjugate_first if complex_ones or not all(isinstance(a, np.ndarray) for a in arrays) else only_step
 
 
 def _input(rank: int, input_size: Any, weight: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:

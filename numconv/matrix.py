@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import devices
-from .arguments import ConvOptions, Image, forward
-from .arguments_values import HALVES, Spec, Subject, check_dtype, integer, types
+from .arguments.convolution import ConvOptions, forward
+from .arguments.request import Image
+from .arguments.types import HALVES, check_dtype, types
+from .arguments.values import Spec, Subject, integer
 from .problem import ConvProblem, Ints
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("numconv.plot needs matplotlib: pip install 'numconv-kernels[plot]'", name=error.name) from None
 
-from .arguments_values import Subject, integer, per_axis
+from .arguments.values import Subject, integer, per_axis
 from .arithmetic import conv_output_shape, conv_transpose_output_shape
 from .arithmetic import receptive_field as field_of
 from .checkerboard import overlap_map as overlaps_of

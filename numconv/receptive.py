@@ -17,7 +17,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from .arguments_values import Subject, integer
+from .arguments.values import Subject, integer
 from .problem import effective_kernel
 
 KEYS = ("kernel", "stride", "padding", "dilation", "transposed")

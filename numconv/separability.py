@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments_values import Subject, integer
+from .arguments.values import Subject, integer
 
 __all__ = ["Flattened", "Separation", "flatten", "rank", "separate"]
 

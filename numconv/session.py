@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from . import devices, hosts
-from .arguments import Request
-from .arguments_values import Spec, Subject
+from .arguments.request import Request
+from .arguments.values import Spec, Subject
 from .devices import Device
 from .plan import NoKernel, Plan, make_plan
 from .problem import ConvProblem, DeformProblem, Ints, PatchProblem, Problem, SeparableProblem, one_of

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from . import hosts
-from .arguments_signal import check, correlation, signal, swaps
-from .arguments_values import COMPLEX, FLOATS, INTEGERS, Subject, promote
+from .arguments.signal import check, correlation, signal, swaps
+from .arguments.types import COMPLEX, FLOATS, INTEGERS, promote
+from .arguments.values import Subject
 from .devices import Device
 from .dispatch import ALL_ROWS, Session, adopt, call, plan_for, tracing
 from .problem import ConvProblem, Problem

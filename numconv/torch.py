@@ -16,8 +16,11 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import arguments, devices
-from .arguments_values import Spec, Subject
+from . import devices
+from .arguments.convolution import conv
+from .arguments.request import Request
+from .arguments.transposed import transpose
+from .arguments.values import Spec, Subject
 from .catalog import find
 from .gradients.vjp import array_parameters, vjp
 from .problem import ConvProblem
@@ -93,7 +96,7 @@ def _check(name: str, **tensors: Any) -> None:
             raise TypeError(f"numconv.torch.{name}: {label} must be a torch.Tensor; got {type(t).__module__}.{type(t).__qualname__}")
 
 
-def _request(name: str, build: Any, tensors: tuple[Any, ...], options: tuple[Any, ...]) -> arguments.Request:
+def _request(name: str, build: Any, tensors: tuple[Any, ...], options: tuple[Any, ...]) -> Request:
     def spec(t: Tensor | None) -> Spec | None:
         if t is None:
             return None
@@ -102,7 +105,7 @@ def _request(name: str, build: Any, tensors: tuple[Any, ...], options: tuple[Any
 
     specs = tuple(map(spec, tensors))
     subject = Subject(f"numconv.torch.{name}", tuple(zip(("x", "w", "bias"), specs, strict=True)))
-    request: arguments.Request = build(subject, specs, options)
+    request: Request = build(subject, specs, options)
     return request
 
 
@@ -128,10 +131,10 @@ def _convolution(
     def options(padding: Any, mode: str) -> tuple[Any, ...]:
         return (rank, False, stride, padding, dilation, groups, mode, layout, activation, None, precision)
 
-    request = _request(name, arguments.conv, (x, w, bias), options(padding, padding_mode))
+    request = _request(name, conv, (x, w, bias), options(padding, padding_mode))
     if request.problems[0].padding_mode != "zeros":  # type: ignore[union-attr]
         x = _pad(x, request.problems[0])  # type: ignore[arg-type]
-        request = _request(name, arguments.conv, (x, w, bias), options(0, "zeros"))
+        request = _request(name, conv, (x, w, bias), options(0, "zeros"))
     return _finish(request, "forward", x, w, bias, activation, algorithm)
 
 
@@ -144,11 +147,11 @@ def _transposed(
     _check(name, x=x, w=w, bias=bias)
     x, w, bias = _same_type(x, w, bias)
     options = (rank, stride, padding, output_padding, groups, dilation, output_size, layout, activation, None, precision)
-    request = _request(name, arguments.transpose, (x, w, bias), options)
+    request = _request(name, transpose, (x, w, bias), options)
     return _finish(request, "input_grad", x, w, bias, activation, algorithm)
 
 
-def _finish(request: arguments.Request, direction: str, x: Tensor, w: Tensor, bias: Any, activation: str | None, algorithm: str) -> Tensor:
+def _finish(request: Request, direction: str, x: Tensor, w: Tensor, bias: Any, activation: str | None, algorithm: str) -> Tensor:
     (problem,) = request.problems
     assert isinstance(problem, ConvProblem)
     shape = request.views[0].shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments import conv, pointwise
+from ..arguments.convolution import conv, pointwise
 from ..dispatch import call
 from .dense import LABELS
 from .docstrings import documented

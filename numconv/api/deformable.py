@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments_operators import deform
+from ..arguments.operators import deform
 from ..dispatch import call
 from .docstrings import documented
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments_composites import dynamic
-from ..arguments_operators import attention as attention_arguments
+from ..arguments.compositions import dynamic
+from ..arguments.operators import attention as attention_arguments
 from ..dispatch import Session, call
 from ..problem import ConvProblem, image_shape
 from .docstrings import documented

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import devices
-from ..arguments_values import Subject
+from ..arguments.values import Subject
 from ..catalog import find
 from ..dispatch import Step, trace
 from ..plan import Candidate, Plan

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import arguments
-from ..arguments_values import LAYOUTS, Spec, Subject, choice, integer
+from ..arguments.convolution import ConvOptions, conv
+from ..arguments.request import Builder, Request, View, optional, required, weights
+from ..arguments.transposed import TransposeOptions, transpose
+from ..arguments.values import LAYOUTS, Spec, Subject, choice, integer
 from ..dispatch import LIMIT, Session, adopt, call, fits, launch, on_host, only_step, plan_for, repeat, run, tracing
 from ..kernel import Kernel
 from ..plan import Plan
@@ -21,12 +23,12 @@ class _Layer:
 
     _labels: tuple[str, ...]
 
-    def __init__(self, name: str, build: arguments.Builder, rank: int, w: Any, bias: Any, options: tuple[Any, ...], algorithm: str) -> None:
+    def __init__(self, name: str, build: Builder, rank: int, w: Any, bias: Any, options: tuple[Any, ...], algorithm: str) -> None:
         self._name, self._build, self._rank, self._options, self._algorithm = name, build, rank, options, algorithm
         device, (weight, own_bias), subject = adopt(name, ("w", "bias"), (w, bias))
-        spec = arguments.required(subject, "w", subject.arrays[0][1])
-        arguments.weights(subject, spec, rank)
-        arguments.optional(subject, "bias", subject.arrays[1][1])
+        spec = required(subject, "w", subject.arrays[0][1])
+        weights(subject, spec, rank)
+        optional(subject, "bias", subject.arrays[1][1])
         self._like, self._device = w, device
         self._weight = device.copy(weight)  # the caller may go on to change what was given
         self._bias = None if own_bias is None else device.copy(own_bias)
@@ -38,7 +40,7 @@ class _Layer:
     def _check(self, subject: Subject, spec: Spec) -> None:
         """Refuse impossible keywords now: hold them against an image that suits the weights."""
         groups = integer(subject, "groups", self._options[self._labels.index("groups")], 1)
-        channels = spec.shape[1] * groups if self._build is arguments.conv else spec.shape[0]
+        channels = spec.shape[1] * groups if self._build is conv else spec.shape[0]
         options = [None if label == "output_size" else value for label, value in zip(self._labels, self._options, strict=True)]
         layout = choice(subject, "layout", options[self._labels.index("layout")], LAYOUTS)
         sides = (IMAGE,) * self._rank
@@ -85,10 +87,10 @@ class _Layer:
         options = (self._rank, *self._options)
         return call(self._name, self._build, LABELS, (x, self._weight, self._bias), options, None, self._algorithm)
 
-    def _remember(self, session: Session, request: arguments.Request, x: Any) -> None:
+    def _remember(self, session: Session, request: Request, x: Any) -> None:
         """Shape and type of an image on which one kernel runs as it is: the next call with such an image needs no checks."""
         (problem,), (x_view, _, bias_view) = request.problems, request.views
-        if x_view != arguments.View() or problem.result_shape != request.result_shape or 0 in request.result_shape:
+        if x_view != View() or problem.result_shape != request.result_shape or 0 in request.result_shape:
             return
         plan = plan_for(session.subject, session.device, problem, None, self._algorithm)
         bias = self._bias if bias_view.dtype is None else self._device.cast(self._bias, bias_view.dtype)
@@ -103,7 +105,7 @@ class _Layer:
 
 class _Conv(_Layer):
     rank: int
-    _labels = ("shuffle", *arguments.ConvOptions._fields)
+    _labels = ("shuffle", *ConvOptions._fields)
 
     def __init__(
         self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
@@ -111,12 +113,12 @@ class _Conv(_Layer):
         algorithm: str = "auto", precision: str = "highest",
     ) -> None:  # fmt: skip
         options = (False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-        super().__init__(type(self).__name__, arguments.conv, self.rank, w, bias, options, algorithm)
+        super().__init__(type(self).__name__, conv, self.rank, w, bias, options, algorithm)
 
 
 class _ConvTranspose(_Layer):
     rank: int
-    _labels = arguments.TransposeOptions._fields
+    _labels = TransposeOptions._fields
 
     def __init__(
         self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1, *,
@@ -124,7 +126,7 @@ class _ConvTranspose(_Layer):
         algorithm: str = "auto", precision: str = "highest",
     ) -> None:  # fmt: skip
         options = (stride, padding, output_padding, groups, dilation, output_size, layout, activation, out_dtype, precision)
-        super().__init__(type(self).__name__, arguments.transpose, self.rank, w, bias, options, algorithm)
+        super().__init__(type(self).__name__, transpose, self.rank, w, bias, options, algorithm)
 
 
 class Conv1d(_Conv):

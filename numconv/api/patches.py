@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import arguments_operators as arguments
+from ..arguments.operators import fold as fold_arguments
+from ..arguments.operators import unfold as unfold_arguments
 from ..dispatch import call
 from .docstrings import documented
 
@@ -39,7 +40,7 @@ def unfold(x: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any
     array([[[0, 1, 2],
             [1, 2, 3]]])
     """
-    return call("unfold", arguments.unfold, ("x",), (x,), (kernel, stride, padding, dilation), out)
+    return call("unfold", unfold_arguments, ("x",), (x,), (kernel, stride, padding, dilation), out)
 
 
 @documented
@@ -73,4 +74,4 @@ def fold(cols: Any, output_size: Any, kernel: Any, stride: Any = 1, padding: Any
     >>> nc.fold(np.ones((1, 2, 3), int), (4,), (2,))
     array([[[1, 2, 2, 1]]])
     """
-    return call("fold", arguments.fold, ("cols",), (cols,), (output_size, kernel, stride, padding, dilation), out)
+    return call("fold", fold_arguments, ("cols",), (cols,), (output_size, kernel, stride, padding, dilation), out)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments_composites import resize_conv
-from ..arguments_operators import resize
+from ..arguments.compositions import resize_conv
+from ..arguments.operators import resize
 from ..dispatch import Session, call
 from .dense import LABELS
 from .docstrings import documented

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments_composites import depthwise_separable, flattened, spatially_separable
+from ..arguments.compositions import depthwise_separable, flattened, spatially_separable
 from ..dispatch import Session, call
 from ..problem import SeparableProblem
 from .docstrings import documented
@@ -92,7 +92,7 @@ def _column_then_row(run: Session, arrays: Arrays, problems: Arrays, out: Any) -
     both = SeparableProblem(first, second)
     if run.fuses(both, problems):
         return run(both, _in_order(run, both, x, column, row, bias), out)
-    # (group, filter, channel, tap) → as the steps' channels lie: see `arguments_composites.spatially_separable`
+    # (group, filter, channel, tap) → as the steps' channels lie: see `arguments.compositions.spatially_separable`
     column = run.reshape(run.transpose(column, (0, 2, 1, 3)), first.weight_shape)
     row = run.reshape(run.transpose(row, (1, 0, 2, 3)), second.weight_shape)
     if bias is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments_operators import shuffle
+from ..arguments.operators import shuffle
 from ..dispatch import call
 from .docstrings import documented
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import hosts
-from ..arguments_values import Subject
+from ..arguments.values import Subject
 from ..devices import Device
 from ..plan import Plan
 from ..problem import Ints, Problem

@@ -11,7 +11,8 @@ import numpy as np
 
 from .. import devices
 from ..api.layers import _Layer
-from ..arguments_values import COMPLEX, FLOATS, INTEGERS, Subject
+from ..arguments.types import COMPLEX, FLOATS, INTEGERS
+from ..arguments.values import Subject
 from ..catalog import find
 from ..session import sessions
 from . import elementwise

@@ -1,28 +1,14 @@
-"""User arguments → problems: the gradients of a convolution by its input and by its weights."""
+"""Gradients of a convolution by its input and by its weights, as `torch.nn.grad` takes their arguments."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..arguments import ConvOptions, Image, Request, View, forward, image, required, unbatch, view
-from ..arguments_values import Spec, Subject, per_axis, types
-from ..dispatch import Session, only_step
 from ..problem import ConvProblem, Ints
-from . import elementwise
-
-
-def _conjugate_first(session: Session, arrays: tuple[Any, ...], problems: tuple[Any, ...], out: Any) -> Any:
-    """The steps of a gradient: the factor that is not the gradient is conjugated."""
-    at = 0 if problems[0].direction == "weight_grad" else 1
-    arrays = tuple(elementwise.conjugate(a) if i == at else a for i, a in enumerate(arrays))
-    return session(problems[0], arrays, out)
-
-
-def steps(*arrays: Any) -> Any:
-    complex_ones = any(str(getattr(a, "dtype", "")).rpartition(".")[2].startswith("complex") for a in arrays)
-    return _conjugate_first if complex_ones or not all(isinstance(a, np.ndarray) for a in arrays) else only_step
+from .convolution import ConvOptions, forward
+from .request import Image, Request, View, image, required, unbatch, view
+from .types import types
+from .values import Spec, Subject, per_axis
 
 
 def _geometry(subject: Subject, source: Image, w: Ints, dy: Spec, kinds: Any, options: ConvOptions) -> ConvProblem:

@@ -9,24 +9,12 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from .arguments import ConvOptions, Image, Request, check_bias, check_size, forward, image, optional, required, unbatch, view, weights
-from .arguments_operators import Specs, resized
-from .arguments_values import (
-    INTEGERS,
-    LAYOUTS,
-    Pairs,
-    Spec,
-    Subject,
-    Types,
-    accumulator,
-    check_activation,
-    choice,
-    integer,
-    padding_pairs,
-    per_axis,
-    types,
-)
-from .problem import ConvProblem, Ints, MixProblem, ShuffleProblem
+from ..problem import ConvProblem, Ints, MixProblem, ShuffleProblem
+from .convolution import ConvOptions, forward
+from .operators import Specs, resized
+from .request import Image, Request, check_bias, check_size, image, optional, required, unbatch, view, weights
+from .types import INTEGERS, Types, accumulator, check_activation, types
+from .values import LAYOUTS, Pairs, Spec, Subject, choice, integer, padding_pairs, per_axis
 
 
 def _between(kinds: Types) -> str:

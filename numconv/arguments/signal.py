@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from .arguments import Request, View, check_size, required
-from .arguments_values import Spec, Subject, choice, promote, types
-from .problem import ConvProblem, Ints
+from ..problem import ConvProblem, Ints
+from .request import Request, View, check_size, required
+from .types import promote, types
+from .values import Spec, Subject, choice
 
 MODES = ("full", "valid", "same")
 METHODS = ("auto", "direct", "fft")

@@ -5,26 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .arguments import ConvOptions, Image, Request, View, check_bias, check_size, forward, image, optional, required, unbatch, view, weights
-from .arguments_values import (
-    COMPLEX,
-    FLOATS,
-    INTEGERS,
-    LARGEST,
-    LAYOUTS,
-    PRECISIONS,
-    Spec,
-    Subject,
-    Types,
-    check_dtype,
-    choice,
-    integer,
-    per_axis,
-    promote,
-    sequence,
-    types,
-)
-from .problem import AttentionProblem, DeformProblem, Ints, PatchProblem, ResizeProblem, ShuffleProblem
+from ..problem import AttentionProblem, DeformProblem, Ints, PatchProblem, ResizeProblem, ShuffleProblem
+from .convolution import ConvOptions, forward
+from .request import Image, Request, View, check_bias, check_size, image, optional, required, unbatch, view, weights
+from .types import COMPLEX, FLOATS, INTEGERS, Types, check_dtype, promote, types
+from .values import LARGEST, LAYOUTS, PRECISIONS, Spec, Subject, choice, integer, per_axis, sequence
 
 Specs = tuple[Spec | None, ...]
 
