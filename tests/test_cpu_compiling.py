@@ -49,7 +49,7 @@ def processes(tmp_path_factory: Any) -> list[str]:
     environment = {**os.environ, "XDG_CACHE_HOME": cache, "LOCALAPPDATA": cache, "PYTHONPATH": str(ROOT)}
     runs = [subprocess.run([sys.executable, "-c", CALL], capture_output=True, text=True, env=environment, cwd=cache) for _ in range(2)]
     assert not any(run.returncode for run in runs), [run.stderr for run in runs]
-    assert list(Path(cache).rglob("*.nbc"))
+    assert list(Path(cache).rglob("*.kernel"))
     return [run.stdout.strip() for run in runs]
 
 

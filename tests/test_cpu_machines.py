@@ -106,15 +106,15 @@ def dense(channels: int, produced: int, extent: int, kernel: int) -> ConvProblem
 def test_tiles_share_out_blocks_of_filters() -> None:
     """144 → 288 on 7×7: nine blocks of two vectors leave one of two cores idle for a tenth of the time."""
     p = dense(144, 288, 7, 1)
-    assert spread_plan.plan(p, ZEN4, 1).tile == spread_plan.plan(p, ZEN4, 2).tile  # the packed weights are the same
-    assert spread_plan.plan(p, ZEN4, 2).blocks % 2 == 0
-    assert spread_plan.plan(p, replace(ZEN4, cores=1), 1).blocks == 9
+    assert spread_plan.prepared(p, ZEN4, 1).tile == spread_plan.prepared(p, ZEN4, 2).tile  # the packed weights are the same
+    assert spread_plan.prepared(p, ZEN4, 2).plan.filters.blocks % 2 == 0
+    assert spread_plan.prepared(p, replace(ZEN4, cores=1), 1).plan.filters.blocks == 9
 
 
 @pytest.mark.parametrize("problem", [dense(256, 324, 38, 3), dense(512, 256, 56, 1), dense(128, 128, 56, 3)], ids=str)
 def test_enough_sums_for_two_multiply_adds_a_cycle(problem: ConvProblem) -> None:
     """At a latency of four cycles eight sums are the least, and a broadcast for each multiply-add is an instruction too many."""
-    tiles = [spread_plan.plan(problem, ZEN3, 2).tile[:2], blocking(problem, ZEN3, 2).tile[:2]]
+    tiles = [spread_plan.prepared(problem, ZEN3, 2).tile[:2], blocking(problem, ZEN3, 2).tile[:2]]
     if problem.taps > 1:
         tiles.append(chosen(problem, ZEN3).tile[:2])
     for rows, vectors in tiles:

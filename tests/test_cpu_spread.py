@@ -9,8 +9,8 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu.dense.channels.kernel import ROWS
-from numconv.cpu.dense.channels.plan import plan
+from numconv.cpu.dense.channels.plan import prepared
+from numconv.cpu.dense.channels.rows import ROWS
 from numconv.cpu.machine import detect
 from numconv.problem import ConvProblem, effective_kernel, image_shape
 
@@ -99,15 +99,15 @@ def test_transposed(case: tuple, layout: str) -> None:
 def test_the_plan_counts_the_packing_of_weights_given_plain() -> None:
     """Few positions, many filters: shared out by filters, each packed by who uses it; packed before, shared out by positions."""
     p = _problem((256, 288, 1, (17, 17), (3, 3), 2, 0, 1), "float32").with_(batch=1)
-    packed, plain = plan(p, WIDE, 2), plan(p, WIDE, 2, plain=True)
-    assert (packed.boxes, plain.boxes) == (2, 1)
+    packed, plain = prepared(p, WIDE, 2), prepared(p, WIDE, 2, given=True)
+    assert (packed.plan.h.boxes, plain.plan.h.boxes) == (2, 1)
     assert packed.tile == plain.tile
 
 
 def test_pixels_beyond_the_second_cache_are_asked_for() -> None:
     """Of the next tile, one after the other: pointwise, one group, channels last."""
     p = _problem((64, 32, 1, (96, 96), (1, 1), 1, 0, 1), "float32").with_(layout="channels_last")
-    far, near = (plan(p, replace(WIDE, l2=size), 1) for size in (1 << 20, 1 << 22))
+    far, near = (prepared(p, replace(WIDE, l2=size), 1) for size in (1 << 20, 1 << 22))
     assert (far.tile[4], near.tile[4]) == (True, False)
 
 

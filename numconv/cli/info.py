@@ -76,7 +76,7 @@ def cache(path: Path | None) -> str:
     """Where compiled kernels are kept, how many there are and what they take."""
     if path is None:
         return "none: no folder can be written"
-    files = [f for f in path.rglob("*.nbc") if f.is_file()]
+    files = [f for f in path.rglob("*.kernel") if f.is_file()]
     return f"{path}: {len(files)} compiled kernels, {sum(f.stat().st_size for f in files) / 2**20:.1f} MiB"
 
 

@@ -14,7 +14,7 @@ from .adapt.lowering import COMPLEX, HALF, INTEGERS, framed, lower, plain
 
 #: the modules that define ROWS, in the order in which they are listed
 FAMILIES = (
-    "dense.positions.kernel", "dense.channels.kernel", "depthwise.planes", "depthwise.pixels", "winograd.rows", "operators.shuffle", "operators.resize",
+    "dense.positions.kernel", "dense.channels.rows", "depthwise.planes", "depthwise.pixels", "winograd.rows", "operators.shuffle", "operators.resize",
     "operators.dynamic", "operators.patches", "weight_grad.rows", "operators.deformable.forward", "named.fft", "named.transposed",
 )  # fmt: skip
 

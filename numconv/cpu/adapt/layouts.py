@@ -12,7 +12,7 @@ from numba import prange
 from ..runtime.launch import device_function, kernel
 from ..simd.tiles import lanes, tile_shape
 from ..simd.transpose import transpose_part, transpose_square
-from ..simd.vector import pointer
+from ..simd.vector import moved, pointer
 
 Array = np.ndarray[Any, Any]
 STRIP, CHUNK = 256, 64  # rows and columns per task: few streams, and of each a few whole lines at a time
@@ -26,10 +26,12 @@ def _block(line, x, s, y, t, rows, columns, first, end):
     for j in range(first[1], end[1], n):
         for i in range(first[0], end[0], n):
             if j + n <= end[1] and i + n <= end[0]:
-                transpose_square(line, x, s + i * columns + j, columns, y, t + j * rows + i, rows)
+                transpose_square(line, moved(x, s + i * columns + j), columns, moved(y, t + j * rows + i), rows)
             else:
                 count = min(n, end[0] - i)
-                transpose_part(line, x, s + i * columns + j, columns, None, 0, count, y, t + j * rows + i, rows, min(n, end[1] - j), count)
+                transpose_part(
+                    line, moved(x, s + i * columns + j), columns, None, count, moved(y, t + j * rows + i), rows, min(n, end[1] - j), count
+                )
 
 
 @lru_cache(maxsize=8)

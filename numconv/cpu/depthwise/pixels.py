@@ -18,12 +18,13 @@ from numba import prange
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
 from ..adapt.mirror import mirrored
-from ..dense.channels.kernel import packer
 from ..runtime.launch import device_function, kernel, threads
+from ..runtime.record import table
 from ..simd.strip import strip_shape, strip_tile
 from ..simd.tiles import lanes
-from ..simd.vector import get, load_n, pointer, zero_of
+from ..simd.vector import get, load_n, moved, pointer, zero_of
 from ..stages.epilogue import store_row
+from ..stages.filters import Filters, packer
 from .cut import HEAD, cut_for, tables, tap_pitch
 from .planes import MOST, SMALL
 
@@ -53,7 +54,7 @@ def _strips(shape, line, x, w, bias, y, t, masks, unit, end, shift):
             )  # fmt: skip
         if activation > 0:
             for i in range(count):
-                store_row(line, y, y0 + i * y_pitch, y, y0 + i * y_pitch, channels, 1, zero_of(y), activation)
+                store_row(line, moved(y, y0 + i * y_pitch), moved(y, y0 + i * y_pitch), channels, 1, zero_of(y), activation)
 
 
 @lru_cache(maxsize=64)
@@ -76,14 +77,11 @@ def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     n = machine.vector_bytes // w.itemsize
     channels, taps = problem.in_channels, problem.taps
     blocks, pitch = -(-channels // n), tap_pitch(channels, n)
-    packed, filters = np.empty(taps * pitch, w.dtype), np.zeros(45, np.int64)
-    filters[[2, 40, 41, 43]] = (
-        channels,
-        1,
-        taps,
-        taps,
-    )  # as `spread` has them: channels, stretches, their length, from one filter to the next
-    packer(1, n).serial(w.reshape(-1), packed, np.arange(taps) * (pitch // n), 1, blocks, 1, blocks, filters)
+    packed = np.empty(taps * pitch, w.dtype)
+    filters = Filters(
+        produced=channels, stretches=1, length=taps, stretch_pitch=0, filter_pitch=taps, group_pitch=0, blocks=blocks, block_size=n
+    )
+    packer(1, n).serial(w.reshape(-1), packed, table(filters), np.arange(taps) * (pitch // n), 1, blocks)
     return packed
 
 

@@ -20,7 +20,7 @@ from ...problem import ConvProblem
 from ..adapt.mirror import mirrored
 from ..runtime.launch import device_function, kernel, threads
 from ..simd.strip import strip_shape, strip_tile
-from ..simd.vector import get, pointer, zero_of
+from ..simd.vector import get, moved, pointer, zero_of
 from ..stages.epilogue import store_row
 from .cut import ANY, HEAD, axes_of, cut_for, tables
 
@@ -31,7 +31,7 @@ SMALL = 2e5  # multiply-adds that are not worth a second thread
 @device_function
 def _activate(line, y, y0, runs, run, pitch, activation):
     for m in range(runs):
-        store_row(line, y, y0 + m * pitch, y, y0 + m * pitch, run, 1, zero_of(y), activation)
+        store_row(line, moved(y, y0 + m * pitch), moved(y, y0 + m * pitch), run, 1, zero_of(y), activation)
 
 
 @device_function

@@ -1,27 +1,36 @@
-"""Where compiled kernels are kept between processes.
+"""Where compiled kernels are kept between processes: one file for each kernel, signature and machine.
 
-Numba's own `cache=True` looks at the time stamp of the file that a kernel stands in, and so returns stale code when a callee in
-another file has changed.  Here the folder carries a digest of all of this package's sources, so that any edit starts a new one.
+Numba's own `cache=True` looks at the time stamp of the file that a kernel stands in, and so returns stale code when a callee in another
+file has changed; and it keeps an index beside numbered files, which two processes that save at once leave pointing at each other's code.
+Here a file is named by the hash of its whole key: this package's sources, the kernel's name and the values compiled into it, the types of
+its arguments, Numba, llvmlite, Python and the processor.  Key and checksum stand in the file and are looked at before anything in it is
+used; it is written whole, then renamed.  There is no index.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+import numba
+from numba.core.caching import _Cache
+from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
+from numba.core.serialize import dumps
 
 from ...version import __version__
 
 #: beside numconv/cpu: kernels are compiled with constants from these
 COMPILED_IN = ("activations.py", "winograd.py")
+DIGEST_BYTES = 32  # of the checksum that begins a file
 
 
 @cache
@@ -58,51 +67,77 @@ def folder() -> Path | None:
     return None
 
 
-class _Locator(_CacheLocator):
-    def __init__(self, py_func: Any, py_file: str) -> None:
-        self._py_func = py_func
-
-    def ensure_cache_path(self) -> None:
-        Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
-
-    def get_cache_path(self) -> str:
-        return str(folder())
-
-    def get_source_stamp(self) -> str:
-        return digest()
-
-    def get_disambiguator(self) -> str:
-        return str(self._py_func.__module__).replace(".", "-")
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> _Locator | None:
-        return cls(py_func, py_file) if folder() is not None else None
+def identity(value: Any) -> str:
+    """What a kernel is, beside the package's sources: its name and what its closure holds, functions in there likewise."""
+    if hasattr(value, "py_func"):
+        value = value.py_func
+    if hasattr(value, "__code__"):
+        held = [identity(cell.cell_contents) for cell in value.__closure__ or ()]
+        return f"{value.__module__}.{value.__qualname__}:{value.__name__}({', '.join(held)})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(identity, value))})"
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    raise TypeError(f"a kernel's closure holds {value!r}, which has no name that lasts")
 
 
-class _Implementation(CompileResultCacheImpl):
-    _locator_classes = [_Locator]
-
-    def reduce(self, cres: Any) -> Any:
-        """With the names of its functions in place of its bitcode, which Numba keeps for inlining into callers: half of the file."""
-        (name, kind, (code, _)), *rest = super().reduce(cres)
-        empty = "\n".join(f'define void @"{f.name}"() {{ ret void }}' for f in cres.library.get_defined_functions())
-        return ((name, kind, (code, llvm.parse_assembly(empty).as_bitcode())), *rest)
+def _reduced(compiled: Any) -> Any:
+    """With the names of its functions in place of its bitcode, which Numba keeps for inlining into callers: half of the file."""
+    (name, kind, (code, _)), *rest = compiled._reduce()
+    empty = "\n".join(f'define void @"{f.name}"() {{ ret void }}' for f in compiled.library.get_defined_functions())
+    return ((name, kind, (code, llvm.parse_assembly(empty).as_bitcode())), *rest)
 
 
-class KernelCache(FunctionCache):
-    """Numba's function cache at the place above."""
+class KernelCache(_Cache):
+    """What one dispatcher compiles, kept in `place`."""
 
-    _impl_class = _Implementation
+    def __init__(self, place: Path, kernel: str) -> None:
+        self.place, self.kernel = place, kernel
+
+    @property
+    def cache_path(self) -> str:
+        return str(self.place)
+
+    def enable(self) -> None: ...
+
+    def disable(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def _key(self, signature: Any, codegen: Any) -> bytes:
+        parts = (__version__, digest(), self.kernel, signature, codegen.magic_tuple(), numba.__version__, llvmlite.__version__, sys.version)
+        return "\n".join(map(str, parts)).encode()
+
+    def _file(self, key: bytes) -> Path:
+        return self.place / f"{hashlib.blake2b(key, digest_size=20).hexdigest()}.kernel"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Without `target_context.refresh()`, which imports all that Numba can compile: 0.15 s that finished code has no use for."""
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+        key = self._key(sig, target_context.codegen())
+        try:
+            content = self._file(key).read_bytes()
+        except OSError:
+            return None
+        checksum, rest = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        if checksum != hashlib.blake2b(rest, digest_size=DIGEST_BYTES).digest() or not rest.startswith(key):
+            return None
+        return CompileResult._rebuild(target_context, *pickle.loads(rest[len(key) :]))
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        key = self._key(sig, data.codegen)
+        rest = key + dumps(_reduced(data))
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.place, suffix=".part", delete=False) as file:
+                file.write(hashlib.blake2b(rest, digest_size=DIGEST_BYTES).digest() + rest)
+            os.replace(file.name, self._file(key))
+        except OSError:  # nothing is kept, and nothing breaks
+            return
 
 
 def keep(dispatcher: Any) -> Any:
     """Keep what this dispatcher compiles; without a place to write, leave it as it is."""
-    if folder() is not None:
-        dispatcher._cache = KernelCache(dispatcher.py_func)
+    place = folder()
+    if place is not None:
+        dispatcher._cache = KernelCache(place, identity(dispatcher))
     return dispatcher

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .emit import I32, array_pointer, element_type, emit_fma, emit_prefetch, splat
+from .emit import I32, element_type, emit_fma, emit_prefetch, splat
 from .masks import lane_mask, masked_load
 from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
@@ -20,22 +20,23 @@ FEW = 6  # rows of which the places fit in registers beside all else
 
 
 @intrinsic
-def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c_index, terms, accumulate, places, p_index, ahead, slope):  # type: ignore[no-untyped-def]
+def spread_tile(typingctx, shape, x, offsets, w, c, terms, accumulate, places, ahead, slope):  # type: ignore[no-untyped-def]
     """c[i, j] (+)= Σ_k x[offsets[k] + places[i]] · w[k, j], i < rows, j < columns = vectors·lanes; in the order of k.
 
-    w: (terms, columns) from w_index; c: (rows, columns) from c_index.  `accumulate`: start from c, not from zero.  `terms` is 1 or more.
-    `places`: from p_index, anywhere, or, of a tile whose step is 0, multiples of one distance; None: rows are the tile's step apart.  The caller keeps x_index + offsets[k] + places[i] inside the array.
-    `ahead`: what a later tile reads is asked for, for each term the line of x[offsets[k] + ahead + slope·k], which may lie outside (`slope` where the tile's step is 0); None: nothing.
+    Pointers: x, offsets, w (terms, columns), c (rows, columns).  `accumulate`: start from c, not from zero.  `terms` is 1 or more.
+    `places`: a pointer to where the rows lie, anywhere, or, of a tile whose step is 0, multiples of one distance; None: rows are the tile's
+    step apart.  The caller keeps x + offsets[k] + places[i] inside the array.
+    `ahead`: what a later tile reads is asked for, for each term the line of x[offsets[k] + ahead + slope·k], which may lie outside (`slope`
+    where the tile's step is 0); None: nothing.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         tile: TileShape = sig.args[0]
-        dtype = sig.args[7].dtype
+        _, source, where, filters, sums_at, terms, accumulate, table, ask, slope_of = args
+        dtype = sig.args[4].dtype
         element, align, width = element_type(dtype), dtype.bitwidth // 8, tile.vectors * tile.lanes
-        x_ptr, o_ptr, w_ptr, c_ptr = (array_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (1, 3, 5, 7))
-        terms, accumulate = args[9], args[10]
-        grid = _Grid(builder, tile, element, c_ptr, INTP(width))
-        table = None if isinstance(places, types.NoneType) else array_pointer(context, builder, sig.args[11], args[11], args[12])
+        grid = _Grid(builder, tile, element, sums_at, INTP(width))
+        table = None if isinstance(places, types.NoneType) else table
 
         few = (
             table is not None and tile.step == 0 and tile.rows <= FEW
@@ -43,9 +44,9 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
         step = builder.load(builder.gep(table, [INTP(1)])) if few and tile.rows > 1 else None
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
-            row, line = builder.gep(w_ptr, [builder.mul(k, INTP(width))]), line_of(builder, x_ptr, o_ptr, k)
+            row, line = builder.gep(filters, [builder.mul(k, INTP(width))]), line_of(builder, source, where, k)
             if not isinstance(ahead, types.NoneType):
-                on = args[13] if tile.step else builder.add(args[13], builder.mul(args[14], k))
+                on = ask if tile.step else builder.add(ask, builder.mul(slope_of, k))
                 emit_prefetch(builder, builder.gep(line, [on]))
             weights = [
                 builder.load(builder.bitcast(builder.gep(row, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
@@ -70,23 +71,20 @@ def spread_tile(typingctx, shape, x, x_index, offsets, o_index, w, w_index, c, c
 
     if not (isinstance(shape, TileShape) and x.dtype == w.dtype == c.dtype):
         return None
-    intp = types.intp
-    return types.void(shape, x, intp, offsets, intp, w, intp, c, intp, intp, types.boolean, places, intp, ahead, intp), codegen
+    return types.void(shape, x, offsets, w, c, types.intp, types.boolean, places, ahead, types.intp), codegen
 
 
 @intrinsic
-def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t, pitch, places, p):  # type: ignore[no-untyped-def]
-    """target[t + places[p + k]·pitch + r] = source[s + min(r, valid − 1)·row_pitch + k], k < count ≤ lanes, r < columns of the tile."""
+def transpose_to(typingctx, shape, source, row_pitch, valid, count, target, target_pitch, places):  # type: ignore[no-untyped-def]
+    """target[places[k]·target_pitch + r] = source[min(r, valid − 1)·row_pitch + k], k < count ≤ lanes, r < columns of the tile."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         tile: TileShape = sig.args[0]
         dtype = sig.args[1].dtype
         vector = ir.VectorType(element_type(dtype), tile.lanes)
         align, n = dtype.bitwidth // 8, tile.lanes
-        base = array_pointer(context, builder, sig.args[1], args[1], args[2])
-        out = array_pointer(context, builder, sig.args[6], args[6], args[7])
-        where = array_pointer(context, builder, sig.args[9], args[9], args[10])
-        last, count = builder.sub(args[4], INTP(1)), args[5]
+        _, base, row_pitch, valid, count, out, target_pitch, where = args
+        last = builder.sub(valid, INTP(1))
         mask = lane_mask(builder, n, count)
         load = masked_load(builder, vector)
         squares = []
@@ -94,16 +92,16 @@ def transpose_to(typingctx, shape, source, s, row_pitch, valid, count, target, t
             values = []
             for r in range(r0, r0 + n):
                 row = builder.select(builder.icmp_signed("<", INTP(r), last), INTP(r), last)
-                place = builder.bitcast(builder.gep(base, [builder.mul(row, args[3])]), vector.as_pointer())
+                place = builder.bitcast(builder.gep(base, [builder.mul(row, row_pitch)]), vector.as_pointer())
                 values.append(builder.call(load, [place, ir.Constant(I32, align), mask, ir.Constant(vector, None)]))
             squares.append(transposed(builder, values))
         for k in range(n):
             with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
-                line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), args[8])
+                line = builder.mul(builder.load(builder.gep(where, [INTP(k)])), target_pitch)
                 for j, values in enumerate(squares):
                     place = builder.bitcast(builder.gep(out, [builder.add(line, INTP(j * n))]), vector.as_pointer())
                     builder.store(values[k], place, align=align)
         return context.get_dummy_value()
 
     intp = types.intp
-    return types.void(shape, source, intp, intp, intp, intp, target, intp, intp, places, intp), codegen
+    return types.void(shape, source, intp, intp, intp, target, intp, places), codegen

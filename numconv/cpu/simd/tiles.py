@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .emit import I32, array_pointer, element_type, emit_fma, splat
+from .emit import I32, element_type, emit_fma, splat
 
 INTP = ir.IntType(64)
 
@@ -147,27 +147,22 @@ def line_of(builder: Any, x: Any, offsets: Any, k: Any) -> Any:
 
 
 @intrinsic
-def gemm_tile(typingctx, shape, a, a_index, x, x_index, offsets, o_index, c, c_index, terms, pitch, accumulate):  # type: ignore[no-untyped-def]
+def gemm_tile(typingctx, shape, a, x, offsets, c, terms, pitch, accumulate):  # type: ignore[no-untyped-def]
     """c[i, j] (+)= Σ_k a[k, i] · x[offsets[k] + j], i < rows, j < vectors·lanes; the sum runs in the order of k.
 
-    a: packed weights, (terms, rows) from a_index; c: rows of `pitch` elements from c_index.  `accumulate`: start from c, not from zero.
-    Reads x at x_index + offsets[k] … + columns − 1 for each k: the caller keeps that inside the array.
+    a: packed weights, (terms, rows); c: rows of `pitch` elements.  `accumulate`: start from c, not from zero.
+    Reads x at offsets[k] … + columns − 1 for each k: the caller keeps that inside the array.  All four are pointers.
     """
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         tile: TileShape = sig.args[0]
-        dtype = sig.args[7].dtype
-        element = element_type(dtype)
+        _, a, x, offsets, c, terms, pitch, accumulate = args
+        dtype = sig.args[4].dtype
         align = dtype.bitwidth // 8
-        a_ptr = array_pointer(context, builder, sig.args[1], args[1], args[2])
-        x_ptr = array_pointer(context, builder, sig.args[3], args[3], args[4])
-        o_ptr = array_pointer(context, builder, sig.args[5], args[5], args[6])
-        c_ptr = array_pointer(context, builder, sig.args[7], args[7], args[8])
-        terms, pitch, accumulate = args[9], args[10], args[11]
-        grid = _Grid(builder, tile, element, c_ptr, pitch)
+        grid = _Grid(builder, tile, element_type(dtype), c, pitch)
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
-            row, line = builder.gep(a_ptr, [builder.mul(k, INTP(tile.rows))]), line_of(builder, x_ptr, o_ptr, k)
+            row, line = builder.gep(a, [builder.mul(k, INTP(tile.rows))]), line_of(builder, x, offsets, k)
             values = [
                 builder.load(builder.bitcast(builder.gep(line, [INTP(j * tile.lanes)]), grid.vector.as_pointer()), align=align)
                 for j in range(tile.vectors)
@@ -183,8 +178,7 @@ def gemm_tile(typingctx, shape, a, a_index, x, x_index, offsets, o_index, c, c_i
 
     if not (isinstance(shape, TileShape) and a.dtype == x.dtype == c.dtype):
         return None
-    sig = types.void(shape, a, types.intp, x, types.intp, offsets, types.intp, c, types.intp, types.intp, types.intp, types.boolean)
-    return sig, codegen
+    return types.void(shape, a, x, offsets, c, types.intp, types.intp, types.boolean), codegen
 
 
 def emit_exponential(builder: Any, x: Any, minus_one: bool) -> Any:

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .emit import I32, array_pointer, element_bytes, element_type
+from .emit import I32, element_bytes, element_type
 from .masks import lane_mask, masked_load, store_first
 from .tiles import INTP, TileShape
 
@@ -46,63 +46,60 @@ def transposed(builder: Any, values: list[Any]) -> list[Any]:
 
 
 @intrinsic
-def transpose_square(typingctx, shape, source, s, row_pitch, target, t, target_pitch):  # type: ignore[no-untyped-def]
-    """target[t + k·target_pitch + r] = source[s + r·row_pitch + k], k, r < lanes."""
+def transpose_square(typingctx, shape, source, row_pitch, target, target_pitch):  # type: ignore[no-untyped-def]
+    """target[k·target_pitch + r] = source[r·row_pitch + k], k, r < lanes; two pointers."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         tile: TileShape = sig.args[0]
         vector = ir.VectorType(element_type(sig.args[1].dtype), tile.lanes)
         align, n = sig.args[1].dtype.bitwidth // 8, tile.lanes
-        place = array_pointer(context, builder, sig.args[1], args[1], args[2])
+        _, place, row_pitch, out, target_pitch = args
         values = []
         for _ in range(n):
             values.append(builder.load(builder.bitcast(place, vector.as_pointer()), align=align))
-            place = builder.gep(place, [args[3]])
-        values = transposed(builder, values)
-        place = array_pointer(context, builder, sig.args[4], args[4], args[5])
-        for value in values:
-            builder.store(value, builder.bitcast(place, vector.as_pointer()), align=align)
-            place = builder.gep(place, [args[6]])
+            place = builder.gep(place, [row_pitch])
+        for value in transposed(builder, values):
+            builder.store(value, builder.bitcast(out, vector.as_pointer()), align=align)
+            out = builder.gep(out, [target_pitch])
         return context.get_dummy_value()
 
-    return types.void(shape, source, types.intp, types.intp, target, types.intp, types.intp), codegen
+    return types.void(shape, source, types.intp, target, types.intp), codegen
 
 
 @intrinsic
-def transpose_part(typingctx, shape, source, s, row_pitch, places, p, valid, target, t, target_pitch, count, kept):  # type: ignore[no-untyped-def]
-    """target[t + k·target_pitch + r] = source[s + row(r)·row_pitch + k], k < count, r < kept; at most a square, nothing beyond is touched.
+def transpose_part(typingctx, shape, source, row_pitch, places, valid, target, target_pitch, count, kept):  # type: ignore[no-untyped-def]
+    """target[k·target_pitch + r] = source[row(r)·row_pitch + k], k < count, r < kept; at most a square, nothing beyond is touched.
 
-    row(r) is min(r, valid − 1), or places[p + that].
+    row(r) is min(r, valid − 1), or places[that].  Source, target and places (or None) are pointers.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         tile: TileShape = sig.args[0]
         vector = ir.VectorType(element_type(sig.args[1].dtype), tile.lanes)
         align, n = I32(sig.args[1].dtype.bitwidth // 8), tile.lanes
-        base = array_pointer(context, builder, sig.args[1], args[1], args[2])
-        last, count = builder.sub(args[6], INTP(1)), args[10]
+        _, base, row_pitch, where, valid, place, target_pitch, count, kept = args
+        last = builder.sub(valid, INTP(1))
         mask, load = lane_mask(builder, n, count), masked_load(builder, vector)
         values = []
         for r in range(n):
             row = builder.select(builder.icmp_signed("<", INTP(r), last), INTP(r), last)
             if not isinstance(places, types.NoneType):
-                row = builder.load(builder.gep(array_pointer(context, builder, sig.args[4], args[4], args[5]), [row]))
-            place = builder.gep(base, [builder.mul(row, args[3])])
-            values.append(builder.call(load, [builder.bitcast(place, vector.as_pointer()), align, mask, ir.Constant(vector, None)]))
-        place = array_pointer(context, builder, sig.args[7], args[7], args[8])
+                row = builder.load(builder.gep(where, [row]))
+            line = builder.gep(base, [builder.mul(row, row_pitch)])
+            values.append(builder.call(load, [builder.bitcast(line, vector.as_pointer()), align, mask, ir.Constant(vector, None)]))
         for k, value in enumerate(transposed(builder, values)):
             with builder.if_then(builder.icmp_signed("<", INTP(k), count)):
-                row = builder.gep(place, [builder.mul(INTP(k), args[9])])
-                store_first(builder, value, builder.bitcast(row, vector.as_pointer()), sig.args[1].dtype.bitwidth // 8, args[11])
+                row = builder.gep(place, [builder.mul(INTP(k), target_pitch)])
+                store_first(builder, value, builder.bitcast(row, vector.as_pointer()), sig.args[1].dtype.bitwidth // 8, kept)
         return context.get_dummy_value()
 
     intp = types.intp
-    return types.void(shape, source, intp, intp, places, intp, intp, target, intp, intp, intp, intp), codegen
+    return types.void(shape, source, intp, places, intp, target, intp, intp, intp), codegen
 
 
 @intrinsic
-def transpose_block(typingctx, shape, source, s, row_pitch, valid, target, t):  # type: ignore[no-untyped-def]
-    """target[t + k·rows + r] = source[s + min(r, valid − 1)·row_pitch + k], k < lanes, r < rows of the tile.
+def transpose_block(typingctx, shape, source, row_pitch, valid, target):  # type: ignore[no-untyped-def]
+    """target[k·rows + r] = source[min(r, valid − 1)·row_pitch + k], k < lanes, r < rows of the tile; two pointers.
 
     Rows go through registers, a square of lanes × lanes at a time.
     """
@@ -112,14 +109,13 @@ def transpose_block(typingctx, shape, source, s, row_pitch, valid, target, t):  
         element = element_type(sig.args[1].dtype)
         vector = ir.VectorType(element, tile.lanes)
         align, n = sig.args[1].dtype.bitwidth // 8, tile.lanes
-        base = array_pointer(context, builder, sig.args[1], args[1], args[2])
-        out = array_pointer(context, builder, sig.args[5], args[5], args[6])
-        last = builder.sub(args[4], INTP(1))
+        _, base, row_pitch, valid, out = args
+        last = builder.sub(valid, INTP(1))
         for r0 in range(0, tile.rows, n):
             values = []
             for r in range(r0, min(tile.rows, r0 + n)):
                 row = builder.select(builder.icmp_signed("<", INTP(r), last), INTP(r), last)
-                place = builder.gep(base, [builder.mul(row, args[3])])
+                place = builder.gep(base, [builder.mul(row, row_pitch)])
                 values.append(builder.load(builder.bitcast(place, vector.as_pointer()), align=align))
             count = len(values)
             values = transposed(builder, values + [ir.Constant(vector, ir.Undefined)] * (n - count))
@@ -131,4 +127,4 @@ def transpose_block(typingctx, shape, source, s, row_pitch, valid, target, t):  
                     store_first(builder, value, place, align, INTP(count))
         return context.get_dummy_value()
 
-    return types.void(shape, source, types.intp, types.intp, types.intp, target, types.intp), codegen
+    return types.void(shape, source, types.intp, types.intp, target), codegen

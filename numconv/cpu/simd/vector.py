@@ -81,6 +81,12 @@ def pointer(typingctx, array):  # type: ignore[no-untyped-def]
     return types.CPointer(array.dtype)(array), codegen
 
 
+@intrinsic
+def moved(typingctx, place, by):  # type: ignore[no-untyped-def]
+    """A pointer to the element `by` further on than `place` points to."""
+    return place(place, types.intp), lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
+
+
 @intrinsic(prefer_literal=True)
 def load(typingctx, array, index, lanes):  # type: ignore[no-untyped-def]
     """`lanes` consecutive elements from `index`."""

@@ -35,34 +35,34 @@ def activate(v, activation):
 
 
 @device_function
-def store_row(shape, source, s, target, t, count, step, bias, activation, past=False):
-    """target[t + i·step] = activation(source[s + i] + bias), i < count; `shape` gives the lanes.  `source` may be read up to a whole vector.
+def store_row(shape, source, target, count, step, bias, activation, past=False):
+    """target[i·step] = activation(source[i] + bias), i < count; `shape` gives the lanes.  `source` may be read up to a whole vector.
 
     `past`: past the caches, where step is 1; the caller sees to a `fence`."""
     width = lanes(shape)
     i = 0
     if step == 1:
         if past:
-            i = min(count, to_boundary(target, t, shape))
-            store_n(target, t, activate(load_n(source, s, i, shape) + bias, activation), i)
+            i = min(count, to_boundary(target, 0, shape))
+            store_n(target, 0, activate(load_n(source, 0, i, shape) + bias, activation), i)
             while i + width <= count:
-                store_past(target, t + i, activate(load(source, s + i, shape) + bias, activation))
+                store_past(target, i, activate(load(source, i, shape) + bias, activation))
                 i += width
         while i + width <= count:
-            store(target, t + i, activate(load(source, s + i, shape) + bias, activation))
+            store(target, i, activate(load(source, i, shape) + bias, activation))
             i += width
         if i < count:
-            store_n(target, t + i, activate(load_n(source, s + i, count - i, shape) + bias, activation), count - i)
+            store_n(target, i, activate(load_n(source, i, count - i, shape) + bias, activation), count - i)
         return
     if step == 2:  # every other element, under a mask: the other stride phase's are not touched
         while i < count:
             n = min(width, count - i)
-            store_alternate(target, t + 2 * i, activate(load_n(source, s + i, n, shape) + bias, activation), n)
+            store_alternate(target, 2 * i, activate(load_n(source, i, n, shape) + bias, activation), n)
             i += width
         return
     while i < count:
         n = min(width, count - i)
-        store_n(source, s + i, activate(load_n(source, s + i, n, shape) + bias, activation), n)
+        store_n(source, i, activate(load_n(source, i, n, shape) + bias, activation), n)
         for j in range(n):
-            put(target, t + (i + j) * step, get(source, s + i + j))
+            put(target, (i + j) * step, get(source, i + j))
         i += width

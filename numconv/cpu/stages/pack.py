@@ -11,19 +11,19 @@ from numba import prange
 from ..runtime.launch import device_function, inlined, kernel
 from ..simd.tiles import lanes, rows, tile_shape
 from ..simd.transpose import transpose_block
-from ..simd.vector import filled, get, load_n, pointer, put, store, store_n
+from ..simd.vector import filled, get, load_n, moved, pointer, put, store, store_n
 
 
 @inlined
-def zero(shape, buffer, d, count):
+def zero(shape, target, count):
     width = lanes(shape)
-    blank = filled(load_n(buffer, d, 0, shape), 0)
+    blank = filled(load_n(target, 0, 0, shape), 0)
     j = 0
     while j + width <= count:
-        store(buffer, d + j, blank)
+        store(target, j, blank)
         j += width
     if j < count:
-        store_n(buffer, d + j, blank, count - j)
+        store_n(target, j, blank, count - j)
 
 
 TOGETHER = 16  # channels
@@ -58,7 +58,7 @@ def pack_block(shape, w, source, row_step, valid, packed, target, before, t, beg
             whole = count - count % width
             for k in range(0, whole, width):
                 for c in range(first, last):
-                    transpose_block(shape, w, at + c * channel_step + k, row_step, valid, packed, place + c * pitch + k * mr)
+                    transpose_block(shape, moved(w, at + c * channel_step + k), row_step, valid, moved(packed, place + c * pitch + k * mr))
             for k in range(whole, count):
                 for c in range(first, last):
                     _pack_term(shape, w, at + c * channel_step + k, row_step, valid, packed, place + c * pitch + k * mr)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ..runtime.launch import device_function, inlined
 from ..simd.strided import stepping
 from ..simd.tiles import columns, lanes, rows
-from ..simd.vector import get, load, load_n, store, store_n
+from ..simd.vector import get, load, load_n, moved, store, store_n
 from ..stages.epilogue import activate
 from ..stages.pack import zero
 from .plan import HEAD, PER_AXIS
@@ -74,8 +74,8 @@ def _fill_row(
     e0, e1 = _inside(start_w, step_w, count, width)
     if first == end:
         e0, e1 = count, count
-    zero(line, scratch, t, e0 * f * n)
-    zero(line, scratch, t + e1 * f * n, (count - e1) * f * n)
+    zero(line, moved(scratch, t), e0 * f * n)
+    zero(line, moved(scratch, t + e1 * f * n), (count - e1) * f * n)
     for c in range(share[0], share[1], n):
         p, m = base + start_w * pixel + c, min(n, share[1] - c)
         if m == n and end - first == f:

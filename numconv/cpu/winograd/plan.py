@@ -13,7 +13,7 @@ from ...activations import ACTIVATIONS
 from ...kernel import Machine
 from ...problem import ConvProblem
 from ..adapt.mirror import forward_of
-from ..dense.positions.cost import ISSUE, issue
+from ..geometry.tiles import CYCLES_PER_STEP, term_cycles
 from .axes import Axes, Box, boxes_of, choices, frequencies, terms
 from .cost import deliver_cycles, deliver_pixels_cycles, fill_cycles, fill_pixels_cycles, filter_cycles, samples
 
@@ -98,7 +98,7 @@ def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box
     super_blocks = max(1, min(split_blocks, machine.l2 // 4 // (4 * f * mr * pitch), max(64, 384 // f) // mr))
     chunk = machine.l2 // 4 // (4 * f * super_blocks * mr * (t // p.group_in)) // n * n
     chunk = min(p.group_in, max(n, chunk))
-    multiply = f * panels * split_blocks * (t * issue(*tile, machine, 0.0, ISSUE) / ISSUE + start)
+    multiply = f * panels * split_blocks * (t * term_cycles(*tile, machine, 0.0, CYCLES_PER_STEP) / CYCLES_PER_STEP + start)
     v_bytes, u_bytes = 4 * f * channels * planes * pitch, 4 * f * t * split_blocks * mr
     passes, m_bytes = -(-split_blocks // super_blocks), 4 * f * super_blocks * mr * pitch
     beyond = v_bytes + m_bytes > machine.l2 * 7 // 8  # V is then written to, and for each superblock read from, the shared cache; so is M

@@ -11,7 +11,7 @@ from ..runtime.launch import by_type, device_function, inlined
 from ..simd.spread import spread_tile, transpose_to
 from ..simd.strided import stepping
 from ..simd.tiles import columns, gemm_tile, lanes, rows, upright
-from ..simd.vector import get, prefetch, zero_of
+from ..simd.vector import get, moved, prefetch, zero_of
 from ..stages.epilogue import store_row
 from ..stages.fill import copy_row
 from ..stages.fill import line as span
@@ -102,7 +102,7 @@ def _fill_planes(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_
                             _fill_row(by_w, x, row, first_w, width, bounds, s, scratch, g, q, apart)
                         else:
                             for j in range(f_w):
-                                zero(line, scratch, q + j * apart, sw)
+                                zero(line, moved(scratch, q + j * apart), sw)
             if m_a > 1:
                 for k in range(get(g, at + 2)):
                     q = target + k * pitch + o * plane
@@ -162,7 +162,7 @@ def _deliver(by_a, by_w, z, positions, b, s, scratch, y, base, g, box_o, box_a, 
                         for i in range(count_i):
                             row = base + ((first_o + o) * row_o + at_a * row_a + (first_i + i) * row_i) * outputs_w + first_w
                             place = source + (o * plane + ((u * residues + r) * si + i) * sw) * m_w
-                            store_row(line, scratch, place, y, row, wide, 1, b, activation)
+                            store_row(line, moved(scratch, place), moved(y, row), wide, 1, b, activation)
 
 
 @device_function
@@ -183,8 +183,17 @@ def filters(shape, by_a, by_w, w, group, b, c, count, g, out, target, apart, roo
             for k in range(0, valid * taps, 16):
                 prefetch(w, source + (i + n) * channel_step + k)
         for k in range(0, run, n):
-            transpose_to(line, w, source + i * channel_step + k, row_step, valid, min(n, run - k), room, z, mr, g, get(g, 38) + i * run + k)
-    zero(stepping(by_w, 1), room, blank, n)
+            transpose_to(
+                line,
+                moved(w, source + i * channel_step + k),
+                row_step,
+                valid,
+                min(n, run - k),
+                moved(room, z),
+                mr,
+                moved(g, get(g, 38) + i * run + k),
+            )
+    zero(stepping(by_w, 1), moved(room, blank), n)
     for i in range(0, count, BESIDE):
         size = min(BESIDE, count - i) * mr
         for k in range(terms):
@@ -198,25 +207,29 @@ def filters(shape, by_a, by_w, w, group, b, c, count, g, out, target, apart, roo
 
 def _tile_of_planes(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumulate, near):  # type: ignore[no-untyped-def]
     nr = columns(shape)
-    gemm_tile(shape, u, k, x, v + j * nr, g, offsets, x, m + b * rows(shape) * pitch + j * nr, terms, pitch, accumulate)
+    gemm_tile(
+        shape,
+        moved(u, k),
+        moved(x, v + j * nr),
+        moved(g, offsets),
+        moved(x, m + b * rows(shape) * pitch + j * nr),
+        terms,
+        pitch,
+        accumulate,
+    )
 
 
 def _tile_of_pixels(shape, u, k, x, v, j, g, offsets, m, b, terms, pitch, accumulate, near):  # type: ignore[no-untyped-def]
     nr = rows(shape)
     spread_tile(
         shape,
-        x,
-        v + j * nr * get(g, 32),
-        g,
-        offsets,
-        u,
-        k,
-        x,
-        m + (b * pitch + j * nr) * columns(shape),
+        moved(x, v + j * nr * get(g, 32)),
+        moved(g, offsets),
+        moved(u, k),
+        moved(x, m + (b * pitch + j * nr) * columns(shape)),
         terms,
         accumulate,
-        g,
-        near,
+        moved(g, near),
         None,
         0,
     )

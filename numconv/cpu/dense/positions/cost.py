@@ -15,6 +15,7 @@ import numpy as np
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.axes import Geometry, geometry, unfold
+from ...geometry.tiles import SMALL_PROBLEM, parts, term_cycles, up
 from ...runtime.workspace import spaced
 
 #: rows × vectors, by number of SIMD registers; the accumulators, one row of inputs and one broadcast weight must fit
@@ -26,9 +27,6 @@ FETCH, FAR = 0.1, 0.28  # cycles per byte from beyond the second cache: of weigh
 MANY = 1024  # terms, during which the sums of the tile before find their way to memory
 SHORT, PAST = 32 << 10, 16 << 20  # bytes: of a piece of the input; of a result
 NARROW = 128  # longer rows are not worth unfolding
-SMALL = 3e5  # multiply-adds of a problem that its call costs more than
-ISSUE, LATENCY = 0.87, 4.0  # cycles at the clock that Machine.flops assumes by cycles; of those, from one multiply-add to the next of a sum
-INSTRUCTION = 0.29  # cycles per instruction of a tile's loop, as measured on Zen 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +60,9 @@ class Blocking:
         return slot * self.phase_pitch + (shift[0] * e[1] + shift[1]) * e[2] + shift[2]
 
 
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def issue(rows: int, vectors: int, machine: Machine, loads: float = 0.0, more: float = 0.0) -> float:
-    """Cycles per term of a register tile: its multiply-adds, the one chain of each sum, or its loads, and `more`; or all its instructions."""
-    sums = rows * vectors
-    return max(ISSUE * max(sums / machine.multiply_adds, LATENCY, loads) + more, INSTRUCTION * (sums + rows + vectors + 3))
-
-
 def _tile_cycles(rows: int, vectors: int, machine: Machine) -> float:
     """Per term: the multiply-adds or the loads, whichever takes longer, and the loop."""
-    return issue(rows, vectors, machine, vectors + rows / 2, 2.0 / machine.multiply_adds)
+    return term_cycles(rows, vectors, machine, vectors + rows / 2, 2.0 / machine.multiply_adds)
 
 
 class _Box:
@@ -90,19 +78,13 @@ class _Box:
         self.extents = (et, eh, ew - self.gap)
         self.phases = tuple(len(a.phases) for a in g.axes)
         e = self.extents
-        self.phase_pitch = _up(prod(e), line) if unfolded else prod(e) + self.gap
-        pitch = _up(self.phase_pitch * prod(self.phases), line)
+        self.phase_pitch = up(prod(e), line) if unfolded else prod(e) + self.gap
+        pitch = up(self.phase_pitch * prod(self.phases), line)
         self.channel_pitch = pitch if (pitch // line) % 2 else pitch + line  # an odd number of lines spreads over all cache sets
         self.positions = ((box[0] - 1) * e[1] + box[1] - 1) * e[2] + box[2]
         rows = box[0] * box[1] == 1 or (self.boxes[2] == 1 and e[2] == box[2] and g.axes[1].spread == 1)
         planes = box[0] == 1 or (self.boxes[1] == 1 and e[1] == box[1] and g.axes[0].spread == 1)
         self.run = rows and planes and len(g.jobs) == 1 and all(a.target_step == 1 for a in g.axes)
-
-
-def parts(extent: int, least: int = 1) -> list[int]:
-    """Even parts of an extent, at least `least` long where it is: by every small number, then by some of each power of two."""
-    counts = {m << s for m in (1, 3, 4, 5, 6, 7) for s in range(40) if m << s <= max(1, extent // least)}
-    return sorted({-(-extent // k) for k in counts} | ({1} if least == 1 else set()))
 
 
 def _candidates(g: Geometry, line: int, unfolded: int) -> list[_Box]:
@@ -205,7 +187,7 @@ def tile_for(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
     one = problem.with_(batch=1)
     tiles = TILES[32 if machine.registers >= 32 else 16]
     if (
-        problem.dtype != "float32" or problem.multiplications < SMALL
+        problem.dtype != "float32" or problem.multiplications < SMALL_PROBLEM
     ):  # each tile is seconds of compilation; these two waste little on any shape
         tiles = (tiles[1], tiles[-1])
     return min(tiles, key=lambda tile: _best(one, machine, 1, tile)[0])
@@ -221,7 +203,7 @@ def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     rows = tile[0]
     all_blocks = -(-g.group_out // rows)
     split_blocks = -(-all_blocks // splits)
-    pitch = _up(box.positions, lanes)
+    pitch = up(box.positions, lanes)
     if pitch * size % 1024 == 0:
         pitch += lanes
     chunk = _chunk(box, size, machine)
@@ -229,12 +211,12 @@ def blocking(problem: ConvProblem, machine: Machine, workers: int) -> Blocking:
     block_terms = _block_terms(rows, size, machine)
     block_terms = -(-terms // max(1, round(terms / block_terms))) if terms else 1
     apart = tile[1] * lanes * -(-MANY // (terms or MANY))
-    buffer_size = _up(chunk * box.channel_pitch + tile[1] * lanes + lanes, 16)
+    buffer_size = up(chunk * box.channel_pitch + tile[1] * lanes + lanes, 16)
     held = split_blocks * len(g.jobs) if chunk < g.group_in else 1
-    worker_pitch = spaced(_up(buffer_size + held * rows * pitch + 2 * lanes, 64) + 64, size)
+    worker_pitch = spaced(up(buffer_size + held * rows * pitch + 2 * lanes, 64) + 64, size)
     return Blocking(
         (rows, tile[1], lanes), box.box, box.boxes, box.extents, box.gap, box.phases, box.phase_pitch, box.channel_pitch, box.unfolded,  # type: ignore[arg-type]
-        box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch, _up(rows * terms + lanes, 16),
+        box.run, chunk, buffer_size, -(-all_blocks // split_blocks), split_blocks, block_terms, pitch, apart, worker_pitch, up(rows * terms + lanes, 16),
         float(problem.multiplications), cycles,
     )  # fmt: skip
 

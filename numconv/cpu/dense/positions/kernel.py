@@ -27,7 +27,7 @@ from ...runtime.launch import device_function, kernel, threads
 from ...runtime.workspace import borrow
 from ...simd.streaming import fence
 from ...simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
-from ...simd.vector import get, pointer, zero_of
+from ...simd.vector import get, moved, pointer, zero_of
 from ...stages.epilogue import store_row
 from ...stages.fill import HEAD, fill_box, line, spans
 from ...stages.pack import pack_block, runs, weight_packer, zero
@@ -56,11 +56,22 @@ def _multiply(shape, narrow, line, a, a0, x, x0, offsets, o0, ws, w0, terms, res
         while j < end:
             size = nr if j < wide else width
             if count <= 0:
-                zero(shape, ws, w0, mr * pitch)
+                zero(shape, moved(ws, w0), mr * pitch)
             elif size == nr:
-                gemm_tile(shape, a, a0 + k * mr, x, x0 + j, offsets, o0 + k, ws, w0 + j, count, pitch, resume or k > 0)
+                gemm_tile(
+                    shape, moved(a, a0 + k * mr), moved(x, x0 + j), moved(offsets, o0 + k), moved(ws, w0 + j), count, pitch, resume or k > 0
+                )
             else:
-                gemm_tile(narrow, a, a0 + k * mr, x, x0 + j, offsets, o0 + k, ws, w0 + j, count, pitch, resume or k > 0)
+                gemm_tile(
+                    narrow,
+                    moved(a, a0 + k * mr),
+                    moved(x, x0 + j),
+                    moved(offsets, o0 + k),
+                    moved(ws, w0 + j),
+                    count,
+                    pitch,
+                    resume or k > 0,
+                )
             j += size
             if last and (j - stored >= apart or j == end):
                 if run:
@@ -98,7 +109,14 @@ def _store(line, ws, w0, pitch, target, begin, box, g, m):
             for h in range(nh):
                 row = (plane + step_t * t * spread_t) * target_h + at_h + step_h * h * spread_h
                 store_row(
-                    line, ws, w0 + r * pitch + (t * extent_h + h) * extent_w, y, row * target_w + at_w, nw, step_w, b, activation, past
+                    line,
+                    moved(ws, w0 + r * pitch + (t * extent_h + h) * extent_w),
+                    moved(y, row * target_w + at_w),
+                    nw,
+                    step_w,
+                    b,
+                    activation,
+                    past,
                 )
 
 

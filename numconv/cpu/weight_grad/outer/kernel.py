@@ -24,14 +24,14 @@ from numba import prange
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...dense.channels.kernel import clipped, copy_rows
 from ...geometry.scalars import end_inside, first_inside
 from ...runtime.launch import device_function, kernel, threads
 from ...runtime.workspace import borrow
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, tile_shape
 from ...simd.transpose import transpose_part
-from ...simd.vector import get, pointer
+from ...simd.vector import get, moved, pointer
+from ...stages.copy import Copy, clipped, copy_rows
 from ...stages.pack import zero
 from .plan import plan
 
@@ -44,7 +44,7 @@ def _gradient(shape, y, source, positions, count, valid, target, t):
         first = min(v, valid - 1)
         for p in range(0, count, n):
             transpose_part(
-                shape, y, source + first * positions + p, positions, None, 0, valid - first, target, t + p * width + v, width, min(n, count - p), n
+                shape, moved(y, source + first * positions + p), positions, None, valid - first, moved(target, t + p * width + v), width, min(n, count - p), n
             )  # fmt: skip
 
 
@@ -65,8 +65,8 @@ def _sums(shape, x, origin, offsets, first, size, step, extent, outer, outers, p
                 for run in range(runs):
                     k = (t * size[1] + h + run) * size[2] + w
                     spread_tile(
-                        shape, x, origin + get(outer, 4 * o + 3), offsets, k, gradient, q + k * width, c, c0 + (o * pitch + tile) * mr * width,
-                        terms, True, places, p0 + tile * mr, None, 0,
+                        shape, moved(x, origin + get(outer, 4 * o + 3)), moved(offsets, k), moved(gradient, q + k * width), moved(c, c0 + (o * pitch + tile) * mr * width),
+                        terms, True, moved(places, p0 + tile * mr), None, 0,
                     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def _deliver(shape, c, c0, sources, w, target, filter_size, valid, count):
         for i in range(0, count, n):
             run = min(n, count - i)
             transpose_part(
-                shape, c, c0 + v, width, sources, i, run, w, target + v * filter_size + i, filter_size, min(n, valid - v), run
+                shape, moved(c, c0 + v), width, moved(sources, i), run, moved(w, target + v * filter_size + i), filter_size, min(n, valid - v), run
             )  # fmt: skip
 
 
@@ -94,10 +94,9 @@ def _copy(line, x, base, channels, corner, size, scratch, s0, g):
     first, extent, pitch, apart = _first(corner, g), (get(g, 4), get(g, 5), get(g, 6)), get(g, 27), get(g, 28)
     start_t, end_t = clipped(first[0], size[0], get(g, 10), get(g, 30), extent[0])
     start_h, end_h = clipped(first[1], size[1], get(g, 11), get(g, 31), extent[1])
-    copy_rows(
-        line, x, base, scratch, s0, (start_t, start_h), (end_t - start_t, end_h - start_h), first[2], pitch, apart, get(g, 29), channels,
-        extent[1], extent[2], extent[0] * extent[1] * extent[2],
-    )  # fmt: skip
+    copy = Copy(channels, extent[1], extent[2], extent[0] * extent[1] * extent[2], pitch, apart, get(g, 29), 0, 1, 1)
+    start, rows_of = (start_t, start_h), (end_t - start_t, end_h - start_h)
+    copy_rows(line, moved(x, base), moved(scratch, s0), channels, start, rows_of, first[2], copy)
     return s0 + (first[0] - start_t) * apart + (first[1] - start_h) * pitch
 
 
@@ -149,7 +148,7 @@ def _task(shape, line, task, x, y, w, scratch, s0, offsets, outer, places, sourc
     tiles = (channels * inner + rows(shape) - 1) // rows(shape)
     p0 = get(g, 37) * rows(shape) if split == splits - 1 else 0
     blocks = (block_split * split_blocks, min((group_out + width - 1) // width, (block_split + 1) * split_blocks))
-    zero(line, scratch, sums, (blocks[1] - blocks[0]) * block_size)
+    zero(line, moved(scratch, sums), (blocks[1] - blocks[0]) * block_size)
     for n in range(get(g, 0)):
         _sample(shape, line, x, y, scratch, s0, n, group, channel0, channels, blocks, offsets, outer, places, p0, tiles, g)
     for b in range(blocks[0], blocks[1]):

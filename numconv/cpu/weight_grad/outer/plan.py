@@ -11,8 +11,8 @@ import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem, Ints, effective_kernel
-from ...dense.positions.cost import issue
 from ...geometry.axes import collapsed, live_taps, three
+from ...geometry.tiles import term_cycles
 from ...runtime.workspace import spaced
 
 #: cycles per tile started, per square transposed and stored, per row of the input copied, per vector of it
@@ -121,7 +121,7 @@ def _cycles(a: _Layout, c: _Choice, batch: int, size: int, machine: Machine) -> 
     tiles = -(-c.split_channels * inner // mr)
     chunks = batch * prod(-(-o // b) for o, b in zip(a.outputs, c.box, strict=True))
     merged = c.copied or not a.padded
-    each = issue(mr, vectors, machine, 0.0, 0.5) * (CROWDED if not c.copied and _crowded(a, size) else 1.0)
+    each = term_cycles(mr, vectors, machine, 0.0, 0.5) * (CROWDED if not c.copied and _crowded(a, size) else 1.0)
     sums = c.split_blocks * outer * tiles * mr * vectors * lanes * size
     start = (START if sums <= machine.l2 // 2 else 2 * START) * (1 if merged else c.box[1])
     inside = a.inside[0] * a.inside[1] * (a.outputs[2] if merged else a.inside[2])  # pairs of a position and an outer tap

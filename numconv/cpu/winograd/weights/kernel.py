@@ -29,7 +29,7 @@ from ...runtime.workspace import borrow
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
-from ...simd.vector import get, pointer
+from ...simd.vector import get, moved, pointer
 from ..axes import choices
 from .lift import SIDE, lift, taps
 from .plan import HEAD, plan, predicted
@@ -64,8 +64,7 @@ def _multiply(shape, count_f, v, y, sums, tiles, scratch, accumulate, g):
         for piece in range(pieces):
             for tile in range(tiles):
                 spread_tile(
-                    shape, scratch, v + f * v_apart + get(g, at + 4 * piece) + tile * mr, g, offsets, scratch, y + f * y_apart, scratch,
-                    sums + f * s_apart + (piece * room + tile) * mr * width, terms, accumulate, None, 0, None, 0,
+                    shape, moved(scratch, v + f * v_apart + get(g, at + 4 * piece) + tile * mr), moved(g, offsets), moved(scratch, y + f * y_apart), moved(scratch, sums + f * s_apart + (piece * room + tile) * mr * width), terms, accumulate, None, None, 0,
                 )  # fmt: skip
 
 
@@ -85,7 +84,7 @@ def _deliver(shape, by_a, by_w, sums, channels, scratch, r, w, target, valid, g)
     for v in range(0, min(width, valid), n):
         for i in range(0, channels * size, n):
             run, to = min(n, channels * size - i), target + v * filter_size + i
-            transpose_part(shape, scratch, r + i * width + v, width, None, 0, run, w, to, filter_size, min(n, valid - v), run)
+            transpose_part(shape, moved(scratch, r + i * width + v), width, None, run, moved(w, to), filter_size, min(n, valid - v), run)
 
 
 @device_function

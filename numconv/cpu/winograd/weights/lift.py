@@ -12,7 +12,7 @@ from typing import Any
 from ...runtime.launch import by_type, device_function, inlined
 from ...simd.tiles import lanes, rows
 from ...simd.transpose import transpose_part
-from ...simd.vector import get, load, store
+from ...simd.vector import get, load, moved, store
 from ...stages.pack import zero
 from ..points import input_row, outputs
 from ..transforms import put_row
@@ -66,13 +66,13 @@ def lift(line, by_a, by_w, x, base, valid, by_rows, by_columns, g, q, scratch, s
         source, room = base + get(g, by_rows + 1 + row) + first, s + row * row_size
         for p in range(0, count, n):
             run = min(n, count - p)
-            transpose_part(line, x, source + p, area, None, 0, valid, scratch, room + p * n, n, run, n)
-        zero(line, scratch, room + row_size - n, n)
+            transpose_part(line, moved(x, source + p), area, None, valid, moved(scratch, room + p * n), n, run, n)
+        zero(line, moved(scratch, room + row_size - n), n)
         for p in range(wide):
             p0, p1, p2, p3, p4, p5, p6, p7 = _places(g, by_columns + 2 + p * _reads(by_w))
             put_row(scratch, tmp + (row * wide + p) * n, step, _transformed(by_w, scratch, room, p0, p1, p2, p3, p4, p5, p6, p7))
     for j in range(f_w):
-        zero(line, scratch, tmp + j * step + blank, wide * n)
+        zero(line, moved(scratch, tmp + j * step + blank), wide * n)
     for k in range(lines):
         p0, p1, p2, p3, p4, p5, p6, p7 = _places(g, by_rows + 1 + most + k * _reads(by_a))
         for j in range(f_w):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...dense.positions.cost import issue
+from ...geometry.tiles import term_cycles
 from ...runtime.workspace import spaced
 from ..axes import Axes, Axis, Box, choices, frequencies
 from .lift import SIDE
@@ -155,7 +155,7 @@ def _cycles(p: ConvProblem, machine: Machine, way: _Way, split_blocks: int, spli
     vectors_y = min(split_blocks * vectors, -(-p.group_out // lanes))
     lifted = 4 * f * (way.positions * (split_channels + lanes) + way.terms * split_blocks * width)
     sums = 4 * f * pieces * mr * width * (split_blocks * tiles if chunks > 1 else way.run)
-    multiply = f * pieces * tiles * split_blocks * (way.terms * issue(mr, vectors, machine, 0.0, 0.5) + START)
+    multiply = f * pieces * tiles * split_blocks * (way.terms * term_cycles(mr, vectors, machine, 0.0, 0.5) + START)
     lift = -(-split_channels // lanes) * way.lift_x + vectors_y * way.lift_y + (lifted / 8 if lifted > machine.l2 else 0.0)
     cycles = chunks * (multiply + lift + (2 * sums / 16 if chunks > 1 else 0.0) + 500.0)
     deliver = (

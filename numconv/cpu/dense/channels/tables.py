@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ....problem import ConvProblem, Ints
 from ...geometry.axes import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
+from ...runtime.record import size_of
+from ...stages.copy import Copy
+from ...stages.filters import Filters
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,7 @@ class Layout:
     target: Ints
     kernel: Ints
     forward: bool
-    every: int  # elements from one pixel to the next in the source
-
+    pixel_pitch: int  # elements from one pixel to the next in the source; 1: channels first
     last: bool  # the channels are
 
     @property
@@ -90,9 +93,53 @@ def terms_of(a: Layout) -> list[int]:
     return [a.summed * prod(len(axis.jobs[j]) for axis, j in zip(a.axes, job, strict=True)) for job in a.jobs]
 
 
+class Job(NamedTuple):
+    """Targets that share their taps: all of them, or one stride phase of an input gradient."""
+
+    first_t: int  # the first target, of each axis …
+    first_h: int
+    first_w: int
+    count_t: int  # … and how many
+    count_h: int
+    count_w: int
+    first_term: int  # of a block's terms, and of the offsets
+    plane_terms: int  # of one plane of taps
+    row_terms: int  # of one row of taps
+    live_t_at: int  # in the table: of each target, which planes of taps see the input
+    live_h_at: int  # likewise, rows of taps
+
+
+class Live(NamedTuple):
+    """The taps of an axis that see the input, for one target."""
+
+    first: int
+    count: int
+
+
+def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarray, np.ndarray]:
+    """The jobs, the live taps that follow them, and the offsets of all terms; `jobs_at`: where the jobs lie in the table."""
+    live, live_at, at = [], {}, jobs_at + len(a.jobs) * size_of(Job)
+    for axis, j in [(x, j) for x in (0, 1) for j in range(len(a.axes[x].jobs))]:
+        live_at[axis, j] = at
+        live.append(np.stack(a.axes[axis].live[j], 1).ravel())
+        at += live[-1].size
+    jobs, offsets, start = [], [], 0
+    channel = np.arange(a.summed, dtype=np.int64)[:, None] * copy.channel_pitch
+    for job in a.jobs:
+        t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
+        row = channel + np.array([o for _, o in w], np.int64)[None, :] * copy.pixel_pitch
+        offsets += [row.ravel() + ot * copy.plane_pitch + oh * copy.row_pitch for _, ot in t for _, oh in h]
+        firsts = [axis.axis.jobs[j][0] for axis, j in zip(a.axes, job, strict=True)]
+        counts = [axis.axis.jobs[j][1] for axis, j in zip(a.axes, job, strict=True)]
+        jobs.append(Job(*firsts, *counts, start, len(h) * row.size, row.size, live_at[0, job[0]], live_at[1, job[1]]))
+        start += len(t) * len(h) * row.size
+    every = np.concatenate([*offsets, np.zeros(1, np.int64)])
+    return jobs, np.concatenate(live), every.astype(np.int32) if every.max() < 2**31 else every
+
+
 @lru_cache(maxsize=512)
-def weight_places(problem: ConvProblem) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """The term of each weight of a filter; the filter as (stretches, their length, their pitch) and the pitch of filters, within a group."""
+def weight_places(problem: ConvProblem, blocks: int, width: int) -> tuple[np.ndarray, Filters]:
+    """The term of each weight of a filter, and how filters lie, for blocks of so many."""
     a = layout(problem)
     taps = prod(a.kernel)
     starts = np.cumsum([0, *terms_of(a)])
@@ -102,7 +149,15 @@ def weight_places(problem: ConvProblem) -> tuple[np.ndarray, tuple[int, int, int
         t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
         for i, j, k in product(range(len(t)), range(len(h)), range(len(w))):
             places[:, t[i][0], h[j][0], w[k][0]] = start + ((i * len(h) + j) * a.summed + channel) * len(w) + k
-    places = np.ascontiguousarray(places.ravel())
-    if a.forward:
-        return places, (1, a.summed * taps, 0, a.summed * taps)
-    return places, (a.summed, taps, a.produced * taps, taps)
+    forward = a.forward  # there a filter is one run; else one of each channel that is summed over
+    filters = Filters(
+        produced=a.produced,
+        stretches=1 if forward else a.summed,
+        length=a.summed * taps if forward else taps,
+        stretch_pitch=0 if forward else a.produced * taps,
+        filter_pitch=a.summed * taps if forward else taps,
+        group_pitch=a.summed * a.produced * taps,
+        blocks=blocks,
+        block_size=(int(starts[-1]) + 1) * width,
+    )
+    return np.ascontiguousarray(places.ravel()), filters
