@@ -27,12 +27,12 @@ JOB_SIZE, LIVE_SIZE = size_of(Job), size_of(Live)
 def _row(shape, plan, task, job, source, weights, sums, planes, lines, count, places, ahead):
     """The sums of one row of `count` targets, tile by tile, over the taps of `planes` and `lines` that see the input."""
     positions, width = rows(shape), columns(shape)
-    terms, whole = lines.count * job.row_terms, count // positions * positions
-    if terms * planes.count == 0:
+    terms, whole = lines.number * job.row_terms, count // positions * positions
+    if terms * planes.number == 0:
         zero(shape, sums, max(count, positions) * width)
     # the last tile overlaps the one before: from its own beginning
     for begin, end, size in ((0, whole, min(plan.most_terms, terms) if whole > positions else terms), (whole, count, terms)):
-        for plane in range(planes.first, planes.first + (planes.count if end > begin else 0)):
+        for plane in range(planes.first, planes.first + (planes.number if end > begin else 0)):
             for first in range(0, terms, max(1, size)):
                 k, some = plane * job.plane_terms + lines.first * job.row_terms + first, min(size, terms - first)
                 for tile in range(begin, end, positions):

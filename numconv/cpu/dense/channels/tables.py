@@ -113,7 +113,7 @@ class Live(NamedTuple):
     """The taps of an axis that see the input, for one target."""
 
     first: int
-    count: int
+    number: int
 
 
 def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarray, np.ndarray]:
@@ -129,9 +129,22 @@ def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarra
         t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
         row = channel + np.array([o for _, o in w], np.int64)[None, :] * copy.pixel_pitch
         offsets += [row.ravel() + ot * copy.plane_pitch + oh * copy.row_pitch for _, ot in t for _, oh in h]
-        firsts = [axis.axis.jobs[j][0] for axis, j in zip(a.axes, job, strict=True)]
-        counts = [axis.axis.jobs[j][1] for axis, j in zip(a.axes, job, strict=True)]
-        jobs.append(Job(*firsts, *counts, start, len(h) * row.size, row.size, live_at[0, job[0]], live_at[1, job[1]]))
+        (first_t, count_t), (first_h, count_h), (first_w, count_w) = (x.axis.jobs[j][:2] for x, j in zip(a.axes, job, strict=True))
+        jobs.append(
+            Job(
+                first_t=first_t,
+                first_h=first_h,
+                first_w=first_w,
+                count_t=count_t,
+                count_h=count_h,
+                count_w=count_w,
+                first_term=start,
+                plane_terms=len(h) * row.size,
+                row_terms=row.size,
+                live_t_at=live_at[0, job[0]],
+                live_h_at=live_at[1, job[1]],
+            )
+        )
         start += len(t) * len(h) * row.size
     every = np.concatenate([*offsets, np.zeros(1, np.int64)])
     return jobs, np.concatenate(live), every.astype(np.int32) if every.max() < 2**31 else every
