@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..kernel import Kernel
 from ..problem import ConvProblem
 from .dense.cuda_cores import plan as implicit_gemm
-from .dense.direct import kernel as direct
+from .dense.direct import rows as direct
 from .dense.tensor_cores import plan as tensor_core
 from .depthwise import rows as depthwise
 from .depthwise import separable

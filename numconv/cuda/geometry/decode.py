@@ -29,3 +29,19 @@ def element(image, sample, channel, t, h, w):
     return int32(
         sample * image.sample_pitch + channel * image.channel_pitch + t * image.plane_pitch + h * image.row_pitch + w * image.pixel_pitch
     )
+
+
+@inlined
+def shuffled(c, channels, groups):
+    """Where a channel shuffle stores channel c of so many: i·n + j at j·groups + i, n = channels/groups."""
+    size = idiv(channels, groups)
+    i = idiv(c, size)
+    return int32(imul(int32(c - imul(i, size)), groups) + i)
+
+
+@inlined
+def first_read(source, sample, group, t, h, w):
+    """Where the terms of a position count from in a convolution's `Source`."""
+    return int32(
+        sample * source.sample_pitch + group * source.group_pitch + t * source.plane_pitch + h * source.row_pitch + w * source.pixel_pitch
+    )

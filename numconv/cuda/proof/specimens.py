@@ -85,14 +85,14 @@ def _implicit_gemm() -> Iterator[Specimen]:
         ("quad stores", implicit_gemm.Form(quad_stores=True)),
         ("pointwise quads", implicit_gemm.Form(reads="quads", quad_stores=True)),
         ("channels last", implicit_gemm.Form(reads="channels")),
-        ("channels last, split-K", implicit_gemm.Form(reads="channels", split=True)),
-        ("split-K", implicit_gemm.Form(quad_stores=True, split=True)),
+        ("channels last, split-K", implicit_gemm.Form(reads="channels", parted=True)),
+        ("split-K", implicit_gemm.Form(quad_stores=True, parted=True)),
     ):
         for tile in implicit_gemm.TILES[:6] if words == "pointwise quads" else implicit_gemm.TILES[:3:2]:
             yield Specimen(
                 f"float32 {tile[0]}×{tile[1]}×{tile[2]} {words}", "implicit_gemm",
                 lambda tile=tile, form=form: implicit_gemm.make_implicit_gemm(
-                    "float32", "float32", None if form.split else "float32", None, form, tile
+                    "float32", "float32", None if form.parted else "float32", None, form, tile
                 ),
                 (*_conv("float32"), "int32", "int32"), implicit_gemm.threads(tile), registers=168,
                 wanted=("st.global.v4.f32",) if form.quad_stores else (),

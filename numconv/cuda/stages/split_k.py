@@ -16,8 +16,16 @@ from numba.cuda.types import int32
 
 from ...problem import ConvProblem
 from ..ptx import idiv, imul
-from ..runtime.launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.launch import flat, flat_grid, inlined, jit, kernel_factory, launch, stream_of
 from ..scalars import activation, bias_loader, loader, scalars, storer
+
+
+@inlined
+def part_of(terms, part, parts, step):
+    """(first, count): the terms of a part, whole steps but for the last, as even as may be."""
+    length = int32(idiv(int32(idiv(int32(terms + step - int32(1)), step) + parts - int32(1)), parts) * step)
+    first = min(imul(part, length), terms)
+    return first, min(length, int32(terms - first))
 
 
 @kernel_factory

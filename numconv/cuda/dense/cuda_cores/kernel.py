@@ -16,10 +16,12 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ...geometry import axes as at
-from ...ptx import idiv, imod, imul, load4
+from ...geometry.convolution import PHASE, TERM, convolution_at, one_term_at, phase_at, term_at
+from ...geometry.decode import element, first_read, position, shuffled, split
+from ...ptx import idiv, imod, imul
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, bias_loader, quad_loader, quad_storer, scalars
+from ...stages.split_k import part_of
 
 #: (BM, BN, BK, TM, TN); threads = BM/TM · BN/TN
 Tile = tuple[int, int, int, int, int]
@@ -49,7 +51,7 @@ class Form:
     outer: bool = False  # the third axis takes part
     reads: str = "positions"
     quad_stores: bool = False  # four positions of a result by one 128-bit store
-    split: bool = False  # y is the workspace of split-K's parts
+    parted: bool = False  # y is the workspace of split-K's parts
 
 
 @kernel_factory
@@ -61,8 +63,8 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
     load_bias, apply = bias_loader(bias_dtype, number.name), activation(act, number.name)
     COLUMNS = BM // TM  # threads along m
     NT = COLUMNS * (BN // TN)
-    outer, split, quads, channels_last, quad_stores = (
-        form.outer, form.split, form.reads == "quads", form.reads == "channels", form.quad_stores
+    outer, parted, quads, channels_last, quad_stores = (
+        form.outer, form.parted, form.reads == "quads", form.reads == "channels", form.quad_stores
     )  # fmt: skip
     B_STEPS, O_STEP = BN * BK // NT, NT // BK
     ACROSS = BM // 4 if quads else min(BM, NT)  # threads along a row of X, unless they run along k
@@ -95,29 +97,26 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
 
         tid = int32(cuda.threadIdx.x)
         block = int32(cuda.blockIdx.x)
-        rest = idiv(block, tiles_n)
-        o_first = int32(int32(block - imul(rest, tiles_n)) * int32(BN))
-        z = idiv(rest, tiles_m)
-        m_first = int32(int32(rest - imul(z, tiles_m)) * int32(BM))
+        rest, tile_n = split(block, tiles_n)
+        o_first = int32(tile_n * int32(BN))
+        rest, tile_m = split(rest, tiles_m)
+        m_first = int32(tile_m * int32(BM))
+        plan = convolution_at(tab, 0)
         part = int32(0)
-        if split:
-            part = idiv(z, int32(tab[at.GROUPS] * tab[at.PHASES]))
-            z = int32(z - imul(part, int32(tab[at.GROUPS] * tab[at.PHASES])))
-        phase = idiv(z, tab[at.GROUPS])
-        g = int32(z - imul(phase, tab[at.GROUPS]))
-        f = int32(tab[at.FIRST_PHASE] + phase * int32(at.PHASE))
-        kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
-        if split:
-            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[at.GROUPS] * tab[at.PHASES])))
-            length = int32(idiv(int32(idiv(int32(kcount + int32(BK - 1)), int32(BK)) + parts - int32(1)), parts) * int32(BK))
-            first = min(imul(part, length), kcount)
+        if parted:
+            part, rest = split(rest, int32(plan.groups * plan.phases))
+        z, g = split(rest, plan.groups)
+        phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE)))
+        kstart, kcount = phase.first_term, phase.terms
+        if parted:
+            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(plan.groups * plan.phases)))
+            first, kcount = part_of(kcount, part, parts, int32(BK))
             kstart = int32(kstart + first)
-            kcount = min(length, int32(kcount - first))
-        nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
-        M = int32(positions * tab[at.BATCH])
-        targets = tab[at.TARGETS]
-        it, ih, iw = uint32(tab[at.IT]), uint32(tab[at.IH]), uint32(tab[at.IW])
-        first_tap, first_outer = int32(tab[at.FIRST_TAP] + kstart * int32(4)), int32(tab[at.FIRST_OUTER] + kstart)
+        nh, nw, positions, first_target = phase.h, phase.w, phase.positions, phase.first_target
+        M = int32(positions * plan.batch)
+        targets = plan.targets
+        it, ih, iw = uint32(plan.source.t), uint32(plan.source.h), uint32(plan.source.w)
+        terms_at, planes_at = int32(plan.terms_at + kstart * int32(TERM)), int32(plan.planes_at + kstart)
 
         a_row, a_column = idiv(tid, int32(ACROSS)), imod(tid, int32(ACROSS))
         if quads:
@@ -126,19 +125,15 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
             a_row, a_column = imod(tid, int32(BK)), idiv(tid, int32(BK))
         for j in range(PER):
             m = int32(m_first + a_column + int32(j * M_STEP))
-            n = idiv(m, positions)
-            p = int32(m - imul(n, positions))
-            q = idiv(p, nw)
-            jw = int32(p - imul(q, nw))
-            jt = idiv(q, nh)
-            jh = int32(q - imul(jt, nh))
-            base[j] = int32(n * tab[at.XN] + g * tab[at.XG] + jt * tab[at.XT] + jh * tab[at.XH] + jw * tab[at.XW])
-            t0[j] = int32(jt * tab[at.ST])
-            h0[j] = int32(jh * tab[at.SH])
-            w0[j] = int32(jw * tab[at.SW]) if m < M else int32(OUTSIDE)
+            n, p = split(m, positions)
+            jt, jh, jw = position(p, nh, nw)
+            base[j] = first_read(plan.source, n, g, jt, jh, jw)
+            t0[j] = int32(jt * plan.source.step.t)
+            h0[j] = int32(jh * plan.source.step.h)
+            w0[j] = int32(jw * plan.source.step.w) if m < M else int32(OUTSIDE)
         b_row, b_column = imod(tid, int32(BK)), idiv(tid, int32(BK))
-        wo = tab[at.WO]
-        wbase = int32(g * tab[at.WG] + int32(o_first + b_column) * wo)
+        w_pitch = plan.weights.target_pitch
+        wbase = int32(g * plan.weights.group_pitch + int32(o_first + b_column) * w_pitch)
         # neighbouring threads store neighbouring elements: positions, or channels
         m_thread, o_thread = int32(imod(tid, int32(COLUMNS)) * int32(4)), int32(idiv(tid, int32(COLUMNS)) * int32(4))
         if channels_last:
@@ -158,30 +153,30 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                         a_next[i, j] = kind(0)
                     if quads:
                         if k < kcount and a_row < int32(BK) and w0[0] >= int32(0):
-                            v = quad(x, int32(base[0] + tab[uint32(int32(first_tap + k * int32(4)))]))
+                            v = quad(x, int32(base[0] + one_term_at(tab, int32(terms_at + k * int32(TERM))).source))
                             a_next[i, 0] = v[0]
                             a_next[i, 1] = v[1]
                             a_next[i, 2] = v[2]
                             a_next[i, 3] = v[3]
                     elif k < kcount:
-                        e = load4(tab, int32(first_tap + k * int32(4)))
+                        term = term_at(tab, int32(terms_at + k * int32(TERM)))
                         dt = int32(0)
                         if outer:
-                            dt = tab[uint32(int32(first_outer + k))]
+                            dt = tab[uint32(int32(planes_at + k))]
                         for j in range(PER):
-                            ok = uint32(int32(h0[j] + e[2])) < ih and uint32(int32(w0[j] + e[3])) < iw
+                            ok = uint32(int32(h0[j] + term.h)) < ih and uint32(int32(w0[j] + term.w)) < iw
                             if outer:
                                 ok = ok and uint32(int32(t0[j] + dt)) < it
                             if ok:
-                                a_next[i, j] = load(x, int32(base[j] + e[0]))
+                                a_next[i, j] = load(x, int32(base[j] + term.source))
                 k = int32(k0 + b_row)
                 for i in range(B_STEPS):
                     b_next[i] = kind(0)
                 if k < kcount:
-                    offset = int32(wbase + tab[uint32(int32(first_tap + k * int32(4) + int32(1)))])
+                    offset = int32(wbase + one_term_at(tab, int32(terms_at + k * int32(TERM))).weight)
                     for i in range(B_STEPS):
                         if int32(o_first + b_column + int32(i * O_STEP)) < targets:
-                            b_next[i] = load(w, int32(offset + imul(int32(i * O_STEP), wo)))
+                            b_next[i] = load(w, int32(offset + imul(int32(i * O_STEP), w_pitch)))
             if t > int32(0):  # multiply tile t − 1
                 s = int32(int32(t - int32(1)) & int32(1))
                 for kk in range(BK):
@@ -208,30 +203,24 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
             cuda.syncthreads()
             t = int32(t + int32(1))
 
-        sg = tab[at.SHUFFLE]
-        size = idiv(tab[at.CHANNELS], sg)
+        channels, shuffle = plan.target.channels, plan.shuffle
         for j in range(TN):  # once for each channel, so that the loop over sums stays small enough to unroll into registers
             o = int32(o_first + o_thread + int32((j // 4) * (4 * (BN // TN)) + j % 4))
             c = int32(g * targets + o)
             channel[j] = int32(-1)
             fb[j] = kind(0)
             if o < targets:
-                if not split:
+                if not parted:
                     fb[j] = load_bias(bias, c)
-                q = idiv(c, size)
-                channel[j] = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[at.YC])
+                channel[j] = imul(shuffled(c, channels, shuffle), plan.target.channel_pitch)
         for i in range(TM):
             if i % 4 == 0 or not quad_stores:
                 m = int32(m_first + m_thread + int32((i // 4) * 4 * COLUMNS + i % 4))
-                n = idiv(m, positions)
-                p = int32(m - imul(n, positions))
-                q = idiv(p, nw)
-                jw = int32(p - imul(q, nw))
-                jt = idiv(q, nh)
-                jh = int32(q - imul(jt, nh))
-                where = int32(tab[uint32(f + int32(5))] + n * tab[at.YN] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW])
-                if split:
-                    where = int32(where + imul(part, imul(tab[at.BATCH], tab[at.YN])))
+                n, p = split(m, positions)
+                jt, jh, jw = position(p, nh, nw)
+                where = int32(first_target + element(plan.target, n, int32(0), jt, jh, jw))
+                if parted:
+                    where = int32(where + imul(part, imul(plan.batch, plan.target.sample_pitch)))
                 if m < M:
                     for j in range(TN):
                         if channel[j] >= int32(0):

@@ -11,7 +11,7 @@ import numpy as np
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ... import costs
-from ...geometry.axes import Lowered, lower
+from ...geometry.convolution import Lowered, lower
 from ...runtime.launch import SIMULATED, allocate, ceil_div, flat, is_aligned, launch, stream_of
 from ...scalars import ALL, accumulator, scalars
 from ...stages.cost import cuda_core_block
@@ -36,11 +36,11 @@ def blocks(tiles: tuple[Tile, ...]) -> list[costs.Block]:
 def schedule(problem: ConvProblem, low: Lowered) -> tuple[Tile, int]:
     """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
     product = costs.Product(
-        positions=low.positions,
-        targets=low.targets,
+        positions=low.plan.positions,
+        targets=low.plan.targets,
         terms=low.depth,
         deepest=low.depth,
-        copies=problem.groups * low.phases,
+        copies=problem.groups * low.plan.phases,
         rate=costs.peak_share(problem.dtype),
         itemsize=costs.itemsize(problem.dtype),
         moved=costs.traffic(problem),
@@ -68,19 +68,19 @@ def compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Ma
     x, w, bias = arrays
     tile, parts = schedule(problem, low)
     acc = scalars(problem.dtype, problem.out_dtype).name
-    tiles_m, tiles_n = ceil_div(low.positions * problem.batch, tile[0]), ceil_div(low.targets, tile[1])
-    grid = tiles_m * tiles_n * problem.groups * low.phases * parts
+    tiles_m, tiles_n = ceil_div(low.plan.positions * problem.batch, tile[0]), ceil_div(low.plan.targets, tile[1])
+    grid = tiles_m * tiles_n * problem.groups * low.plan.phases * parts
     form, stream = form_of(problem, x, out, parts), stream_of(out)
     w_flat = flat(w)
     sizes = np.int32(tiles_m), np.int32(tiles_n)
     if parts == 1:
         bias_dtype, bias_flat = (None, w_flat) if bias is None else (bias.dtype.name, flat(bias))
         kernel = make_implicit_gemm(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, form, tile)
-        launch(kernel, grid, threads(tile), stream, flat(x), w_flat, bias_flat, flat(out), low.device, *sizes)
+        launch(kernel, grid, threads(tile), stream, flat(x), w_flat, bias_flat, flat(out), low.table, *sizes)
         return
     space = allocate((parts, out.size), acc, out)
     kernel = make_implicit_gemm(problem.dtype, acc, None, None, form, tile)
-    launch(kernel, grid, threads(tile), stream, flat(x), w_flat, w_flat, flat(space), low.device, *sizes)
+    launch(kernel, grid, threads(tile), stream, flat(x), w_flat, w_flat, flat(space), low.table, *sizes)
     finish(problem, space, bias, out, parts, acc)
 
 

@@ -11,15 +11,10 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ....kernel import Kernel, Machine
-from ....problem import ConvProblem
-from ... import costs
-from ...geometry import axes as at
-from ...geometry.axes import lower, shuffled
-from ...ptx import idiv, imul, load4
-from ...runtime.launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
-from ...scalars import ALL, activation, bias_loader, scalars
-from .. import cost as model
+from ...geometry.convolution import PHASE, TERM, convolution_at, phase_at, term_at
+from ...geometry.decode import element, first_read, position, shuffled, split
+from ...runtime.launch import jit, kernel_factory
+from ...scalars import activation, bias_loader, scalars
 
 
 @kernel_factory
@@ -32,70 +27,35 @@ def make_direct(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
     def direct(x, w, bias, y, tab, total):
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        positions, batch = tab[at.POSITIONS], tab[at.BATCH]
+        plan = convolution_at(tab, 0)
+        positions, batch = plan.positions, plan.batch
         while i < total:
-            rest = idiv(i, positions)
-            p = int32(i - imul(rest, positions))
-            nz = idiv(rest, tab[at.TARGETS])
-            o = int32(rest - imul(nz, tab[at.TARGETS]))
-            z = idiv(nz, batch)
-            n = int32(nz - imul(z, batch))
-            phase = idiv(z, tab[at.GROUPS])
-            g = int32(z - imul(phase, tab[at.GROUPS]))
-            f = int32(tab[at.FIRST_PHASE] + phase * int32(at.PHASE))
-            if p < tab[uint32(f + int32(6))]:
-                nh, nw = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))]
-                q = idiv(p, nw)
-                jw = int32(p - imul(q, nw))
-                jt = idiv(q, nh)
-                jh = int32(q - imul(jt, nh))
-                base = int32(n * tab[at.XN] + g * tab[at.XG] + jt * tab[at.XT] + jh * tab[at.XH] + jw * tab[at.XW])
-                wbase = int32(g * tab[at.WG] + o * tab[at.WO])
-                t0, h0, w0 = int32(jt * tab[at.ST]), int32(jh * tab[at.SH]), int32(jw * tab[at.SW])
-                kstart = tab[uint32(f)]
-                end = int32(kstart + tab[uint32(f + int32(1))])
+            rest, p = split(i, positions)
+            rest, o = split(rest, plan.targets)
+            z, n = split(rest, batch)
+            z, g = split(z, plan.groups)
+            phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE)))
+            if p < phase.positions:
+                jt, jh, jw = position(p, phase.h, phase.w)
+                base = first_read(plan.source, n, g, jt, jh, jw)
+                wbase = int32(g * plan.weights.group_pitch + o * plan.weights.target_pitch)
+                t0, h0, w0 = int32(jt * plan.source.step.t), int32(jh * plan.source.step.h), int32(jw * plan.source.step.w)
+                k = phase.first_term
+                end = int32(k + phase.terms)
+                first_target = phase.first_target
                 acc = kind(0)
-                k = kstart
                 while k < end:
-                    e = load4(tab, int32(tab[at.FIRST_TAP] + k * int32(4)))
-                    ok = uint32(int32(h0 + e[2])) < uint32(tab[at.IH]) and uint32(int32(w0 + e[3])) < uint32(tab[at.IW])
+                    term = term_at(tab, int32(plan.terms_at + k * int32(TERM)))
+                    ok = uint32(int32(h0 + term.h)) < uint32(plan.source.h) and uint32(int32(w0 + term.w)) < uint32(plan.source.w)
                     if outer:
-                        ok = ok and uint32(int32(t0 + tab[uint32(int32(tab[at.FIRST_OUTER] + k))])) < uint32(tab[at.IT])
+                        ok = ok and uint32(int32(t0 + tab[uint32(int32(plan.planes_at + k))])) < uint32(plan.source.t)
                     if ok:
-                        acc = kind(acc + load(x, int32(base + e[0])) * load(w, int32(wbase + e[1])))
+                        acc = kind(acc + load(x, int32(base + term.source)) * load(w, int32(wbase + term.weight)))
                     k = int32(k + int32(1))
-                c = int32(g * tab[at.TARGETS] + o)
+                c = int32(g * plan.targets + o)
                 acc = apply(kind(acc + load_bias(bias, c)))
-                c = shuffled(c, tab[at.CHANNELS], tab[at.SHUFFLE])
-                store(
-                    y,
-                    int32(
-                        tab[uint32(f + int32(5))] + n * tab[at.YN] + c * tab[at.YC] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW]
-                    ),
-                    acc,
-                )
+                c = shuffled(c, plan.target.channels, plan.shuffle)
+                store(y, int32(first_target + element(plan.target, n, c, jt, jh, jw)), acc)
             i = int32(i + step)
 
     return jit(direct)
-
-
-def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    x, w, bias = arrays
-    low = lower(problem)
-    kernel = make_direct(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation, problem.rank == 3)
-    total = low.positions * low.targets * problem.batch * problem.groups * low.phases
-    w_flat = flat(w)
-    arguments = flat(x), w_flat, w_flat if bias is None else flat(bias), flat(out), low.device, costs.int32(total)
-    launch(kernel, *flat_grid(total), stream_of(out), *arguments)
-
-
-assert at.HEAD % 4 == 0 and at.PHASE % 4 == 0, "taps are read four words at a time"
-
-_COMMON: dict[str, Any] = {
-    "problem": ConvProblem,
-    "run": run,
-    "directions": frozenset({"forward", "input_grad"}),
-    "dtypes": ALL,
-    "honours": frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
-}
-ROWS = (Kernel(name="direct", cost=model.direct, summary="One thread for each output; taps from a table.", **_COMMON),)

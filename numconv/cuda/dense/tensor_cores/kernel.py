@@ -18,8 +18,9 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
-from ...geometry import axes as at
-from ...ptx import cp_async16, cp_async_commit, f32_bits, idiv, imod, imul, load4, make_cp_async_wait
+from ...geometry.convolution import PHASE, TERM, convolution_at, phase_at, term_at
+from ...geometry.decode import element, first_read, position, shuffled, split
+from ...ptx import cp_async16, cp_async_commit, f32_bits, idiv, imod, imul, make_cp_async_wait
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, bias_loader, storer
 from ...stages.fragments import (
@@ -34,13 +35,14 @@ from ...stages.fragments import (
     sums_end,
     threads,
 )
+from ...stages.split_k import part_of
 
 
 @kernel_factory
 def make_tensor_core(
-    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, split: bool = False
+    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, parted: bool = False
 ) -> Any:
-    """The kernel for these types and tile; `outer`: the third axis takes part; `split`: y is the workspace of split-K's parts."""
+    """The kernel for these types and tile; `outer`: the third axis takes part; `parted`: y is the workspace of split-K's parts."""
     check(tile)
     BM, BN, BK, WM, WN, STAGES = tile
     NT = threads(tile)
@@ -72,56 +74,47 @@ def make_tensor_core(
 
         tid = int32(cuda.threadIdx.x)
         m_first, o_first, z = block(int32(cuda.blockIdx.x), tiles_m, tiles_n)
+        plan = convolution_at(tab, 0)
         part = int32(0)
-        if split:
-            part = idiv(z, int32(tab[at.GROUPS] * tab[at.PHASES]))
-            z = int32(z - imul(part, int32(tab[at.GROUPS] * tab[at.PHASES])))
-        phase = idiv(z, tab[at.GROUPS])
-        g = int32(z - imul(phase, tab[at.GROUPS]))
-        f = int32(tab[at.FIRST_PHASE] + phase * int32(at.PHASE))
-        kstart, kcount = tab[uint32(f)], tab[uint32(f + int32(1))]
-        if split:
-            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(tab[at.GROUPS] * tab[at.PHASES])))
-            length = int32(idiv(int32(idiv(int32(kcount + int32(CH - 1)), int32(CH)) + parts - int32(1)), parts) * int32(CH))
-            first = min(imul(part, length), kcount)
+        if parted:
+            part, z = split(z, int32(plan.groups * plan.phases))
+        z, g = split(z, plan.groups)
+        phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE)))
+        kstart, kcount = phase.first_term, phase.terms
+        if parted:
+            parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(plan.groups * plan.phases)))
+            first, kcount = part_of(kcount, part, parts, int32(CH))
             kstart = int32(kstart + first)
-            kcount = min(length, int32(kcount - first))
-        nh, nw, positions = tab[uint32(f + int32(3))], tab[uint32(f + int32(4))], tab[uint32(f + int32(6))]
-        M = int32(positions * tab[at.BATCH])
-        targets = tab[at.TARGETS]
-        it, ih, iw = uint32(tab[at.IT]), uint32(tab[at.IH]), uint32(tab[at.IW])
-        all_k = idiv(int32(tab[at.FIRST_OUTER] - tab[at.FIRST_TAP]), int32(4))
-        first_tap, first_outer = int32(tab[at.FIRST_TAP] + kstart * int32(4)), int32(tab[at.FIRST_OUTER] + kstart)
+        nh, nw, positions = phase.h, phase.w, phase.positions
+        M = int32(positions * plan.batch)
+        targets = plan.targets
+        it, ih, iw = uint32(plan.source.t), uint32(plan.source.h), uint32(plan.source.w)
+        all_k = plan.terms
+        terms_at, planes_at = int32(plan.terms_at + kstart * int32(TERM)), int32(plan.planes_at + kstart)
 
         chunk, row = imod(tid, int32(CH)), idiv(tid, int32(CH))
         for j in range(A_ROWS):
             r = int32(row + int32(j * STEP))
             m = int32(m_first + r)
-            n = idiv(m, positions)
-            p = int32(m - imul(n, positions))
-            q = idiv(p, nw)
-            jw = int32(p - imul(q, nw))
-            jt = idiv(q, nh)
-            jh = int32(q - imul(jt, nh))
-            base[j] = int32(n * tab[at.XN] + g * tab[at.XG] + jt * tab[at.XT] + jh * tab[at.XH] + jw * tab[at.XW])
-            t0[j] = int32(jt * tab[at.ST])
-            h0[j] = int32(jh * tab[at.SH])
-            w0[j] = int32(jw * tab[at.SW]) if m < M else int32(OUTSIDE)
+            n, p = split(m, positions)
+            jt, jh, jw = position(p, nh, nw)
+            base[j] = first_read(plan.source, n, g, jt, jh, jw)
+            t0[j] = int32(jt * plan.source.step.t)
+            h0[j] = int32(jh * plan.source.step.h)
+            w0[j] = int32(jw * plan.source.step.w) if m < M else int32(OUTSIDE)
             if chunk == int32(0) and r < int32(BM):  # where the position's results go
-                where = int32(tab[uint32(f + int32(5))] + n * tab[at.YN] + jt * tab[at.YT] + jh * tab[at.YH] + jw * tab[at.YW])
-                if split:
-                    where = int32(where + imul(part, imul(tab[at.BATCH], tab[at.YN])))
+                where = int32(phase.first_target + element(plan.target, n, int32(0), jt, jh, jw))
+                if parted:
+                    where = int32(where + imul(part, imul(plan.batch, plan.target.sample_pitch)))
                 shared[uint32(r + int32(ROWS_AT))] = uint32(where if m < M else int32(-1))
-        sg = tab[at.SHUFFLE]
-        size = idiv(tab[at.CHANNELS], sg)
+        channels, shuffle = plan.target.channels, plan.shuffle
         r = tid
         while r < int32(BN):
             o = int32(o_first + r)
             c = int32(imul(g, targets) + o)
-            q = idiv(c, size)
-            where = imul(int32(imul(int32(c - imul(q, size)), sg) + q), tab[at.YC])
+            where = imul(shuffled(c, channels, shuffle), plan.target.channel_pitch)
             shared[uint32(r + int32(COLUMNS_AT))] = uint32(where if o < targets else int32(-1))
-            shared[uint32(r + int32(BIAS_AT))] = f32_bits(float32(load_bias(bias, c)) if o < targets and not split else float32(0))
+            shared[uint32(r + int32(BIAS_AT))] = f32_bits(float32(load_bias(bias, c)) if o < targets and not parted else float32(0))
             r = int32(r + int32(NT))
         place = int32(row * int32(BK) + int32(chunk ^ swizzle(row)) * int32(4))
         w_row = int32(imul(int32(imul(g, targets) + o_first + row), all_k) + kstart)
@@ -135,10 +128,10 @@ def make_tensor_core(
         a_start, b_start = start_a(lane, m_warp), int32(start_b(lane, o_warp) + int32(A_ALL))
 
         k = chunk
-        entry = load4(tab, int32(first_tap + k * int32(4)) if k < kcount else int32(0))
+        term = term_at(tab, int32(terms_at + k * int32(TERM)) if k < kcount else int32(0))
         dt = int32(0)
         if outer and k < kcount:
-            dt = tab[uint32(int32(first_outer + k))]
+            dt = tab[uint32(int32(planes_at + k))]
         t = int32(1 - STAGES)
         while t < steps:
             if t >= int32(0):
@@ -150,10 +143,10 @@ def make_tensor_core(
                 inside = k < kcount
                 for j in range(A_ROWS):
                     if WHOLE_A or int32(row + int32(j * STEP)) < int32(BM):
-                        ok = inside and uint32(int32(h0[j] + entry[2])) < ih and uint32(int32(w0[j] + entry[3])) < iw
+                        ok = inside and uint32(int32(h0[j] + term.h)) < ih and uint32(int32(w0[j] + term.w)) < iw
                         if outer:
                             ok = ok and uint32(int32(t0[j] + dt)) < it
-                        source = int32(base[j] + entry[0]) if ok else int32(0)
+                        source = int32(base[j] + term.source) if ok else int32(0)
                         count = uint32(16) if ok else uint32(0)
                         target = int32(stage * int32(A_STAGE) + place + int32(j * STEP * BK))
                         cp_async16(shared, target, x, int32(source * int32(4)), count)
@@ -168,9 +161,9 @@ def make_tensor_core(
             cp_async_commit()
             k = int32(k + int32(CH))
             if k < kcount:  # the entry of the next step, on its way while this one is multiplied
-                entry = load4(tab, int32(first_tap + k * int32(4)))
+                term = term_at(tab, int32(terms_at + k * int32(TERM)))
                 if outer:
-                    dt = tab[uint32(int32(first_outer + k))]
+                    dt = tab[uint32(int32(planes_at + k))]
             if t >= int32(0):
                 stage = imod(t, int32(STAGES))
                 multiply(shared, int32(stage * int32(A_STAGE) + a_start), int32(stage * int32(B_STAGE) + b_start), acc, fb)
@@ -179,6 +172,6 @@ def make_tensor_core(
         cuda.syncthreads()
         keep(shared, acc, tid, m_warp, o_warp)
         cuda.syncthreads()
-        put(shared, y, tid, tab[at.YC] == int32(1))
+        put(shared, y, tid, plan.target.channel_pitch == int32(1))
 
     return jit(tensor_core, launch_bounds=NT)

@@ -16,7 +16,7 @@ from ....problem import ConvProblem
 from ... import costs
 from ...adapt.layout import gather_axes
 from ...adapt.transpose import transpose
-from ...geometry.axes import lower
+from ...geometry.convolution import lower
 from ...runtime.launch import allocate, ceil_div, flat, is_aligned, launch, shared_limit, stream_of, words
 from ...stages.cost import RATE, tensor_core_block
 from ...stages.fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
@@ -39,7 +39,7 @@ def in_place(problem: ConvProblem) -> bool:
 def pack(problem: ConvProblem, w: Any, machine: Machine) -> Any:
     """The weights as (group, target channel, tap in the order of the phases, source channel padded with zeros)."""
     low = lower(problem, chunk=CHUNK[problem.dtype])
-    sources, targets, taps = problem.source[0] // problem.groups, low.targets, problem.taps
+    sources, targets, taps = problem.source[0] // problem.groups, low.plan.targets, problem.taps
     forward = problem.direction == "forward"
     steps = (taps, problem.group_in * taps) if forward else (problem.group_in * taps, taps)
     width = padded(sources, problem.dtype)
@@ -85,11 +85,11 @@ def schedule(problem: ConvProblem) -> tuple[Tile, int]:
     low, dtype = lower(problem, chunk=CHUNK[problem.dtype]), problem.dtype
     depth = low.depth * CHUNK[dtype]
     product = costs.Product(
-        positions=low.positions,
-        targets=low.targets,
+        positions=low.plan.positions,
+        targets=low.plan.targets,
         terms=depth,
         deepest=depth,
-        copies=problem.groups * low.phases,
+        copies=problem.groups * low.plan.phases,
         rate=RATE[dtype],
         itemsize=costs.itemsize(dtype),
         moved=costs.traffic(problem),
@@ -103,8 +103,8 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     low = lower(problem, chunk=CHUNK[problem.dtype])
     tile, parts = schedule(problem)
     bias_dtype = None if bias is None else bias.dtype.name
-    tiles_m, tiles_n = ceil_div(low.positions * problem.batch, tile[0]), ceil_div(low.targets, tile[1])
-    grid = tiles_m * tiles_n * problem.groups * low.phases * parts
+    tiles_m, tiles_n = ceil_div(low.plan.positions * problem.batch, tile[0]), ceil_div(low.plan.targets, tile[1])
+    grid = tiles_m * tiles_n * problem.groups * low.plan.phases * parts
     outer, stream, tile = problem.rank == 3, stream_of(out), fitting(tile, shared_limit())
     shared = shared_bytes(tile)
     x_words, w_words = words(image(problem, x)), words(w)
@@ -112,11 +112,11 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     if parts == 1:
         kernel = make_tensor_core(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, outer, tile)
         bias_flat = w_words if bias is None else flat(bias)
-        launch(kernel, grid, threads(tile), stream, x_words, w_words, bias_flat, flat(out), low.device, *sizes, shared=shared)
+        launch(kernel, grid, threads(tile), stream, x_words, w_words, bias_flat, flat(out), low.table, *sizes, shared=shared)
         return
     space = allocate((parts, out.size), "float32", out)
     kernel = make_tensor_core(problem.dtype, "float32", None, None, outer, tile, True)
-    launch(kernel, grid, threads(tile), stream, x_words, w_words, w_words, flat(space), low.device, *sizes, shared=shared)
+    launch(kernel, grid, threads(tile), stream, x_words, w_words, w_words, flat(space), low.table, *sizes, shared=shared)
     finish(problem, space, bias, out, parts, "float32")
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
-from ...geometry import axes as at
-from ...ptx import cp_async16, cp_async_commit, idiv, imod, imul, load4, make_cp_async_wait
+from ...geometry.convolution import TERM, convolution_at, one_term_at, phase_at, term_at
+from ...geometry.decode import first_read, position, split
+from ...ptx import cp_async16, cp_async_commit, idiv, imod, imul, make_cp_async_wait
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, storer
 from ...stages.fragments import (
@@ -67,19 +68,13 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
 
         tid = int32(cuda.threadIdx.x)
         j_first, o_first, z = block(int32(cuda.blockIdx.x), tiles_m, tiles_n)
-        part = idiv(z, tab[at.GROUPS])
-        g = int32(z - imul(part, tab[at.GROUPS]))
-        f = tab[at.FIRST_PHASE]
-        entries, nt, nh, nw = (
-            tab[uint32(int32(f + int32(1)))],
-            tab[uint32(int32(f + int32(2)))],
-            tab[uint32(int32(f + int32(3)))],
-            tab[uint32(int32(f + int32(4)))],
-        )
-        positions, targets = tab[uint32(int32(f + int32(6)))], tab[at.TARGETS]
+        plan = convolution_at(tab, 0)
+        part, g = split(z, plan.groups)
+        phase = phase_at(tab, plan.phases_at)  # forward has one
+        entries, nt, nh, nw, positions, targets = phase.terms, phase.t, phase.h, phase.w, phase.positions, plan.targets
         begin = imul(part, length)
-        end = min(int32(begin + length), imul(positions, tab[at.BATCH]))
-        it, ih, iw = uint32(tab[at.IT]), uint32(tab[at.IH]), uint32(tab[at.IW])
+        end = min(int32(begin + length), imul(positions, plan.batch))
+        it, ih, iw = uint32(plan.source.t), uint32(plan.source.h), uint32(plan.source.w)
         o_chunks = idiv(int32(targets + int32(C - 1)), int32(C))  # of a group
 
         # where the sums of a row (tap, channel) and of a column (output channel) go
@@ -89,8 +84,8 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
             k = idiv(j, int32(C))
             where = int32(-1)
             if k < entries:
-                where = int32(tab[uint32(int32(tab[at.FIRST_TAP] + k * int32(4) + int32(1)))] + imul(imod(j, int32(C)), tab[at.TAPS]))
-                where = int32(where + imul(part, tab[at.WEIGHTS])) if where < columns else int32(-1)
+                where = int32(one_term_at(tab, int32(plan.terms_at + k * int32(TERM))).weight + imul(imod(j, int32(C)), plan.weights.taps))
+                where = int32(where + imul(part, plan.weights.elements)) if where < columns else int32(-1)
             shared[uint32(r + int32(ROWS_AT))] = uint32(where)
             r = int32(r + int32(NT))
         r = tid
@@ -107,28 +102,20 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
         place_b = int32(row_b * int32(4 * ACROSS_B) + int32(chunk_b ^ swizzle_b(row_b)) * int32(4) + int32(A_ALL))
         k = int32(idiv(j_first, int32(C)) + chunk_a)
         taken = k < entries
-        entry = load4(tab, int32(tab[at.FIRST_TAP] + k * int32(4)) if taken else int32(0))
+        term = term_at(tab, int32(plan.terms_at + k * int32(TERM)) if taken else int32(0))
         dt = int32(0)
         if outer and taken:
-            dt = tab[uint32(int32(tab[at.FIRST_OUTER] + k))]
-        x_first = int32(g * tab[at.XG] + entry[0])
+            dt = tab[uint32(int32(plan.planes_at + k))]
+        x_first = int32(g * plan.source.group_pitch + term.source)
         o_chunk = int32(idiv(o_first, int32(C)) + chunk_b)
-        y_step = imul(tab[at.GROUPS], o_chunks)
+        y_step = imul(plan.groups, o_chunks)
         y_first, wanted = int32(imul(g, o_chunks) + o_chunk), o_chunk < o_chunks
         for j in range(A_ROWS):
             m = int32(begin + row_a + int32(j * STEP_A))
-            jn[j] = idiv(m, positions)
-            p = int32(m - imul(jn[j], positions))
-            q = idiv(p, nw)
-            jw[j] = int32(p - imul(q, nw))
-            jt[j] = idiv(q, nh)
-            jh[j] = int32(q - imul(jt[j], nh))
-        dn = idiv(int32(K), positions)
-        p = int32(int32(K) - imul(dn, positions))
-        q = idiv(p, nw)
-        dw = int32(p - imul(q, nw))
-        dd = idiv(q, nh)
-        dh = int32(q - imul(dd, nh))
+            jn[j], p = split(m, positions)
+            jt[j], jh[j], jw[j] = position(p, nh, nw)
+        dn, p = split(int32(K), positions)
+        dd, dh, dw = position(p, nh, nw)
 
         for i in range(MT):
             for j in range(NJ):
@@ -150,10 +137,14 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
                 for j in range(A_ROWS):
                     r = int32(row_a + int32(j * STEP_A))
                     ok = taken and int32(first + r) < end
-                    ok = ok and uint32(int32(jh[j] * tab[at.SH] + entry[2])) < ih and uint32(int32(jw[j] * tab[at.SW] + entry[3])) < iw
+                    ok = (
+                        ok
+                        and uint32(int32(jh[j] * plan.source.step.h + term.h)) < ih
+                        and uint32(int32(jw[j] * plan.source.step.w + term.w)) < iw
+                    )
                     if outer:
-                        ok = ok and uint32(int32(jt[j] * tab[at.ST] + dt)) < it
-                    where = int32(x_first + jn[j] * tab[at.XN] + jt[j] * tab[at.XT] + jh[j] * tab[at.XH] + jw[j] * tab[at.XW])
+                        ok = ok and uint32(int32(jt[j] * plan.source.step.t + dt)) < it
+                    where = int32(x_first + first_read(plan.source, jn[j], int32(0), jt[j], jh[j], jw[j]))
                     if WHOLE_A or r < int32(K):
                         target = int32(stage * int32(A_STAGE) + place_a + int32(j * STEP_A * 4 * ACROSS_A))
                         cp_async16(shared, target, x, int32(where * int32(4)) if ok else int32(0), uint32(16) if ok else uint32(0))

@@ -16,7 +16,7 @@ from ....problem import ConvProblem
 from ... import costs
 from ...dense.tensor_cores.plan import ROWS as FORWARD
 from ...dense.tensor_cores.plan import blocks, image, in_place, padded
-from ...geometry.axes import lower
+from ...geometry.convolution import lower
 from ...runtime.launch import allocate, ceil_div, flat, launch, shared_limit, stream_of, words
 from ...stages.fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
 from .. import cost as model
@@ -59,7 +59,7 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     low = lower(roles(problem)[0], chunk=CHUNK[problem.dtype])
     sizes = [np.int32(v) for v in (tiles_m, tiles_n, length, columns)]
     grid = tiles_m * tiles_n * problem.groups * count
-    launch(kernel, grid, threads(tile), stream_of(out), words(x), words(dy), flat(parts), low.device, *sizes, shared=shared_bytes(tile))
+    launch(kernel, grid, threads(tile), stream_of(out), words(x), words(dy), flat(parts), low.table, *sizes, shared=shared_bytes(tile))
     if not direct:
         add_parts(parts, out, count)
 
