@@ -103,7 +103,7 @@ def one_thread_each(problem: ConvProblem, machine: Machine, share: float, full: 
 
 @dataclass(frozen=True)
 class Block:
-    """A tile as the model sees it: rows × columns of results, `depth` terms a step, at `share` of the peak where a multiprocessor is full."""
+    """A tile as the model sees it: rows × columns of results, `depth` terms a step; `share` of the peak where a multiprocessor is full."""
 
     tile: Any
     rows: int

@@ -16,6 +16,7 @@ from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, SeparableProblem, image_shape
 from .adapt import elementwise, layout
 from .adapt.layout import INDEX_LIMIT
+from .adapt.padding import pad
 from .costs import H100, MOST_PARTS, itemsize
 from .runtime import launch
 
@@ -119,7 +120,7 @@ def _padded(problem: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
     pads = tuple(zip(problem.pad_low, (max(h, 0) for h in problem.pad_high), strict=True))
     spatial = tuple(n + low + high for n, (low, high) in zip(problem.spatial, pads, strict=True))
     plain = problem.with_(padding_mode="zeros", pad_low=(0,) * problem.rank, spatial=spatial)
-    return plain, layout.pad(x, pads, problem.padding_mode)
+    return plain, pad(x, pads, problem.padding_mode)
 
 
 def _by_samples(kernel: Kernel, problem: ConvProblem, operands: tuple[Any, ...], out: Any, machine: Machine) -> None:

@@ -91,7 +91,7 @@ DEFORMED = [
 @pytest.mark.parametrize(("shapes", "options"), DEFORMED, ids=["plain", "mask, groups", "two offset groups"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 def test_deformable(shapes: Any, options: dict[str, Any], dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deformable_grad, "WORKSPACE", 2 * 18 * 30 * 8)  # several chunks
+    monkeypatch.setattr(deformable_grad, "MOST_COLUMNS", 2 * 18 * 30 * 8)  # several chunks
     arrays = some(shapes, dtype)
     arrays[1] = (arrays[1] * 2).astype(dtype)
     arrays[1][0, :, 0, 0] = -1  # whole positions

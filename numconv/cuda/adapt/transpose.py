@@ -1,24 +1,33 @@
 """Batched transposition through shared memory: between layouts, and to the padded channels-last form that tensor cores read.
 
-out[b, p, c] = x[b, c, p] for c < rows, zero up to `width`; batches are (sample, group).  Tiles of 32 × 32 with one word of padding, so
-that reads and writes coalesce and columns meet different banks.
+out[b, p, c] = x[b, c, p] for c < channels, zero up to `width`; batches are (sample, group).  Tiles of 32 × 32 with one word of padding, so
+that reads and writes coalesce and positions meet different banks.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ..ptx import idiv, imod, imul
+from ..geometry.decode import split
+from ..ptx import imul
 from ..runtime.launch import SIMULATED, ceil_div, flat, jit, kernel_factory, launch, stream_of
 from ..scalars import scalars
-from .layout import copy_type
+from .gather import copy_type
 
-TILE = 4 if SIMULATED else 32
-ROWS = 1 if SIMULATED else 8  # rows of threads
+TILE_SIDE = 4 if SIMULATED else 32
+THREAD_ROWS = 1 if SIMULATED else 8  # of TILE_SIDE threads
+
+
+class Sizes(NamedTuple):
+    groups: int
+    channels: int  # of a group
+    positions: int  # of a plane
+    width: int  # channels of a group of the result, zeros behind those that there are
+    channel_tiles: int
+    position_tiles: int
 
 
 @kernel_factory
@@ -29,38 +38,43 @@ def make_transpose(dtype: str, tile: int, rows: int) -> Any:
     number = scalars(dtype, dtype, copy_type(dtype, dtype))
     kind, load, store = number.kind, number.load, number.store
 
-    def transpose(x, out, groups, height, columns, width, tiles_c, tiles_p):
+    def transpose(x, out, sizes):
+        groups, channels, positions, width = sizes.groups, sizes.channels, sizes.positions, sizes.width
         block = cuda.shared.array((T, PITCH), kind)
         tid = int32(cuda.threadIdx.x)
-        lane, row = imod(tid, int32(T)), idiv(tid, int32(T))
-        rest = int32(cuda.blockIdx.x)
-        q = idiv(rest, tiles_c)
-        c0 = int32(int32(rest - imul(q, tiles_c)) * int32(T))
-        b = idiv(q, tiles_p)
-        p0 = int32(int32(q - imul(b, tiles_p)) * int32(T))
-        n = idiv(b, groups)
-        g = int32(b - imul(n, groups))
+        row, lane = split(tid, int32(T))
+        rest, tile_c = split(int32(cuda.blockIdx.x), sizes.channel_tiles)
+        b, tile_p = split(rest, sizes.position_tiles)
+        c0, p0 = int32(tile_c * int32(T)), int32(tile_p * int32(T))
+        n, g = split(b, groups)
         for i in range(T // R):
             c, p = int32(c0 + row + int32(i * R)), int32(p0 + lane)
             v = kind(0)
-            if c < height and p < columns:
-                v = load(x, int32(imul(int32(imul(b, height) + c), columns) + p))
+            if c < channels and p < positions:
+                v = load(x, int32(imul(int32(imul(b, channels) + c), positions) + p))
             block[uint32(row + int32(i * R)), uint32(lane)] = v
         cuda.syncthreads()
         for i in range(T // R):
             p, c = int32(p0 + row + int32(i * R)), int32(c0 + lane)
-            if p < columns and c < width:
-                at = int32(imul(int32(imul(int32(imul(n, columns) + p), groups) + g), width) + c)
+            if p < positions and c < width:
+                at = int32(imul(int32(imul(int32(imul(n, positions) + p), groups) + g), width) + c)
                 store(out, at, block[uint32(lane), uint32(row + int32(i * R))])
 
     return jit(transpose, launch_bounds=T * R)
 
 
-def transpose(array: Any, out: Any, batch: int, groups: int, height: int, columns: int, width: int) -> None:
-    """out (batch, columns, groups, width) = x (batch, groups, height, columns) transposed, zeros from `height` to `width`."""
+def transpose(array: Any, out: Any, batch: int, groups: int, channels: int, positions: int, width: int) -> None:
+    """out (batch, positions, groups, width) = x (batch, groups, channels, positions) transposed, zeros from `channels` to `width`."""
     if out.size == 0:
         return
-    tiles_c, tiles_p = ceil_div(width, TILE), ceil_div(columns, TILE)
-    sizes = [np.int32(v) for v in (groups, height, columns, width, tiles_c, tiles_p)]
-    kernel = make_transpose(array.dtype.name, TILE, ROWS)
-    launch(kernel, tiles_c * tiles_p * batch * groups, TILE * ROWS, stream_of(out), flat(array), flat(out), *sizes)
+    sizes = Sizes(
+        groups=groups,
+        channels=channels,
+        positions=positions,
+        width=width,
+        channel_tiles=ceil_div(width, TILE_SIDE),
+        position_tiles=ceil_div(positions, TILE_SIDE),
+    )
+    grid = sizes.channel_tiles * sizes.position_tiles * batch * groups
+    kernel = make_transpose(array.dtype.name, TILE_SIDE, THREAD_ROWS)
+    launch(kernel, grid, TILE_SIDE * THREAD_ROWS, stream_of(out), flat(array), flat(out), sizes)

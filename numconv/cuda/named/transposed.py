@@ -13,7 +13,7 @@ from typing import Any
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
 from .. import costs
-from ..adapt.layout import insert_zeros
+from ..adapt.padding import insert_zeros
 from ..dense.cuda_cores import plan as implicit_gemm
 from ..geometry.axes import inserted, lower
 from . import cost as model

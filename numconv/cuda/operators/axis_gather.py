@@ -10,12 +10,15 @@ from numba import cuda
 from numba.cuda.types import int32, uint32
 
 from ..adapt.layout import contiguous
-from ..ptx import idiv, imul
+from ..geometry.decode import split
+from ..ptx import imul
 from ..runtime.launch import Table, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import accumulator, scalars
 
 
-class Sizes(NamedTuple):
+class Reading(NamedTuple):
+    """Arrays as (outer, axis, inner)."""
+
     targets: int  # along the axis of the result
     extent: int  # of the same axis of what is read
     inner: int  # elements behind the axis
@@ -27,16 +30,14 @@ def make_gather_rows(dtype: str) -> Any:
     number = scalars(dtype, dtype)
     kind, load, store = number.kind, number.load, number.store
 
-    def gather_rows(g, out, first, source, weight, sizes):
+    def gather_rows(g, out, first, source, weight, reading):
         """out[a, q, b] = Σ_{j in first[q]..first[q + 1]} weight[j]·g[a, source[j], b], j ascending.  One thread for each element of out."""
-        targets, extent, inner = sizes.targets, sizes.extent, sizes.inner
+        targets, extent, inner = reading.targets, reading.extent, reading.inner
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        while i < sizes.total:
-            rest = idiv(i, inner)
-            b = int32(i - imul(rest, inner))
-            a = idiv(rest, targets)
-            q = int32(rest - imul(a, targets))
+        while i < reading.total:
+            rest, b = split(i, inner)
+            a, q = split(rest, targets)
             acc = kind(0)
             for j in range(first[uint32(q)], first[uint32(int32(q + int32(1)))]):
                 row = int32(imul(a, extent) + source[uint32(j)])
@@ -61,8 +62,8 @@ def adjoint_along(g: Any, axis: int, index: np.ndarray[Any, Any], weight: np.nda
     g = contiguous(g)
     shape = (*g.shape[:axis], count, *g.shape[axis + 1 :])
     out = allocate(shape, g.dtype.name, g)
-    sizes = Sizes(targets=count, extent=g.shape[axis], inner=prod(shape[axis + 1 :]), total=prod(shape))
-    if sizes.total:
+    reading = Reading(targets=count, extent=g.shape[axis], inner=prod(shape[axis + 1 :]), total=prod(shape))
+    if reading.total:
         tables = Table(first.astype(np.int32)), Table(source.astype(np.int32)), Table(factors)
-        launch(make_gather_rows(g.dtype.name), *flat_grid(sizes.total), stream_of(out), flat(g), flat(out), *tables, sizes)
+        launch(make_gather_rows(g.dtype.name), *flat_grid(reading.total), stream_of(out), flat(g), flat(out), *tables, reading)
     return out

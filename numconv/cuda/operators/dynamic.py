@@ -18,7 +18,8 @@ from numba.cuda.types import int32, uint32
 from ...kernel import Kernel, Machine
 from ...problem import AttentionProblem, MixProblem
 from ..adapt.layout import contiguous
-from ..ptx import idiv, imul
+from ..geometry.decode import split
+from ..ptx import imul
 from ..runtime.launch import SIMULATED, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of
 from ..scalars import COMPLEX, FLOATS, accumulator, bias_loader, loader, scalars
 from . import cost as model
@@ -27,8 +28,8 @@ from . import cost as model
 BLOCK_THREADS = 8 if SIMULATED else 256
 
 
-class Image(NamedTuple):
-    """Of the means; elements."""
+class Planes(NamedTuple):
+    """Of whose pixels the means are taken; elements."""
 
     channels: int
     area: int  # pixels of a plane
@@ -74,14 +75,13 @@ def make_mean(dtype: str, threads: int) -> Any:
     number = scalars(dtype, dtype)
     kind, load = number.kind, number.load
 
-    def mean(x, means, image):
-        channels, area, pixel_pitch = image.channels, image.area, image.pixel_pitch
+    def mean(x, means, planes):
+        channels, area, pixel_pitch = planes.channels, planes.area, planes.pixel_pitch
         sums = cuda.shared.array(NT, kind)
         tid = int32(cuda.threadIdx.x)
         block = int32(cuda.blockIdx.x)
-        n = idiv(block, channels)
-        c = int32(block - imul(n, channels))
-        base = int32(imul(n, image.sample_pitch) + imul(c, image.channel_pitch))
+        n, c = split(block, channels)
+        base = int32(imul(n, planes.sample_pitch) + imul(c, planes.channel_pitch))
         acc = kind(0)
         i = tid
         while i < area:
@@ -199,8 +199,7 @@ def make_mix(dtype: str) -> Any:
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
         while i < total:
-            n = idiv(i, length)
-            at = int32(i - imul(n, length))
+            n, at = split(i, length)
             acc = kind(0)
             for k in range(kernels):
                 acc = kind(acc + load(attention, int32(imul(n, kernels) + int32(k))) * load(values, at))
@@ -227,22 +226,22 @@ def pooled(problem: AttentionProblem, x: Any, like: Any) -> Any:
     """The means (N, C), on the device and stream of `like`."""
     channels, area, last = problem.channels, prod(problem.spatial), problem.layout == "channels_last"
     means = allocate((problem.batch, channels), scalars(problem.dtype, problem.dtype).name, like)
-    image = Image(
+    planes = Planes(
         channels=channels,
         area=area,
         sample_pitch=channels * area,
         channel_pitch=1 if last else area,
         pixel_pitch=channels if last else 1,
     )
-    launch(make_mean(problem.dtype, BLOCK_THREADS), problem.batch * channels, BLOCK_THREADS, stream_of(means), flat(x), flat(means), image)
+    launch(make_mean(problem.dtype, BLOCK_THREADS), problem.batch * channels, BLOCK_THREADS, stream_of(means), flat(x), flat(means), planes)
     return means
 
 
 def run_mix(problem: MixProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    attention, values = arrays
     total = problem.batch * problem.length
-    sizes = [np.int32(v) for v in (problem.kernels, problem.length, total)]
     kernel = make_mix(problem.dtype)
-    launch(kernel, *flat_grid(total), stream_of(out), flat(arrays[0]), flat(arrays[1]), flat(out), *sizes)
+    launch(kernel, *flat_grid(total), stream_of(out), flat(attention), flat(values), flat(out), problem.kernels, problem.length, total)
 
 
 def attention_back(p: AttentionProblem, arrays: tuple[Any, ...], result: Any, g: Any) -> Steps:

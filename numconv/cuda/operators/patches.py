@@ -8,21 +8,32 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem, PatchProblem
-from ..geometry.axes import three
-from ..ptx import idiv, imul
+from ..geometry.decode import split
+from ..geometry.image import Three, three
+from ..ptx import imul
 from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.record import reader, table
 from ..scalars import ALL, scalars
 from . import cost as model
 
-# table: 0-2 outputs, 3-5 image extents, 6-8 kernel, 9-11 stride, 12-14 dilation, 15-17 pad low
+
+class Plan(NamedTuple):
+    positions: Three  # of the window: the outputs
+    source: Three  # extents of the image
+    taps: Three
+    stride: Three
+    dilation: Three
+    pad_low: Three
+
+
+plan_at = reader(Plan)
 
 
 @kernel_factory
@@ -31,27 +42,23 @@ def make_unfold(dtype: str) -> Any:
     kind, load, store = number.kind, number.load, number.store
 
     def unfold(x, cols, tab, total):
+        plan = plan_at(tab, 0)
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
         while i < total:
-            rest = idiv(i, tab[2])
-            pw = int32(i - imul(rest, tab[2]))
-            q = idiv(rest, tab[1])
-            ph = int32(rest - imul(q, tab[1]))
-            rest = idiv(q, tab[0])
-            pt = int32(q - imul(rest, tab[0]))
-            q = idiv(rest, tab[8])
-            rw = int32(rest - imul(q, tab[8]))
-            rest = idiv(q, tab[7])
-            rh = int32(q - imul(rest, tab[7]))
-            nc = idiv(rest, tab[6])
-            rt = int32(rest - imul(nc, tab[6]))
-            t = int32(pt * tab[9] + rt * tab[12] - tab[15])
-            h = int32(ph * tab[10] + rh * tab[13] - tab[16])
-            w = int32(pw * tab[11] + rw * tab[14] - tab[17])
+            rest, pw = split(i, plan.positions.w)
+            rest, ph = split(rest, plan.positions.h)
+            rest, pt = split(rest, plan.positions.t)
+            rest, rw = split(rest, plan.taps.w)
+            rest, rh = split(rest, plan.taps.h)
+            plane, rt = split(rest, plan.taps.t)
+            t = int32(pt * plan.stride.t + rt * plan.dilation.t - plan.pad_low.t)
+            h = int32(ph * plan.stride.h + rh * plan.dilation.h - plan.pad_low.h)
+            w = int32(pw * plan.stride.w + rw * plan.dilation.w - plan.pad_low.w)
             v = kind(0)
-            if uint32(t) < uint32(tab[3]) and uint32(h) < uint32(tab[4]) and uint32(w) < uint32(tab[5]):
-                v = load(x, int32(imul(int32(imul(int32(imul(nc, tab[3]) + t), tab[4]) + h), tab[5]) + w))
+            if uint32(t) < uint32(plan.source.t) and uint32(h) < uint32(plan.source.h) and uint32(w) < uint32(plan.source.w):
+                row = int32(imul(int32(imul(plane, plan.source.t) + t), plan.source.h) + h)
+                v = load(x, int32(imul(row, plan.source.w) + w))
             store(cols, i, v)
             i = int32(i + step)
 
@@ -64,29 +71,30 @@ def make_fold(dtype: str) -> Any:
     kind, load, store = number.kind, number.load, number.store
 
     def fold(cols, x, tab, total):
+        plan = plan_at(tab, 0)
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        positions = int32(tab[0] * tab[1] * tab[2])
+        positions = int32(plan.positions.t * plan.positions.h * plan.positions.w)
         while i < total:
-            rest = idiv(i, tab[5])
-            w = int32(i - imul(rest, tab[5]))
-            q = idiv(rest, tab[4])
-            h = int32(rest - imul(q, tab[4]))
-            nc = idiv(q, tab[3])
-            t = int32(q - imul(nc, tab[3]))
-            at = imul(imul(nc, int32(tab[6] * tab[7] * tab[8])), positions)
+            rest, w = split(i, plan.source.w)
+            rest, h = split(rest, plan.source.h)
+            plane, t = split(rest, plan.source.t)
+            at = imul(imul(plane, int32(plan.taps.t * plan.taps.h * plan.taps.w)), positions)
             acc = kind(0)
-            for rt in range(tab[6]):
-                pt = int32(t + tab[15] - int32(rt) * tab[12])
-                for rh in range(tab[7]):
-                    ph = int32(h + tab[16] - int32(rh) * tab[13])
-                    for rw in range(tab[8]):
-                        pw = int32(w + tab[17] - int32(rw) * tab[14])
+            for rt in range(plan.taps.t):
+                pt = int32(t + plan.pad_low.t - int32(rt) * plan.dilation.t)
+                for rh in range(plan.taps.h):
+                    ph = int32(h + plan.pad_low.h - int32(rh) * plan.dilation.h)
+                    for rw in range(plan.taps.w):
+                        pw = int32(w + plan.pad_low.w - int32(rw) * plan.dilation.w)
                         if pt >= int32(0) and ph >= int32(0) and pw >= int32(0):
-                            jt, jh, jw = idiv(pt, tab[9]), idiv(ph, tab[10]), idiv(pw, tab[11])
-                            exact = imul(jt, tab[9]) == pt and imul(jh, tab[10]) == ph and imul(jw, tab[11]) == pw
-                            if exact and jt < tab[0] and jh < tab[1] and jw < tab[2]:
-                                acc = kind(acc + load(cols, int32(at + imul(int32(imul(jt, tab[1]) + jh), tab[2]) + jw)))
+                            jt, left_t = split(pt, plan.stride.t)
+                            jh, left_h = split(ph, plan.stride.h)
+                            jw, left_w = split(pw, plan.stride.w)
+                            exact = left_t == int32(0) and left_h == int32(0) and left_w == int32(0)
+                            if exact and jt < plan.positions.t and jh < plan.positions.h and jw < plan.positions.w:
+                                row = int32(imul(jt, plan.positions.h) + jh)
+                                acc = kind(acc + load(cols, int32(at + imul(row, plan.positions.w) + jw)))
                         at = int32(at + positions)
             store(x, i, acc)
             i = int32(i + step)
@@ -95,18 +103,22 @@ def make_fold(dtype: str) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _table(conv: ConvProblem) -> Any:
-    values = (
-        *three(conv.outputs, 1), *three(conv.spatial, 1), *three(conv.kernel, 1), *three(conv.stride, 1), *three(conv.dilation, 1),
-        *three(conv.pad_low, 0),
-    )  # fmt: skip
-    return Table(np.array(values, np.int32))
+def _plan(conv: ConvProblem) -> Table:
+    plan = Plan(
+        positions=three(conv.outputs, 1),
+        source=three(conv.spatial, 1),
+        taps=three(conv.kernel, 1),
+        stride=three(conv.stride, 1),
+        dilation=three(conv.dilation, 1),
+        pad_low=three(conv.pad_low, 0),
+    )
+    return Table(table(plan))
 
 
 def run(problem: PatchProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     total = prod(problem.result_shape)
     kernel = make_unfold(problem.dtype) if problem.direction == "unfold" else make_fold(problem.dtype)
-    launch(kernel, *flat_grid(total), stream_of(out), flat(arrays[0]), flat(out), _table(problem.conv), np.int32(total))
+    launch(kernel, *flat_grid(total), stream_of(out), flat(arrays[0]), flat(out), _plan(problem.conv), total)
 
 
 ROWS = (

@@ -6,25 +6,36 @@ Nearest is a gather copy; linear blends 2, 4 or 8 pixels, one thread for each ou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
+from ... import sampling
 from ...kernel import Kernel, Machine
 from ...problem import ResizeProblem
-from ..adapt.layout import gather_axes
-from ..geometry.axes import three
-from ..ptx import idiv, imul
+from ..adapt.gather import gather_axes
+from ..geometry.decode import split
+from ..geometry.image import Image, Three, image, three
+from ..ptx import imul
 from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.record import reader, slots, table
 from ..scalars import ALL, FLOATS, accumulator, scalars
 from . import cost as model
 
-# table: 0-2 output extents, 3-5 input strides, 6 inner, 7 input elements per outer index; from 8 the low indices of the axes, then the high
-HEAD = 8
+
+class Plan(NamedTuple):
+    size: Three  # extents of the result
+    source: Image  # as (outer, T, H, W, inner): a sample of it is one of `outer`
+    inner: int  # elements that stand together: the channels of channels last, else 1
+    pixels_at: int  # where in the table the lower pixels begin, of each output along t, then h, then w; behind them the upper ones
+
+
+plan_at = reader(Plan)
 
 
 @kernel_factory
@@ -35,21 +46,18 @@ def make_linear(dtype: str) -> Any:
     one = kind(1)
 
     def linear(x, y, tab, weights, total):
+        plan = plan_at(tab, 0)
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        ot, oh, ow, inner = tab[0], tab[1], tab[2], tab[6]
-        axes = int32(ot + oh + ow)
+        ot, oh, ow, inner = plan.size.t, plan.size.h, plan.size.w, plan.inner
+        axes, pixels_at = int32(ot + oh + ow), plan.pixels_at
         while i < total:
-            rest = idiv(i, inner)
-            b = int32(i - imul(rest, inner))
-            q = idiv(rest, ow)
-            w = int32(rest - imul(q, ow))
-            rest = idiv(q, oh)
-            h = int32(q - imul(rest, oh))
-            a = idiv(rest, ot)
-            t = int32(rest - imul(a, ot))
+            rest, b = split(i, inner)
+            rest, w = split(rest, ow)
+            rest, h = split(rest, oh)
+            a, t = split(rest, ot)
             h, w = int32(ot + h), int32(ot + oh + w)
-            base = int32(imul(a, tab[7]) + b)
+            base = int32(imul(a, plan.source.sample_pitch) + b)
             v = kind(0)
             for corner in range(8):
                 ct, ch, cw = int32(int32(corner) >> int32(2)), int32(int32(corner) >> int32(1)) & int32(1), int32(corner) & int32(1)
@@ -62,11 +70,11 @@ def make_linear(dtype: str) -> Any:
                     fw = kind(one - fw)
                 # an axis that is not resized has weight 0 on its second pixel, which must not be read: it may be infinite
                 if ft != kind(0) and fh != kind(0) and fw != kind(0):
+                    pixel_t = tab[uint32(pixels_at + imul(int32(ct), axes) + t)]
+                    pixel_h = tab[uint32(pixels_at + imul(int32(ch), axes) + h)]
+                    pixel_w = tab[uint32(pixels_at + imul(int32(cw), axes) + w)]
                     at = int32(
-                        base
-                        + tab[uint32(int32(HEAD) + imul(int32(ct), axes) + t)] * tab[3]
-                        + tab[uint32(int32(HEAD) + imul(int32(ch), axes) + h)] * tab[4]
-                        + tab[uint32(int32(HEAD) + imul(int32(cw), axes) + w)] * tab[5]
+                        base + pixel_t * plan.source.plane_pitch + pixel_h * plan.source.row_pitch + pixel_w * plan.source.pixel_pitch
                     )
                     v = kind(v + kind(ft * fh) * kind(fw * load(x, at)))
             store(y, i, v)
@@ -75,59 +83,36 @@ def make_linear(dtype: str) -> Any:
     return jit(linear)
 
 
-def axis_steps(problem: ResizeProblem) -> list[tuple[int, int, float]]:
-    """(input extent, output extent, input pixels for each output pixel) of the axes."""
-    scales = problem.scale or (None,) * len(problem.size)
-    return [(n, o, n / o if f is None else 1 / f) for n, o, f in zip(problem.spatial, problem.size, scales, strict=True)]
-
-
-def nearest_index(problem: ResizeProblem) -> list[np.ndarray[Any, Any]]:
-    scales = problem.scale or (None,) * len(problem.size)
-    found = []
-    for (n, o, step), factor in zip(axis_steps(problem), scales, strict=True):
-        p = np.arange(o)
-        found.append(np.minimum(p * n // o if factor is None else np.floor(p * step).astype(np.int64), n - 1))
-    return found
-
-
-def linear_axes(problem: ResizeProblem) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    """(low index, high index, weight of the high one) for each axis."""
-    found = []
-    for n, o, step in axis_steps(problem):
-        p = np.arange(o)
-        corners = (n - 1) / (o - 1) if o > 1 else 0.0
-        at = p * corners if problem.align_corners else np.maximum((p + 0.5) * step - 0.5, 0)
-        low = np.minimum(np.floor(at).astype(np.int64), n - 1)
-        found.append((low, np.minimum(low + 1, n - 1), at - low))
-    return found
+def _axes(problem: ResizeProblem) -> Iterator[tuple[int, int, float | None]]:
+    """(input extent, output extent, scale or None) of each axis."""
+    return zip(problem.spatial, problem.size, problem.scale or (None,) * len(problem.size), strict=True)
 
 
 @lru_cache(maxsize=256)
-def _tables(problem: ResizeProblem) -> tuple[Any, Any]:
-    axes = linear_axes(problem)
-    one = (np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1))
-    axes = [one] * (3 - len(axes)) + axes
-    spatial, size = three(problem.spatial, 1), three(problem.size, 1)
+def _tables(problem: ResizeProblem) -> tuple[Table, Table]:
+    """Of the plan with the pixels, and of the weights of the upper ones."""
+    dtype = accumulator(problem.dtype, problem.dtype)  # complex images are blended by real weights of their own type
+    found = [sampling.linear(n, o, scale, problem.align_corners, dtype) for n, o, scale in _axes(problem)]
+    missing = [(np.zeros((2, 1), np.int64), np.zeros((2, 1), dtype))] * (3 - len(found))
+    pixels, weights = zip(*missing, *found, strict=True)
     inner = problem.channels if problem.layout == "channels_last" else 1
-    head = (*size, spatial[1] * spatial[2] * inner, spatial[2] * inner, inner, inner, prod(spatial) * inner)
-    indices = [head, *(a[0] for a in axes), *(a[1] for a in axes)]
-    dtype = accumulator(problem.dtype, problem.dtype)
-    # complex images are blended by real weights of their own type
-    weights = np.concatenate([a[2] for a in axes]).astype(dtype)
-    return Table(np.concatenate(indices).astype(np.int32)), Table(weights)
+    source = image(inner, problem.spatial, "channels_last")
+    plan = Plan(size=three(problem.size, 1), source=source, inner=inner, pixels_at=slots(Plan))
+    lower, upper = zip(*pixels, strict=True)
+    return Table(table(plan, *lower, *upper)), Table(np.concatenate([upper for _, upper in weights]))
 
 
 def run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     x = arrays[0]
     if problem.mode == "nearest":
-        index = nearest_index(problem)
+        index = [sampling.nearest(*axis) for axis in _axes(problem)]
         outer = [np.arange(problem.batch), np.arange(problem.channels)]
         maps = [outer[0], *index, outer[1]] if problem.layout == "channels_last" else [*outer, *index]
         gather_axes(x, out, tuple(maps), problem)
         return
     tables = _tables(problem)
     total = prod(problem.result_shape)
-    launch(make_linear(problem.dtype), *flat_grid(total), stream_of(out), flat(x), flat(out), *tables, np.int32(total))
+    launch(make_linear(problem.dtype), *flat_grid(total), stream_of(out), flat(x), flat(out), *tables, total)
 
 
 def refuse(problem: ResizeProblem) -> str | None:

@@ -7,7 +7,7 @@ its own elements; nothing is computed, so every type passes bit for bit.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
@@ -16,28 +16,37 @@ from numba.cuda.types import int32
 from ...kernel import Kernel, Machine
 from ...problem import ShuffleProblem
 from .. import costs
-from ..adapt.layout import gather_axes
+from ..adapt.gather import gather_axes
+from ..geometry.decode import split
 from ..ptx import idiv, imul, load4, store4
 from ..runtime.launch import flat_grid, is_aligned, jit, kernel_factory, launch, stream_of, words
 from ..scalars import ALL
 from . import cost as model
 
 
+class Planes(NamedTuple):
+    """(sample, channel), permuted within each sample."""
+
+    quads: int  # of 16 bytes, in a plane
+    channels: int
+    groups: int
+
+
 @kernel_factory
 def make_permute() -> Any:
-    """Rows (sample, channel) of `quads` times 16 bytes, permuted within each sample."""
+    """The kernel for every type: planes go by 16 bytes."""
 
-    def permute(x, out, quads, channels, groups, total):
+    def permute(x, out, planes, total):
+        quads, channels, groups = planes.quads, planes.channels, planes.groups
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
         size = idiv(channels, groups)
         while i < total:
-            row = idiv(i, quads)
-            n = idiv(row, channels)
-            c = int32(row - imul(n, channels))
-            j = idiv(c, groups)
-            source = int32(imul(n, channels) + imul(int32(c - imul(j, groups)), size) + j)
-            at = int32(imul(source, quads) + int32(i - imul(row, quads)))
+            plane, quad = split(i, quads)
+            n, c = split(plane, channels)
+            j, group = split(c, groups)
+            source = int32(imul(n, channels) + imul(group, size) + j)
+            at = int32(imul(source, quads) + quad)
             store4(out, int32(i * int32(4)), load4(x, int32(at * int32(4))))
             i = int32(i + step)
 
@@ -46,11 +55,11 @@ def make_permute() -> Any:
 
 def run(problem: ShuffleProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     x = arrays[0]
-    row = prod(problem.spatial) * costs.itemsize(problem.dtype)
-    if problem.layout == "channels_first" and row % 16 == 0 and is_aligned(x) and is_aligned(out):
-        total = problem.batch * problem.channels * row // 16
-        sizes = [np.int32(v) for v in (row // 16, problem.channels, problem.groups, total)]
-        launch(make_permute(), *flat_grid(total), stream_of(out), words(x), words(out), *sizes)
+    plane = prod(problem.spatial) * costs.itemsize(problem.dtype)
+    if problem.layout == "channels_first" and plane % 16 == 0 and is_aligned(x) and is_aligned(out):
+        total = problem.batch * problem.channels * plane // 16
+        planes = Planes(quads=plane // 16, channels=problem.channels, groups=problem.groups)
+        launch(make_permute(), *flat_grid(total), stream_of(out), words(x), words(out), planes, total)
         return
     c = np.arange(problem.channels)
     n = problem.channels // problem.groups

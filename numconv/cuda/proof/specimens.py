@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, get_type_hints
 
-from ..adapt import elementwise, layout, transpose
+from ..adapt import elementwise, gather, layout, transpose
 from ..dense.cuda_cores import plan as implicit_gemm
 from ..dense.direct import kernel as direct
 from ..dense.tensor_cores import plan as tensor_core
@@ -147,8 +147,8 @@ def _tensor_core() -> Iterator[Specimen]:
         )
     for dtype in ("float32", "float16", "int8"):
         yield Specimen(
-            dtype, "transpose", lambda dtype=dtype: transpose.make_transpose(dtype, transpose.TILE, transpose.ROWS),
-            (*_arrays(dtype, dtype), *["int32"] * 6), transpose.TILE * transpose.ROWS,
+            dtype, "transpose", lambda dtype=dtype: transpose.make_transpose(dtype, transpose.TILE_SIDE, transpose.THREAD_ROWS),
+            (*_arrays(dtype, dtype), _fields(transpose.Sizes)), transpose.TILE_SIDE * transpose.THREAD_ROWS,
         )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def _transposed() -> Iterator[Specimen]:
 
 def _operators() -> Iterator[Specimen]:
     yield Specimen(
-        "any type", "shuffle", shuffle.make_permute, ("uint32[]", "uint32[]", *["int32"] * 4),
+        "any type", "shuffle", shuffle.make_permute, ("uint32[]", "uint32[]", _fields(shuffle.Planes), "int32"),
         wanted=("ld.global.v4", "st.global.v4"),
     )  # fmt: skip
     for source, target in (
@@ -302,7 +302,7 @@ def _operators() -> Iterator[Specimen]:
         for scattered in (False, True) if source == "float32" else (False,):
             yield Specimen(
                 f"{source} to {target}" + (", scattered" if scattered else ""), "gather copy",
-                lambda source=source, target=target, scattered=scattered: layout.make_gather(source, target, scattered),
+                lambda source=source, target=target, scattered=scattered: gather.make_gather(source, target, scattered),
                 (*_arrays(source, target), "int32[]", "int32"),
             )  # fmt: skip
     for dtype in ("float32", "bfloat16", "complex128", "int8"):
@@ -318,7 +318,7 @@ def _operators() -> Iterator[Specimen]:
         )  # fmt: skip
         yield Specimen(
             f"{dtype} mean", "attention", lambda dtype=dtype: dynamic.make_mean(dtype, dynamic.BLOCK_THREADS),
-            (*_arrays(dtype, acc), _fields(dynamic.Image)), dynamic.BLOCK_THREADS, doubles=doubles,
+            (*_arrays(dtype, acc), _fields(dynamic.Planes)), dynamic.BLOCK_THREADS, doubles=doubles,
         )  # fmt: skip
         yield Specimen(
             f"{dtype} dense", "attention", lambda dtype=dtype: dynamic.make_attention(dtype, dtype, None, dynamic.BLOCK_THREADS),
@@ -358,7 +358,7 @@ def _gradients() -> Iterator[Specimen]:
         real = "float64" if doubles else "float32"
         yield Specimen(
             dtype, "adjoint along an axis", lambda dtype=dtype: axis_gather.make_gather_rows(dtype),
-            (*_arrays(dtype, dtype), "int32[]", "int32[]", f"{real}[]", _fields(axis_gather.Sizes)), doubles=doubles,
+            (*_arrays(dtype, dtype), "int32[]", "int32[]", f"{real}[]", _fields(axis_gather.Reading)), doubles=doubles,
         )  # fmt: skip
         if dtype == "complex64":
             continue

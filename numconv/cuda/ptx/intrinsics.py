@@ -179,7 +179,10 @@ def load_pair(typingctx, array, index):
 
 
 def _ldmatrix(form):
-    """Four 8 × 8 matrices of 16-bit elements from shared memory: lane l names the 16 bytes of row l mod 8 of matrix l div 8, gets a word of each."""
+    """Four 8 × 8 matrices of 16-bit elements from shared memory.
+
+    Lane l names the 16 bytes of row l mod 8 of matrix l div 8, and gets a word of each.
+    """
 
     @intrinsic
     def ldmatrix(typingctx, shared, index):

@@ -14,7 +14,7 @@ import numpy as np
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ... import costs
-from ...adapt.layout import gather_axes
+from ...adapt.gather import gather_axes
 from ...adapt.transpose import transpose
 from ...geometry.convolution import lower
 from ...runtime.launch import allocate, ceil_div, flat, is_aligned, launch, shared_limit, stream_of, words

@@ -6,97 +6,52 @@ all output channels.  Samples are taken in chunks, so that the workspace stays b
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from math import prod
 from typing import Any
 
-import numpy as np
 from numba import cuda
 from numba.cuda.types import int32
 
 from ....kernel import Kernel, Machine
-from ....problem import ConvProblem, DeformProblem
+from ....problem import DeformProblem
 from ... import costs
 from ...adapt.layout import cast
 from ...dense.cuda_cores import plan as implicit_gemm
 from ...geometry.axes import lower
+from ...geometry.decode import split
 from ...ptx import idiv, imul
-from ...runtime.launch import Table, allocate, flat, flat_grid, inlined, jit, kernel_factory, launch, stream_of, view
+from ...runtime.launch import allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
 from ...scalars import FLOATS, scalars
-
-WORKSPACE = 256 << 20  # bytes of columns at most, one sample at least
-# table: 0 C, 1 channels of an offset group, 2 offset groups, 3-4 H W, 5-6 kernel, 7-8 outputs, 9-10 stride, 11-12 dilation, 13-14 pads
-
-
-@lru_cache(maxsize=8)
-def samples(load: Any, kind: Any) -> tuple[Any, Any, Any]:
-    """Device functions: where a tap reads, the pixel below that, and each of the four pixels around it.
-
-    position(offset, tab, slot, r, p) → the real (h, w) that tap r reads for output p; `slot` is (sample, offset group, tap).
-    cell(h, w, ih, iw) → (whether any pixel is near, row, column, and how far (h, w) lies beyond them).
-    corner(k, jh, jw, dh, dw, ih, iw) → (whether pixel k lies in the image, its offset from pixel 0, its share of the sample).
-    """
-    one = kind(1)
-
-    @inlined
-    def position(offset, tab, slot, r, p):
-        area = int32(tab[7] * tab[8])
-        ph = idiv(p, tab[8])
-        pw = int32(p - imul(ph, tab[8]))
-        rh = idiv(r, tab[6])
-        rw = int32(r - imul(rh, tab[6]))
-        where = int32(imul(imul(slot, int32(2)), area) + p)
-        h = kind(kind(int32(ph * tab[9] + rh * tab[11] - tab[13])) + load(offset, where))
-        w = kind(kind(int32(pw * tab[10] + rw * tab[12] - tab[14])) + load(offset, int32(where + area)))
-        return h, w
-
-    @inlined
-    def cell(h, w, ih, iw):
-        # a position off the image, or no number, samples nothing; compared before it is made an integer
-        near = h > kind(-1) and w > kind(-1) and h < kind(ih) and w < kind(iw)
-        if not near:
-            h, w = kind(0), kind(0)
-        low_h, low_w = kind(math.floor(h)), kind(math.floor(w))
-        return near, int32(low_h), int32(low_w), kind(h - low_h), kind(w - low_w)
-
-    @inlined
-    def corner(k, jh, jw, dh, dw, ih, iw):
-        down, right = int32(k // 2), int32(k % 2)
-        row, column = int32(jh + down), int32(jw + right)
-        share = kind((dh if down == int32(1) else kind(one - dh)) * (dw if right == int32(1) else kind(one - dw)))
-        return row >= int32(0) and row < ih and column >= int32(0) and column < iw, int32(imul(down, iw) + right), share
-
-    return position, cell, corner
+from .plan import chunk, column_type, plan, plan_at, pointwise
+from .samples import readers
 
 
 @kernel_factory
 def make_columns(dtype: str, out_dtype: str, masked: bool) -> Any:
+    """columns[n, c, r, p], from sample `first` on.  One thread for each."""
     number = scalars(dtype, out_dtype)
     kind, load, store = number.kind, number.load, number.store
-    position, cell, corner = samples(load, kind)
+    place, cell, corner = readers(load, kind)
 
     def columns(x, offset, mask, out, tab, first, total):
+        plan = plan_at(tab, 0)
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        ih, iw = tab[3], tab[4]
-        area, taps = int32(tab[7] * tab[8]), int32(tab[5] * tab[6])
+        height, width = plan.source.h, plan.source.w
+        area, taps = int32(plan.outputs.h * plan.outputs.w), int32(plan.taps.h * plan.taps.w)
         while i < total:
-            rest = idiv(i, area)
-            p = int32(i - imul(rest, area))
-            nc = idiv(rest, taps)
-            r = int32(rest - imul(nc, taps))
-            n = idiv(nc, tab[0])
-            c = int32(nc - imul(n, tab[0]))
+            rest, p = split(i, area)
+            rest, r = split(rest, taps)
+            n, c = split(rest, plan.channels)
             n = int32(n + first)
-            slot = int32(imul(int32(imul(n, tab[2]) + idiv(c, tab[1])), taps) + r)
-            h, w = position(offset, tab, slot, r, p)
-            near, jh, jw, dh, dw = cell(h, w, ih, iw)
+            slot = int32(imul(int32(imul(n, plan.offset_groups) + idiv(c, plan.shared)), taps) + r)
+            h, w = place(offset, plan, slot, r, p)
+            near, jh, jw, dh, dw = cell(h, w, height, width)
             v = kind(0)
             if near:
-                top = int32(imul(int32(imul(n, tab[0]) + c), int32(ih * iw)) + imul(jh, iw) + jw)
+                top = int32(imul(int32(imul(n, plan.channels) + c), int32(height * width)) + imul(jh, width) + jw)
                 for k in range(4):
-                    inside, at, share = corner(k, jh, jw, dh, dw, ih, iw)
+                    inside, at, share = corner(k, jh, jw, dh, dw, height, width)
                     if inside:
                         v = kind(v + share * load(x, int32(top + at)))
                 if masked:
@@ -105,37 +60,6 @@ def make_columns(dtype: str, out_dtype: str, masked: bool) -> Any:
             i = int32(i + step)
 
     return jit(columns)
-
-
-@lru_cache(maxsize=256)
-def table(problem: DeformProblem) -> Any:
-    c = problem.conv
-    values = (
-        c.in_channels, c.in_channels // problem.offset_groups, problem.offset_groups, *c.spatial, *c.kernel, *c.outputs, *c.stride,
-        *c.dilation, *c.pad_low,
-    )  # fmt: skip
-    return Table(np.array(values, np.int32))
-
-
-def column_type(dtype: str) -> str:
-    """Half types keep their columns in float32: rounding them would add an error that the plain convolution has not."""
-    return "float32" if dtype in ("float16", "bfloat16") else dtype
-
-
-def chunk(problem: DeformProblem) -> int:
-    """Samples taken at once."""
-    c = problem.conv
-    one = c.in_channels * c.taps * prod(c.outputs) * costs.itemsize(column_type(problem.dtype))
-    return max(1, min(c.batch, WORKSPACE // max(1, one)))
-
-
-def pointwise(problem: DeformProblem, batch: int) -> ConvProblem:
-    """The product of columns and weights as a convolution with kernel 1."""
-    c, area = problem.conv, prod(problem.conv.outputs)
-    return c.with_(
-        batch=batch, in_channels=c.in_channels * c.taps, spatial=(area,), kernel=(1,), stride=(1,), pad_low=(0,), dilation=(1,),
-        outputs=(area,), layout="channels_first", dtype=column_type(problem.dtype),
-    )  # fmt: skip
 
 
 def run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -152,8 +76,7 @@ def run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Mach
     for first in range(0, conv.batch, size):
         count = min(size, conv.batch - first)
         total = count * depth * area
-        sizes = np.int32(first), np.int32(total)
-        launch(kernel, *flat_grid(total), stream, flat(x), offsets, masks, flat(space), table(problem), *sizes)
+        launch(kernel, *flat_grid(total), stream, flat(x), offsets, masks, flat(space), plan(problem), first, total)
         plain = pointwise(problem, count)
         part = view(out, (conv.batch * per_sample,))[first * per_sample : (first + count) * per_sample]
         implicit_gemm.compute(plain, (space, w, bias), part, machine, lower(plain))
