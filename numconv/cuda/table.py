@@ -10,7 +10,6 @@ from .dense.cuda_cores import plan as implicit_gemm
 from .dense.direct import rows as direct
 from .dense.tensor_cores import plan as tensor_core
 from .depthwise import rows as depthwise
-from .depthwise import separable
 from .named import matrix, scatter, transposed
 from .operators import dynamic, patches, resize, shuffle
 from .operators.deformable import forward as deformable
@@ -38,7 +37,6 @@ _KERNELS: tuple[Kernel, ...] = (
     *resize.ROWS,
     *dynamic.ROWS,
     *deformable.ROWS,
-    *separable.ROWS,
     *patches.ROWS,
 )
 ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)

@@ -15,8 +15,7 @@ from numba import cuda
 from numconv.cuda import costs, device
 from numconv.cuda.dense.cuda_cores import plan as implicit_gemm
 from numconv.cuda.dense.tensor_cores import plan as tensor_core
-from numconv.cuda.depthwise import plan as halo
-from numconv.cuda.depthwise.kernel import sizes
+from numconv.cuda.depthwise.halo import plan as halo
 from numconv.cuda.stages import fragments
 from numconv.cuda.weight_grad.tensor_cores import plan as tensor_core_weights
 from numconv.plan import make_plan
@@ -219,7 +218,7 @@ def test_depthwise_by_strips(label: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(("layout", "tile"), [("channels_first", (2, 2, 4, 4)), ("channels_last", (8, 2, 4, 4))])
 def test_depthwise_with_several_strips_and_threads_across(layout: str, tile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(halo, "TILES", dict.fromkeys((False, True), (tile,)))
+    monkeypatch.setattr(halo, "HALO_TILES", dict.fromkeys((False, True), (halo.HaloTile(*tile),)))
     halo._with_tile.cache_clear()
     check("depthwise", "forward", (9, 12), (3, 3), channels=8, filters=8, groups=8, stride=(2, 1), pad=1, layout=layout, batch=1)
     halo._with_tile.cache_clear()
@@ -227,9 +226,9 @@ def test_depthwise_with_several_strips_and_threads_across(layout: str, tile: Any
 
 def test_tiles_are_chosen_by_waste_and_shared_memory() -> None:
     def form(spatial: Any, kernel: Any, dilation: int = 1, layout: str = "channels_first") -> Any:
-        tiles = {False: halo.FIRST_TILES, True: halo.LAST_TILES}
+        tiles = {False: halo.FIRST_HALO_TILES, True: halo.LAST_HALO_TILES}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(halo, "TILES", tiles)
+            patch.setattr(halo, "HALO_TILES", tiles)
             halo._with_tile.cache_clear()
             pads = tuple(dilation * (k // 2) for k in kernel)
             p = ConvProblem(
@@ -239,11 +238,11 @@ def test_tiles_are_chosen_by_waste_and_shared_memory() -> None:
         halo._with_tile.cache_clear()
         return found
 
-    assert form((7, 7), (3, 3)).tile[1:3] == (2, 2) and not form((7, 7), (3, 3)).quad_loads
+    assert form((7, 7), (3, 3)).tile == halo.HaloTile(16, 2, 2, 4) and not form((7, 7), (3, 3)).quad_loads
     assert form((112, 112), (3, 3)).quad_loads and form((112, 112), (3, 3)).shift == 3
     for layout in ("channels_first", "channels_last"):
         large = form((56, 56), (31, 31), layout=layout)
-        assert sizes(large).elements * 4 <= halo.SHARED
+        assert halo.sizes(large).elements * 4 <= halo.PLAIN_SHARED
         assert form((512, 512), (7, 7), 96, layout) is None
 
 

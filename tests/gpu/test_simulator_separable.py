@@ -12,8 +12,8 @@ from numba import cuda
 
 import numconv as nc
 from numconv.catalog import VARIANTS, Case, Variant
-from numconv.cuda.depthwise import plan as halo
-from numconv.cuda.depthwise import separable
+from numconv.cuda.depthwise import rows as depthwise
+from numconv.cuda.depthwise.halo import plan as halo
 from numconv.problem import SeparableProblem
 
 CASES = [(v, c) for v in VARIANTS if v.fused for c in v.cases]
@@ -104,8 +104,8 @@ def test_gradients_go_by_the_steps() -> None:
 def test_batches_beyond_the_index_limit_and_tiles_of_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     x, column, row = (rng.integers(-2, 3, s).astype("float32") for s in ((3, 2, 9, 9), (3,), (3,)))
-    monkeypatch.setattr(separable, "INDEX_LIMIT", 2 * 81 + 1)
-    monkeypatch.setattr(halo, "TILES", {False: ((2, 2, 4, 2),), True: ((8, 2, 2, 2),)})
+    monkeypatch.setattr(depthwise, "INDEX_LIMIT", 2 * 81 + 1)
+    monkeypatch.setattr(halo, "HALO_TILES", {False: (halo.HaloTile(2, 2, 4, 2),), True: (halo.HaloTile(8, 2, 2, 2),)})
     halo._with_tile.cache_clear()
     y = nc.spatially_separable_conv2d(*put((x, column, row)), padding=1, algorithm="one_pass").copy_to_host()
     halo._with_tile.cache_clear()

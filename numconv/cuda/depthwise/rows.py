@@ -1,166 +1,119 @@
-"""Depthwise convolution: by `halo_kernel`, from a tile of the image in shared memory; where none fits, a thread computes a strip of TH output
-rows of one column, the input window of a tap column in registers.
+"""The rows of depthwise convolution and of separable filters: by the halo kernel, and where no tile fits shared memory by strips.
 
-The strips: y[n, c, i, q] = Σ_{kt, kw} Σ_{kh} x[n, c//m, …, i·sh + kh·dh − ph, q·sw + kw·dw − pw] · w[c, kt, kh, kw].  For each tap column the
-(TH − 1)·sh + (KH − 1)·dh + 1 input rows are loaded once and used by all TH outputs.  Neighbouring threads take neighbouring columns
-(channels first) or channels (channels last), so that loads and stores coalesce in either layout.  Taps ascend as (t, w, h): an order of
-its own, the same for every image size.  Any rank: the first axis is a loop, a missing axis has extent 1.
+The input gradient at stride 1 is the depthwise convolution of dy with the taps reversed and the padding d·(k − 1) − lo.
+
+`one_pass` serves `spatially_separable_conv2d`, and the vertical and horizontal steps of `flattened_conv2d`: what lies between column and row
+stays in shared memory.  Where it declines, or two kernels are predicted to be quicker, the steps run one after the other.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
-from numba import cuda
-from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
-from ...problem import ConvProblem
-from ..geometry.axes import image_strides, shuffled, three
-from ..ptx import idiv, imul
-from ..runtime.launch import Table, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
-from ..scalars import ALL, activation, bias_loader, scalars
-from . import cost as model
-from . import plan as halo
-
-STRIP = 4
-WINDOW = 20  # input rows in registers at most; beyond, strips of one row with the taps loaded one by one
-# table: 0 N, 1 C out, 2 multiplier, 3-5 outputs, 6-8 extents, 9-10 kernel t, w, 11-13 strides, 14-16 dilation, 17-19 pads,
-# 20-24 x strides (n, c, t, h, w), 25-29 y strides, 30 shuffle, 31 strips, 32 channels innermost, 33 last tap if reversed, 34 ±1
-SIZE = 35
-
-
-@kernel_factory
-def make_strips(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, shape: tuple[int, int, int, int]) -> Any:
-    """`shape`: taps, stride and dilation along h, rows of a strip."""
-    KH, STRIDE, DILATION, TH = shape
-    ROWS = (TH - 1) * STRIDE + (KH - 1) * DILATION + 1 if TH > 1 else KH
-    ROW_STEP, TAP_STEP = (1, DILATION) if TH > 1 else (DILATION, 1)
-    number = scalars(dtype, out_dtype)
-    kind, load, store = number.kind, number.load, number.store
-    load_bias, apply = bias_loader(bias_dtype, number.name), activation(act, number.name)
-
-    def strips(x, w, bias, y, tab, total):
-        window = cuda.local.array(ROWS, kind)
-        acc = cuda.local.array(TH, kind)
-        i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
-        step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        channels, kt_count, kw_count = tab[1], tab[9], tab[10]
-        ih, iw = uint32(tab[7]), uint32(tab[8])
-        while i < total:
-            # order of threads, fastest first: (column, strip, t, channel) or (channel, column, strip, t), then the sample
-            rest = i
-            c = int32(0)
-            if tab[32] != int32(0):
-                rest = idiv(i, channels)
-                c = int32(i - imul(rest, channels))
-            b = idiv(rest, tab[5])
-            q = int32(rest - imul(b, tab[5]))
-            rest = idiv(b, tab[31])
-            strip = int32(b - imul(rest, tab[31]))
-            b = idiv(rest, tab[3])
-            p = int32(rest - imul(b, tab[3]))
-            if tab[32] == int32(0):
-                rest = idiv(b, channels)
-                c = int32(b - imul(rest, channels))
-                b = rest
-            source = idiv(c, tab[2])
-            base = int32(b * tab[20] + source * tab[21])
-            h0 = int32(strip * int32(TH) * int32(STRIDE) - tab[18])
-            for j in range(TH):
-                acc[j] = kind(0)
-            for kt in range(kt_count):
-                d = int32(p * tab[11] + int32(kt) * tab[14] - tab[17])
-                if uint32(d) < uint32(tab[6]):
-                    for kw in range(kw_count):
-                        column = int32(q * tab[13] + int32(kw) * tab[16] - tab[19])
-                        if uint32(column) < iw:
-                            at = int32(base + d * tab[22] + column * tab[24])
-                            for r in range(ROWS):
-                                row = int32(h0 + int32(r * ROW_STEP))
-                                window[r] = kind(0)
-                                if uint32(row) < ih:
-                                    window[r] = load(x, int32(at + row * tab[23]))
-                            tap = int32(int32(int32(int32(kt) * int32(KH)) * kw_count + int32(kw)) * tab[34] + tab[33])
-                            tap = int32(tap + imul(c, int32(kt_count * int32(KH) * kw_count)))
-                            for kh in range(KH):
-                                v = load(w, int32(tap + int32(kh) * kw_count * tab[34]))
-                                for j in range(TH):
-                                    acc[j] = kind(acc[j] + window[j * STRIDE + kh * TAP_STEP] * v)
-            beta = load_bias(bias, c)
-            c = shuffled(c, channels, tab[30])
-            where = int32(b * tab[25] + c * tab[26] + p * tab[27] + q * tab[29])
-            for j in range(TH):
-                row = int32(strip * int32(TH) + int32(j))
-                if row < tab[4]:
-                    store(y, int32(where + row * tab[28]), apply(kind(acc[j] + beta)))
-            i = int32(i + step)
-
-    return jit(strips)
-
-
-def strip_shape(problem: ConvProblem) -> tuple[int, int, int, int]:
-    kernel, stride, dilation = three(problem.kernel, 1)[1], three(problem.stride, 1)[1], three(problem.dilation, 1)[1]
-    rows = three(problem.outputs, 1)[1]
-    for strip in (STRIP, 2):
-        if rows >= strip and (strip - 1) * stride + (kernel - 1) * dilation + 1 <= WINDOW:
-            return kernel, stride, dilation, strip
-    return kernel, stride, dilation, 1
-
-
-@lru_cache(maxsize=256)
-def _table(problem: ConvProblem, strip: int, flip: bool) -> Any:
-    outputs, spatial, kernel = three(problem.outputs, 1), three(problem.spatial, 1), three(problem.kernel, 1)
-    xn, xc, xa = image_strides(problem.in_channels, spatial, problem.layout)
-    yn, yc, ya = image_strides(problem.out_channels, outputs, problem.layout)
-    values = (
-        problem.batch, problem.out_channels, problem.group_out, *outputs, *spatial, kernel[0], kernel[2], *three(problem.stride, 1),
-        *three(problem.dilation, 1), *three(problem.pad_low, 0), xn, xc, *xa, yn, yc, *ya, problem.shuffle,
-        ceil_div(outputs[1], strip), int(problem.layout == "channels_last"), problem.taps - 1 if flip else 0, -1 if flip else 1,
-    )  # fmt: skip
-    assert len(values) == SIZE
-    return Table(np.array(values, np.int32))
+from ...problem import ConvProblem, SeparableProblem
+from ..adapt.layout import INDEX_LIMIT
+from ..geometry.image import three
+from ..runtime.launch import flat, flat_grid, launch, stream_of
+from ..scalars import ALL, COMPLEX
+from . import cost
+from .halo import plan as halo
+from .halo.kernel import make_halo
+from .strips import plan as strips
+from .strips.kernel import make_strips
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    compute(problem, arrays, out)
+    _compute(problem, arrays, out, flip=False)
 
 
-def compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, flip: bool = False) -> None:
-    """`flip`: the taps of w in reverse, for the input gradient."""
+def run_input(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    _compute(mirrored(problem), arrays, out, flip=True)
+
+
+def run_separable(problem: SeparableProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    x, column, row, bias = arrays
+    conv = problem.conv
+    count = max(1, (INDEX_LIMIT - 1) // largest(conv))
+    for first in range(0, conv.batch, count):
+        part, image, result = conv.with_(batch=min(count, conv.batch - first)), x[first : first + count], out[first : first + count]
+        form = halo.form_of(part, image, result, separable=True)
+        assert form is not None, "refused"
+        _by_halo(part, form, (image, row, column, bias), result, flip=False)
+
+
+def _compute(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, flip: bool) -> None:
+    """`flip`: the taps of w in reverse."""
     x, w, bias = arrays
     form = halo.form_of(problem, x, out)
     if form is None:
-        strips(problem, arrays, out, flip)
+        _by_strips(problem, arrays, out, flip)
     else:
-        halo.compute(problem, form, x, w, None, bias, out, flip)
+        _by_halo(problem, form, (x, w, None, bias), out, flip)
 
 
-def strips(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, flip: bool) -> None:
+def _by_halo(problem: ConvProblem, form: halo.HaloForm, arrays: tuple[Any, ...], out: Any, flip: bool) -> None:
+    """`arrays`: x, w or the weights of the row pass, those of the column pass, bias."""
+    x, w, column, bias = arrays
+    kernel = make_halo(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation, form)
+    plan, blocks = halo.plan_of(problem, form, flip)
+    w_flat = flat(w)
+    column_flat, bias_flat = (w_flat if array is None else flat(array) for array in (column, bias))
+    launch(kernel, blocks, halo.sizes(form).threads, stream_of(out), flat(x), w_flat, column_flat, bias_flat, flat(out), plan)
+
+
+def _by_strips(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, flip: bool) -> None:
     x, w, bias = arrays
-    shape = strip_shape(problem)
-    outputs = three(problem.outputs, 1)
-    total = problem.batch * problem.out_channels * outputs[0] * ceil_div(outputs[1], shape[3]) * outputs[2]
-    kernel = make_strips(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation, shape)
+    form = strips.form_of(problem)
+    kernel = make_strips(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation, form)
+    plan, total = strips.plan_of(problem, form.rows, flip)
     w_flat = flat(w)
     bias_flat = w_flat if bias is None else flat(bias)
-    table = _table(problem, shape[3], flip)
-    launch(kernel, *flat_grid(total), stream_of(out), flat(x), w_flat, bias_flat, flat(out), table, np.int32(total))
+    launch(kernel, *flat_grid(total), stream_of(out), flat(x), w_flat, bias_flat, flat(out), plan, np.int32(total))
+
+
+def mirrored(problem: ConvProblem) -> ConvProblem:
+    """The forward problem that the input gradient at stride 1 is, of reversed taps."""
+    low = tuple(d * (k - 1) - lo for d, k, lo in zip(problem.dilation, problem.kernel, problem.pad_low, strict=True))
+    return problem.with_(direction="forward", spatial=problem.outputs, outputs=problem.spatial, pad_low=low)
+
+
+def largest(conv: ConvProblem) -> int:
+    """Elements of one sample, of its image or of its result."""
+    return max(1, conv.in_channels * prod(conv.spatial), conv.out_channels * prod(conv.outputs))
 
 
 def refuse(problem: ConvProblem) -> str | None:
     if not problem.is_depthwise:
         return "serves one input channel per group (depthwise) only"
-    kernel = three(problem.kernel, 1)[1]
-    if kernel > 32 and halo.form_of(problem, None, None) is None:
-        return f"holds at most 32 taps along the second last axis where the image's tile is too large for shared memory, got {kernel}"
+    taps = three(problem.kernel, 1).h
+    if taps > strips.MOST_TAPS and halo.form_of(problem, None, None) is None:
+        return f"holds at most 32 taps along the second last axis where the image's tile is too large for shared memory, got {taps}"
     return None
 
 
-def cost(problem: ConvProblem, machine: Machine) -> float:
-    return (model.strips if halo.form_of(problem, None, None) is None else model.halo)(problem, machine)
+def refuse_input(problem: ConvProblem) -> str | None:
+    if not problem.is_depthwise or problem.group_out != 1:
+        return "serves one channel per group on both sides only"
+    if max(problem.stride) > 1:
+        return "serves stride 1 only; at other strides `gather` and `direct` go by stride phases"
+    return refuse(mirrored(problem))
+
+
+def refuse_separable(problem: SeparableProblem) -> str | None:
+    conv = problem.conv
+    if conv.padding_mode != "zeros":
+        return "pads with zeros only"
+    if largest(conv) >= INDEX_LIMIT:
+        return "serves arrays within 32-bit indices"
+    return None if halo.form_of(conv, None, None, separable=True) else "holds a tile and its column pass in 48 KB of shared memory"
+
+
+def seconds(problem: ConvProblem, machine: Machine) -> float:
+    return (cost.strips if halo.form_of(problem, None, None) is None else cost.halo)(problem, machine)
 
 
 ROWS = (
@@ -168,10 +121,30 @@ ROWS = (
         name="depthwise",
         problem=ConvProblem,
         run=run,
-        cost=cost,
+        cost=seconds,
         dtypes=ALL,
         honours=frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
         refuse=refuse,
         summary="Input tile with its halo in shared memory, four neighbours to a thread; strips of rows where it does not fit.",
+    ),
+    Kernel(
+        name="depthwise",
+        problem=ConvProblem,
+        run=run_input,
+        cost=seconds,
+        directions=frozenset({"input_grad"}),
+        dtypes=ALL,
+        honours=frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
+        refuse=refuse_input,
+        summary="At stride 1: the depthwise kernel with its taps reversed.",
+    ),
+    Kernel(
+        name="one_pass",
+        problem=SeparableProblem,
+        run=run_separable,
+        cost=cost.separable,
+        dtypes=ALL - COMPLEX,
+        refuse=refuse_separable,
+        summary="Column pass into shared memory, row pass out of it; nothing between in global memory.",
     ),
 )

@@ -14,6 +14,13 @@ class Three(NamedTuple):
     w: int
 
 
+class Two(NamedTuple):
+    """One number for each of the last two axes."""
+
+    h: int
+    w: int
+
+
 class Image(NamedTuple):
     """A C-contiguous image: extents, and pitches in elements from one neighbour to the next."""
 

@@ -7,15 +7,18 @@ into the docs.  Not imported at run time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from ..adapt import elementwise, gather, layout, transpose
 from ..dense.cuda_cores import plan as implicit_gemm
 from ..dense.direct import kernel as direct
 from ..dense.tensor_cores import plan as tensor_core
-from ..depthwise import kernel as halo_kernel
-from ..depthwise import rows as depthwise
+from ..depthwise.halo.kernel import make_halo
+from ..depthwise.halo.plan import HaloForm, HaloTile, sizes
+from ..depthwise.strips.kernel import make_strips
+from ..depthwise.strips.plan import StripForm
+from ..geometry.image import Two
 from ..named import matrix, scatter
 from ..operators import axis_gather, dynamic, patches, resize, shuffle
 from ..operators.deformable import backward as deformable_grad
@@ -193,22 +196,28 @@ def _weight_grad() -> Iterator[Specimen]:
     )
 
 
-#: label → form of `halo_kernel`
+def _halo_form(kernel: tuple[int, int], tile: tuple[int, int, int, int], step: int = 1, dilation: int = 1, **options: Any) -> HaloForm:
+    """By four neighbours; `step` is the stride, the same along both axes, as the dilation."""
+    forms = {"channels_last": False, "quad_loads": True, "quad_stores": True, **options}
+    return HaloForm(Two(*kernel), Two(step, step), Two(dilation, dilation), HaloTile(*tile), **forms)
+
+
+#: label → form of the halo kernel
 HALO = {
-    "3×3": halo_kernel.Form((3, 3), (1, 1), (1, 1), (4, 8, 8, 4), False, False, 3, True, True),
-    "3×3, stride 2": halo_kernel.Form((3, 3), (2, 2), (1, 1), (1, 8, 8, 4), False, False, 3, True, True),
-    "3×3, dilation 9": halo_kernel.Form((3, 3), (1, 1), (9, 9), (1, 8, 8, 4), False, False, 3, True, True),
-    "5×5": halo_kernel.Form((5, 5), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 2, True, True),
-    "7×7": halo_kernel.Form((7, 7), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 1, True, True),
-    "7×7, by elements": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 2, 2, 4), False),
-    "11×11": halo_kernel.Form((11, 11), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 3, True, True),
-    "31×31": halo_kernel.Form((31, 31), (1, 1), (1, 1), (1, 16, 16, 4), False, False, 1, True, True),
-    "1×65": halo_kernel.Form((1, 65), (1, 1), (1, 1), (4, 1, 64, 1), False, False, 0, True, True),
-    "1×9": halo_kernel.Form((1, 9), (1, 1), (1, 1), (4, 1, 64, 1), False, False, 0, True, True),
-    "3×3, channels last": halo_kernel.Form((3, 3), (1, 1), (1, 1), (32, 4, 8, 4), True, False, 0, True, True),
-    "7×7, channels last": halo_kernel.Form((7, 7), (1, 1), (1, 1), (16, 4, 8, 4), True, False, 0, True, True),
-    "separable 5×5": halo_kernel.Form((5, 5), (1, 1), (1, 1), (4, 8, 8, 4), False, True, 2, True, True),
-    "separable 5×5, channels last": halo_kernel.Form((5, 5), (1, 1), (1, 1), (16, 4, 8, 4), True, True, 0, True, True),
+    "3×3": _halo_form((3, 3), (4, 8, 8, 4), shift=3),
+    "3×3, stride 2": _halo_form((3, 3), (1, 8, 8, 4), step=2, shift=3),
+    "3×3, dilation 9": _halo_form((3, 3), (1, 8, 8, 4), dilation=9, shift=3),
+    "5×5": _halo_form((5, 5), (1, 16, 16, 4), shift=2),
+    "7×7": _halo_form((7, 7), (1, 16, 16, 4), shift=1),
+    "7×7, by elements": _halo_form((7, 7), (16, 2, 2, 4), quad_loads=False, quad_stores=False),
+    "11×11": _halo_form((11, 11), (1, 16, 16, 4), shift=3),
+    "31×31": _halo_form((31, 31), (1, 16, 16, 4), shift=1),
+    "1×65": _halo_form((1, 65), (4, 1, 64, 1)),
+    "1×9": _halo_form((1, 9), (4, 1, 64, 1)),
+    "3×3, channels last": _halo_form((3, 3), (32, 4, 8, 4), channels_last=True),
+    "7×7, channels last": _halo_form((7, 7), (16, 4, 8, 4), channels_last=True),
+    "separable 5×5": _halo_form((5, 5), (4, 8, 8, 4), separable=True, shift=2),
+    "separable 5×5, channels last": _halo_form((5, 5), (16, 4, 8, 4), channels_last=True, separable=True),
 }
 
 
@@ -221,20 +230,25 @@ def _halo() -> Iterator[Specimen]:
     for dtype, label in cases:
         out, form = "int32" if dtype == "int8" else dtype, HALO[label]
         if dtype == "float64":
-            form = replace(form, tile=(1, 8, 8, 4), window=6)
+            form = form._replace(tile=HaloTile(1, 8, 8, 4), window=6)
         yield Specimen(
-            f"{dtype} {label}", "halo", lambda dtype=dtype, out=out, form=form: halo_kernel.make_halo(dtype, out, out, None, form),
-            (*_arrays(dtype, dtype, dtype, out, out), "int32[]"), halo_kernel.sizes(form).threads, doubles=_has_doubles(dtype),
+            f"{dtype} {label}", "halo", lambda dtype=dtype, out=out, form=form: make_halo(dtype, out, out, None, form),
+            (*_arrays(dtype, dtype, dtype, out, out), "int32[]"), sizes(form).threads, doubles=_has_doubles(dtype),
             wanted=("ld.global.v4", "st.global.v4") if form.quad_loads and dtype != "float64" else (), registers=128,
         )  # fmt: skip
 
 
 def _channelwise() -> Iterator[Specimen]:
-    for dtype, shape in (("float32", (3, 1, 1, 4)), ("float32", (7, 1, 96, 1)), ("bfloat16", (3, 2, 1, 4)), ("complex128", (5, 1, 1, 4))):
+    for dtype, form in (
+        ("float32", StripForm(taps=3, stride=1, dilation=1, rows=4)),
+        ("float32", StripForm(taps=7, stride=1, dilation=96, rows=1)),
+        ("bfloat16", StripForm(taps=3, stride=2, dilation=1, rows=4)),
+        ("complex128", StripForm(taps=5, stride=1, dilation=1, rows=4)),
+    ):
         yield Specimen(
-            f"{dtype} strips, {shape[0]} taps, stride {shape[1]}, dilation {shape[2]}, strip {shape[3]}",
+            f"{dtype} strips, {form.taps} taps, stride {form.stride}, dilation {form.dilation}, strip {form.rows}",
             "depthwise",
-            lambda dtype=dtype, shape=shape: depthwise.make_strips(dtype, dtype, dtype, None, shape),
+            lambda dtype=dtype, form=form: make_strips(dtype, dtype, dtype, None, form),
             (*_conv(dtype), "int32"),
             doubles=_has_doubles(dtype),
         )

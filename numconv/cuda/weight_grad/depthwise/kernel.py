@@ -17,7 +17,6 @@ from numba.cuda.types import int32, uint32
 
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
-from ...depthwise import rows as depthwise
 from ...geometry.axes import image_strides, three
 from ...ptx import idiv, imul
 from ...runtime.launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
@@ -132,26 +131,6 @@ def workspace(problem: ConvProblem, machine: Machine) -> int:
     return count * problem.out_channels * problem.taps * scalars(problem.dtype, problem.out_dtype).itemsize if count > 1 else 0
 
 
-# The input gradient at stride 1 is the depthwise convolution of dy with the kernel reversed and the padding d·(k − 1) − lo.
-
-
-def run_input(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    depthwise.compute(mirrored(problem), arrays, out, flip=True)
-
-
-def mirrored(problem: ConvProblem) -> ConvProblem:
-    low = tuple(d * (k - 1) - lo for d, k, lo in zip(problem.dilation, problem.kernel, problem.pad_low, strict=True))
-    return problem.with_(direction="forward", spatial=problem.outputs, outputs=problem.spatial, pad_low=low)
-
-
-def refuse_input(problem: ConvProblem) -> str | None:
-    if not problem.is_depthwise or problem.group_out != 1:
-        return "serves one channel per group on both sides only"
-    if max(problem.stride) > 1:
-        return "serves stride 1 only; at other strides `gather` and `direct` go by stride phases"
-    return depthwise.refuse(mirrored(problem))
-
-
 ROWS = (
     Kernel(
         name="depthwise",
@@ -164,16 +143,5 @@ ROWS = (
         refuse=refuse,
         workspace=workspace,
         summary="A block for each channel and group of taps; threads added by a tree of fixed shape.",
-    ),
-    Kernel(
-        name="depthwise",
-        problem=ConvProblem,
-        run=run_input,
-        cost=depthwise.cost,
-        directions=frozenset({"input_grad"}),
-        dtypes=ALL,
-        honours=frozenset({"groups", "layout", "activation", "shuffle", "precision"}),
-        refuse=refuse_input,
-        summary="At stride 1: the depthwise kernel with its taps reversed.",
     ),
 )
