@@ -41,8 +41,7 @@ DATA = {
     **{("cpu/winograd/pixels.py", f"c{i}[]"): "registers of a transformed column" for i in range(8)},
     **{("cpu/winograd/weights/lift.py", f"{c}[]"): "registers of a transformed column" for c in "abcdefgh"},
     ("cuda/dense/cuda_cores/kernel.py", "v[]"): "the numbers of a 128-bit load",
-    ("cuda/depthwise/kernel.py", "v[]"): "the numbers of a 128-bit load",
-    ("cuda/depthwise/kernel.py", "beta[]"): "the bias of four channels",
+    ("cuda/depthwise/halo/kernel.py", "beta[]"): "the bias of four channels",
     ("cuda/operators/deformable/backward.py", "pixels[]"): "the four pixels that a sample is blended from",
     ("cuda/ptx/simulation.py", "array[]"): "the numbers of a 128-bit load",
     ("cuda/scalars.py", "values[]"): "the numbers of a 128-bit store",
@@ -208,6 +207,7 @@ def anonymous(node: ast.expr | None) -> bool:
         for e in node.elts
         if isinstance(e, ast.Name | ast.Attribute | ast.BinOp | ast.Subscript | ast.UnaryOp | ast.IfExp | ast.Starred | ast.Call)
     ]
+    counted = [e for e in counted if not (isinstance(e, ast.Call) and named(e.func)[:1].isupper() and e.keywords)]  # records by keyword
     plain = all(isinstance(e, ast.Constant) and isinstance(e.value, int | float) for e in node.elts if e not in counted)
     return len(counted) > 3 and plain and len({ast.unparse(e) for e in node.elts}) > 1
 

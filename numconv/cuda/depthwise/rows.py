@@ -2,8 +2,8 @@
 
 The input gradient at stride 1 is the depthwise convolution of dy with the taps reversed and the padding d·(k − 1) − lo.
 
-`one_pass` serves `spatially_separable_conv2d`, and the vertical and horizontal steps of `flattened_conv2d`: what lies between column and row
-stays in shared memory.  Where it declines, or two kernels are predicted to be quicker, the steps run one after the other.
+`one_pass` serves `spatially_separable_conv2d`, and the vertical and horizontal steps of `flattened_conv2d`: what lies between column and
+row stays in shared memory.  Where it declines, or two kernels are predicted to be quicker, the steps run one after the other.
 """
 
 from __future__ import annotations

@@ -134,8 +134,8 @@ def make_halo(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | Non
                     c, t = split(e, int32(ROW_TAPS))
                     slot = int32(t * int32(BC) + c)
                     if not last:
-                        kh, kw = split(t, int32(KW))
-                        slot = int32(int32(c * int32(TAP_ROWS) + kh) * int32(TAP_ROW) + kw)
+                        tap_row, tap_column = split(t, int32(KW))
+                        slot = int32(int32(c * int32(TAP_ROWS) + tap_row) * int32(TAP_ROW) + tap_column)
                     if int32(c_first + c) < channels:
                         of = int32(imul(int32(c_first + c), plan.group_in) + ci)
                         tap = int32(int32(kt * int32(ROW_TAPS) + t) * plan.tap_pitch)
@@ -193,18 +193,24 @@ def make_halo(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | Non
             if c < channels and q < plan.y.w:
                 beta[i] = load_bias(bias, c)
                 place[i] = int32(
-                    n * plan.y.sample_pitch + shuffled(c, channels, plan.shuffle) * plan.y.channel_pitch
-                    + p * plan.y.plane_pitch + q * plan.y.pixel_pitch
-                )  # fmt: skip
+                    n * plan.y.sample_pitch
+                    + shuffled(c, channels, plan.shuffle) * plan.y.channel_pitch
+                    + p * plan.y.plane_pitch
+                    + q * plan.y.pixel_pitch
+                )
         for j in range(TH):
             row = int32(r_first + strip * int32(TH) + int32(j))
             if row < plan.y.h:
                 if quad_stores:
                     if place[0] >= int32(0):
                         put(
-                            y, int32(place[0] + row * plan.y.row_pitch), apply(kind(acc[j, 0] + beta[0])), apply(kind(acc[j, 1] + beta[1])),
-                            apply(kind(acc[j, 2] + beta[2])), apply(kind(acc[j, 3] + beta[3])),
-                        )  # fmt: skip
+                            y,
+                            int32(place[0] + row * plan.y.row_pitch),
+                            apply(kind(acc[j, 0] + beta[0])),
+                            apply(kind(acc[j, 1] + beta[1])),
+                            apply(kind(acc[j, 2] + beta[2])),
+                            apply(kind(acc[j, 3] + beta[3])),
+                        )
                 else:
                     for i in range(4):
                         if place[i] >= int32(0):
