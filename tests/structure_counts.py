@@ -43,7 +43,7 @@ DATA = {
     ("cuda/dense/cuda_cores/kernel.py", "v[]"): "the numbers of a 128-bit load",
     ("cuda/depthwise/halo/kernel.py", "beta[]"): "the bias of four channels",
     ("cuda/operators/deformable/backward.py", "pixels[]"): "the four pixels that a sample is blended from",
-    ("cuda/ptx/simulation.py", "array[]"): "the numbers of a 128-bit load",
+    ("cuda/ptx/simulator/intrinsics.py", "array[]"): "the numbers of a 128-bit load",
     ("cuda/scalars.py", "values[]"): "the numbers of a 128-bit store",
     ("cuda/scalars.py", "target[]"): "the numbers of a 128-bit store",
     ("cuda/stages/fragments.py", "b[]"): "registers of a fragment",

@@ -9,7 +9,7 @@ import pytest
 from numba import cuda
 
 from numconv.cuda import ptx  # noqa: F401  (installs the repairs)
-from numconv.cuda.ptx.threads import SimulatedThread
+from numconv.cuda.ptx.simulator.threads import SimulatedThread
 
 
 def test_block_barriers_order_writes_before_reads() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
-from ...ptx import simulation  # noqa: F401  (repairs the simulator)
+from ...ptx.simulator import repairs  # noqa: F401  (mends the simulator)
 from ..environment import dtype_of, storage
 
 

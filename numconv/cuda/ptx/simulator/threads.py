@@ -1,7 +1,8 @@
 """The threads of a simulated block, by turns: one runs at a time, from barrier to barrier, and hands on to the next itself.
 
 The simulator's own are polled by a thread that holds the interpreter meanwhile, 5 ms at a time; and there a block waits for ever for a
-thread that waits elsewhere.  Blocks whose index is odd begin with their last thread, so that a missing barrier shows in one order or in the other.
+thread that waits elsewhere.  Blocks whose index is odd begin with their last thread, so that a missing barrier shows in one order or in
+the other.
 """
 
 from __future__ import annotations
@@ -153,6 +154,20 @@ _block = None  # the simulator runs one kernel at a time
 
 def current_thread():
     return _block.running
+
+
+def exchange(value, combine=list):
+    """Every lane of a warp deposits a value; each gets what `combine` makes of all of them, once, and its lane."""
+    thread = current_thread()
+    warp, lane = thread.warp, thread.thread_id % 32
+    warp.slots[lane] = value
+    warp.found = None
+    thread.wait(warp)
+    if warp.found is None:
+        warp.found = combine(warp.slots)
+    found = warp.found
+    thread.wait(warp)
+    return found, lane
 
 
 def run_block(manager, grid_point, *args):
