@@ -9,23 +9,48 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
-from numba.cuda.types import int32, uint32
+from numba.cuda.types import int32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
-from ..geometry.axes import image_strides, shuffled, three
-from ..ptx import idiv, imul
+from ..geometry.decode import shuffled, split
+from ..geometry.image import Image, image
+from ..ptx import imul
 from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.record import reader, slots, table
 from ..scalars import ALL, activation, bias_loader, scalars
 from . import cost as model
 
-# table: 0 source channels per group, 1 target channels per group, 2 groups, 3 positions, 4 taps, 5 source sample stride, 6 channel stride,
-# 7 shuffle, 8 where the entries (p offset, tap) start; from 10 the row starts
-HEAD = 10
+
+class Plan(NamedTuple):
+    groups: int
+    sources: int  # channels of a group that are summed over
+    targets: int  # channels of a group that come out
+    source: Image  # y, the problem's outputs, channels first
+    positions: int  # of the target, one sample
+    taps: int
+    shuffle: int  # groups of the channel shuffle behind the convolution
+    entries_at: int  # in the table
+
+
+class Row(NamedTuple):
+    """Of the matrix; the rows' beginnings follow the plan, and each row ends where the next begins."""
+
+    begin: int  # entries before it
+    end: int
+
+
+class Entry(NamedTuple):
+    source: int  # elements of y, from its channel's first
+    tap: int
+
+
+plan_at, row_at, entry_at = reader(Plan), reader(Row), reader(Entry)
+ROWS_AT, ENTRY = slots(Plan), slots(Entry)
 
 
 @kernel_factory
@@ -38,29 +63,29 @@ def make_matrix(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
     def matrix(y, w, bias, x, tab, total):
         i = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        sources, targets, positions, taps = tab[0], tab[1], tab[3], tab[4]
-        channels = imul(targets, tab[2])
+        plan = plan_at(tab, 0)
+        sources, targets, positions, taps = plan.sources, plan.targets, plan.positions, plan.taps
+        channels = imul(targets, plan.groups)
         while i < total:
-            rest = idiv(i, positions)
-            q = int32(i - imul(rest, positions))
-            n = idiv(rest, channels)
-            c = int32(rest - imul(n, channels))
-            g = idiv(c, targets)
-            begin, end = tab[uint32(q + int32(HEAD))], tab[uint32(q + int32(HEAD + 1))]
-            at = int32(n * tab[5] + imul(g, sources) * tab[6])
-            wt = imul(int32(imul(imul(g, sources), targets) + int32(c - imul(g, targets))), taps)
+            rest, q = split(i, positions)
+            n, c = split(rest, channels)
+            g, o = split(c, targets)
+            row = row_at(tab, int32(q + int32(ROWS_AT)))
+            begin, end = row.begin, row.end
+            at = int32(n * plan.source.sample_pitch + imul(g, sources) * plan.source.channel_pitch)
+            wt = imul(int32(imul(imul(g, sources), targets) + o), taps)
             acc = kind(0)
             for _ in range(sources):
                 e = begin
                 while e < end:
-                    entry = int32(tab[8] + e * int32(2))
-                    v = load(y, int32(at + tab[uint32(entry)]))
-                    acc = kind(acc + v * load(w, int32(wt + tab[uint32(entry + int32(1))])))
+                    entry = entry_at(tab, int32(plan.entries_at + e * int32(ENTRY)))
+                    v = load(y, int32(at + entry.source))
+                    acc = kind(acc + v * load(w, int32(wt + entry.tap)))
                     e = int32(e + int32(1))
-                at = int32(at + tab[6])
+                at = int32(at + plan.source.channel_pitch)
                 wt = int32(wt + imul(targets, taps))
             acc = apply(kind(acc + load_bias(bias, c)))
-            store(x, int32(imul(int32(imul(n, channels) + shuffled(c, channels, tab[7])), positions) + q), acc)
+            store(x, int32(imul(int32(imul(n, channels) + shuffled(c, channels, plan.shuffle)), positions) + q), acc)
             i = int32(i + step)
 
     return jit(matrix)
@@ -86,24 +111,29 @@ def pattern(problem: ConvProblem) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
 
 
 @lru_cache(maxsize=64)
-def _table(problem: ConvProblem) -> Any:
+def _plan(problem: ConvProblem) -> Table:
     starts, entries = pattern(problem)
-    sn, sc, _ = image_strides(problem.out_channels, three(problem.outputs, 1), "channels_first")
-    head = (
-        problem.group_out, problem.group_in, problem.groups, prod(problem.spatial), problem.taps, sn, sc, problem.shuffle,
-        HEAD + len(starts), 0,
-    )  # fmt: skip
-    return Table(np.concatenate([head, starts, entries.reshape(-1)]).astype(np.int32))
+    plan = Plan(
+        groups=problem.groups,
+        sources=problem.group_out,
+        targets=problem.group_in,
+        source=image(problem.out_channels, problem.outputs, "channels_first"),
+        positions=prod(problem.spatial),
+        taps=problem.taps,
+        shuffle=problem.shuffle,
+        entries_at=ROWS_AT + len(starts),
+    )
+    return Table(table(plan, starts, entries))
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     y, w, bias = arrays
-    table = _table(problem.with_(layout="channels_first"))
+    plan = _plan(problem.with_(layout="channels_first"))
     kernel = make_matrix(problem.dtype, problem.out_dtype, None if bias is None else bias.dtype.name, problem.activation)
     total = prod(problem.result_shape)
     w_flat = flat(w)
     bias_flat = w_flat if bias is None else flat(bias)
-    launch(kernel, *flat_grid(total), stream_of(out), flat(y), w_flat, bias_flat, flat(out), table, np.int32(total))
+    launch(kernel, *flat_grid(total), stream_of(out), flat(y), w_flat, bias_flat, flat(out), plan, np.int32(total))
 
 
 def workspace(problem: ConvProblem, machine: Machine) -> int:

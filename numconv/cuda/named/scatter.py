@@ -16,8 +16,7 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
-from ..geometry.axes import shuffled
-from ..geometry.decode import element, position, split
+from ..geometry.decode import element, position, shuffled, split
 from ..geometry.image import Image, Three, image, three
 from ..ptx import idiv, imul
 from ..runtime.launch import SIMULATED, Table, ceil_div, flat, inlined, jit, kernel_factory, launch, stream_of
