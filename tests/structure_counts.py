@@ -40,7 +40,6 @@ DATA = {
     ("cpu/operators/deformable/backward.py", "dx[]"): "as x",
     **{("cpu/winograd/pixels.py", f"c{i}[]"): "registers of a transformed column" for i in range(8)},
     **{("cpu/winograd/weights/lift.py", f"{c}[]"): "registers of a transformed column" for c in "abcdefgh"},
-    ("cuda/dense/cuda_cores/kernel.py", "v[]"): "the numbers of a 128-bit load",
     ("cuda/depthwise/halo/kernel.py", "beta[]"): "the bias of four channels",
     ("cuda/operators/deformable/backward.py", "pixels[]"): "the four pixels that a sample is blended from",
     ("cuda/ptx/simulator/intrinsics.py", "array[]"): "the numbers of a 128-bit load",
@@ -55,10 +54,10 @@ ROLES = {
     ("cpu/operators/deformable/backward.py", "x"): "the operands of the operator",
     ("cpu/operators/deformable/backward.py", "dx"): "their gradients",
     ("cuda/operators/deformable/backward.py", "dx"): "the gradients of the operands",
-    ("cuda/dense/direct/kernel.py", "flat(x)"): "the arguments of a launch",
+    ("cuda/dense/direct/rows.py", "flat(x)"): "the arguments of a launch",
     ("cuda/ptx/intrinsics.py", "names[:4]"): "the registers of an instruction, by operand",
     ("cuda/proof/specimens.py", "_implicit_gemm"): "functions",
-    ("cuda/table.py", "*implicit_gemm.ROWS"): "the rows of the families",
+    ("cuda/table.py", "*dense.ROWS"): "the rows of the families",
 }
 #: what an intrinsic's code generator is handed: LLVM's arguments come by number
 GENERATED = {("simd", "args"), ("simd", "sig.args"), ("ptx", "args"), ("ptx", "sig.args")}

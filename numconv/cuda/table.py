@@ -6,11 +6,9 @@ from dataclasses import replace
 
 from ..kernel import Kernel
 from ..problem import ConvProblem
-from .dense.cuda_cores import plan as implicit_gemm
-from .dense.direct import rows as direct
-from .dense.tensor_cores import plan as tensor_core
+from .dense import rows as dense
 from .depthwise import rows as depthwise
-from .named import matrix, scatter, transposed
+from .named import rows as named
 from .operators import dynamic, patches, resize, shuffle
 from .operators.deformable import forward as deformable
 from .weight_grad.cuda_cores import kernel as weight_grad
@@ -22,15 +20,11 @@ from .winograd import rows as winograd
 ADAPTED = frozenset({"layout", "padding_mode"})
 
 _KERNELS: tuple[Kernel, ...] = (
-    *implicit_gemm.ROWS,
-    *tensor_core.ROWS,
+    *dense.ROWS,
     *winograd.ROWS,
     *depthwise.ROWS,
     *depthwise_grad.ROWS,
-    *direct.ROWS,
-    *transposed.ROWS,
-    *scatter.ROWS,
-    *matrix.ROWS,
+    *named.ROWS,
     *weight_grad.ROWS,
     *tensor_core_weights.ROWS,
     *shuffle.ROWS,

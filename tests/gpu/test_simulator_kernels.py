@@ -13,10 +13,10 @@ import reference
 from numba import cuda
 
 from numconv.cuda import costs, device
-from numconv.cuda.dense.cuda_cores import plan as implicit_gemm
-from numconv.cuda.dense.tensor_cores import plan as tensor_core
+from numconv.cuda.dense.tensor_cores import rows as tensor_core
 from numconv.cuda.depthwise.halo import plan as halo
 from numconv.cuda.stages import fragments
+from numconv.cuda.stages.implicit_gemm import product as implicit_gemm
 from numconv.cuda.weight_grad.tensor_cores import plan as tensor_core_weights
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from ..adapt import elementwise, gather, layout, transpose
-from ..dense.cuda_cores import plan as implicit_gemm
 from ..dense.direct import kernel as direct
-from ..dense.tensor_cores import plan as tensor_core
+from ..dense.tensor_cores import kernel as tensor_core
 from ..depthwise.halo.kernel import make_halo
 from ..depthwise.halo.plan import HaloForm, HaloTile, sizes
 from ..depthwise.strips.kernel import make_strips
@@ -24,6 +23,8 @@ from ..operators import axis_gather, dynamic, patches, resize, shuffle
 from ..operators.deformable import backward as deformable_grad
 from ..operators.deformable import forward as deformable
 from ..stages import fragments, split_k
+from ..stages.implicit_gemm import plan as implicit_gemm
+from ..stages.implicit_gemm.kernel import make_implicit_gemm
 from ..weight_grad.cuda_cores import kernel as weight_grad
 from ..weight_grad.depthwise import kernel as depthwise_grad
 from ..weight_grad.tensor_cores import plan as tensor_core_weights
@@ -71,12 +72,12 @@ def _has_doubles(*dtypes: str) -> bool:
 def _implicit_gemm() -> Iterator[Specimen]:
     def one(dtype: str, out: str, act: str | None, outer: bool, tile: Any) -> Specimen:
         return Specimen(
-            f"{dtype} {tile[0]}×{tile[1]}×{tile[2]}" + (f" {act}" if act else "") + (" 3-D" if outer else ""),
+            f"{dtype} {tile.positions}×{tile.targets}×{tile.terms}" + (f" {act}" if act else "") + (" 3-D" if outer else ""),
             "implicit_gemm",
-            lambda: implicit_gemm.make_implicit_gemm(dtype, out, out, act, implicit_gemm.Form(outer), tile),
+            lambda: make_implicit_gemm(dtype, out, out, act, implicit_gemm.Form(outer), tile),
             (*_conv(dtype, out), "int32", "int32"),
-            implicit_gemm.threads(tile),
-            wanted=("fma.rn.f32", "ld.shared.v4.f32") if dtype == "float32" and tile[3] == 8 and act is None else (),
+            tile.threads,
+            wanted=("fma.rn.f32", "ld.shared.v4.f32") if dtype == "float32" and tile.thread_positions == 8 and act is None else (),
             doubles=_has_doubles(dtype),
             registers=168,
         )
@@ -93,11 +94,11 @@ def _implicit_gemm() -> Iterator[Specimen]:
     ):
         for tile in implicit_gemm.TILES[:6] if words == "pointwise quads" else implicit_gemm.TILES[:3:2]:
             yield Specimen(
-                f"float32 {tile[0]}×{tile[1]}×{tile[2]} {words}", "implicit_gemm",
-                lambda tile=tile, form=form: implicit_gemm.make_implicit_gemm(
+                f"float32 {tile.positions}×{tile.targets}×{tile.terms} {words}", "implicit_gemm",
+                lambda tile=tile, form=form: make_implicit_gemm(
                     "float32", "float32", None if form.parted else "float32", None, form, tile
                 ),
-                (*_conv("float32"), "int32", "int32"), implicit_gemm.threads(tile), registers=168,
+                (*_conv("float32"), "int32", "int32"), tile.threads, registers=168,
                 wanted=("st.global.v4.f32",) if form.quad_stores else (),
             )  # fmt: skip
     yield Specimen(

@@ -19,8 +19,8 @@ import numpy as np
 from ...kernel import Kernel, Machine, worth_its_error
 from ...problem import ConvProblem
 from ..adapt.layout import INDEX_LIMIT
-from ..dense.cuda_cores import plan as implicit_gemm
 from ..runtime.launch import Table, allocate, ceil_div, flat, flat_grid, is_aligned, launch, stream_of
+from ..stages.implicit_gemm import product as implicit_gemm
 from . import cost as model
 from .kernel import SIZE, make_filters, make_image, make_outputs
 

@@ -16,7 +16,7 @@ from ....kernel import Kernel, Machine
 from ....problem import DeformProblem
 from ... import costs
 from ...adapt.layout import cast
-from ...dense.cuda_cores import plan as implicit_gemm
+from ...stages.implicit_gemm import product as implicit_gemm
 from ...geometry.axes import lower
 from ...geometry.decode import split
 from ...ptx import idiv, imul

@@ -14,11 +14,12 @@ import numpy as np
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ... import costs
-from ...dense.tensor_cores.plan import ROWS as FORWARD
-from ...dense.tensor_cores.plan import blocks, image, in_place, padded
 from ...geometry.convolution import lower
 from ...runtime.launch import allocate, ceil_div, flat, launch, shared_limit, stream_of, words
+from ...stages.chunks import chunked, in_place, padded
+from ...stages.cost import tensor_core_block
 from ...stages.fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles
+from ...stages.rounding import ROUNDINGS, refuse
 from .. import cost as model
 from ..cuda_cores.kernel import add_parts
 from .kernel import make_tensor_core_weights
@@ -34,7 +35,9 @@ def roles(problem: ConvProblem) -> tuple[ConvProblem, ConvProblem]:
 
 def estimate(problem: ConvProblem, machine: Machine, among: tuple[Tile, ...] = TILES) -> costs.Estimate:
     copied = [p for p in roles(problem) if not in_place(p)]
-    return model.tensor_cores(problem, machine, blocks(problem.dtype, among), padded(problem.group_in, problem.dtype), copied, PARTS)
+    return model.tensor_cores(
+        problem, machine, [tensor_core_block(problem.dtype, t) for t in among], padded(problem.group_in, problem.dtype), copied, PARTS
+    )
 
 
 @lru_cache(maxsize=256)
@@ -47,7 +50,7 @@ def schedule(problem: ConvProblem) -> tuple[Tile, int, int]:
 
 
 def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    x, dy = (image(p, a) for p, a in zip(roles(problem), arrays, strict=True))
+    x, dy = (chunked(p, a) for p, a in zip(roles(problem), arrays, strict=True))
     tile, length, count = schedule(problem)
     columns, size = problem.group_in * problem.taps, prod(problem.weight_shape)
     rows = padded(problem.group_in, problem.dtype) * problem.taps
@@ -80,17 +83,17 @@ def cost(problem: ConvProblem, machine: Machine) -> float:
 
 ROWS = tuple(
     Kernel(
-        name=row.name,
+        name=rounding.row,
         problem=ConvProblem,
         run=run,
         cost=cost,
         directions=frozenset({"weight_grad"}),
-        dtypes=row.dtypes,
+        dtypes=rounding.dtypes,
         honours=frozenset({"groups", "layout", "precision"}),
-        refuse=row.refuse,
+        refuse=refuse,
         workspace=workspace,
-        error_factor=row.error_factor,
-        summary=f"Positions summed on tensor cores in parts of fixed length, added in a fixed order: {', '.join(sorted(row.dtypes))}.",
+        error_factor=rounding.error_factor,
+        summary=f"Positions summed on tensor cores in parts of fixed length, added in a fixed order: {', '.join(sorted(rounding.dtypes))}.",
     )
-    for row in FORWARD
+    for rounding in ROUNDINGS
 )

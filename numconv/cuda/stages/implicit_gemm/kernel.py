@@ -1,4 +1,4 @@
-"""Implicit GEMM on CUDA cores: a block computes BM positions × BN channels from double-buffered tiles in shared memory.
+"""The compiled part: a block computes BM positions × BN channels from double-buffered tiles in shared memory.
 
 Loop: Y[m, o] = Σ_k X[m, k] · W[k, o], where X[m, k] = x[base(m) + xoff[k]] is gathered through the table of taps (zero outside the
 source), K = source channels × taps of one stride phase.  Forward, and the input gradient as one GEMM per stride phase, in one launch.
@@ -10,7 +10,6 @@ depends on the problem alone.  Writes are disjoint: each output belongs to one t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from numba import cuda
@@ -21,37 +20,8 @@ from ...geometry.decode import element, first_read, position, shuffled, split
 from ...ptx import idiv, imod, imul
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, bias_loader, quad_loader, quad_storer, scalars
-from ...stages.split_k import part_of
-
-#: (BM, BN, BK, TM, TN); threads = BM/TM · BN/TN
-Tile = tuple[int, int, int, int, int]
-TILES: tuple[Tile, ...] = (
-    (128, 128, 8, 8, 8),
-    (128, 64, 8, 8, 4),
-    (64, 64, 8, 4, 4),
-    (128, 32, 8, 4, 4),
-    (64, 32, 8, 4, 4),
-    (256, 16, 16, 4, 4),
-    (256, 8, 16, 4, 4),
-)
-#: for types of 8 bytes and more: a quarter of the sums, so that they fit the registers
-WIDE_TILES: tuple[Tile, ...] = ((64, 64, 8, 4, 4), (128, 32, 8, 4, 4), (256, 16, 16, 4, 4), (256, 8, 16, 4, 4))
-SIMULATED_TILES: tuple[Tile, ...] = ((16, 8, 4, 4, 4),)
-
-
-@dataclass(frozen=True)
-class Form:
-    """What of the problem's form is compiled into a kernel.
-
-    reads: how a block's threads divide a tile of X.  "positions": neighbours read neighbouring positions (channels first); "channels":
-    neighbouring terms of k, which the table has as neighbouring channels (channels last); "quads": four positions by one 128-bit load (a
-    pointwise convolution whose positions are a multiple of four).
-    """
-
-    outer: bool = False  # the third axis takes part
-    reads: str = "positions"
-    quad_stores: bool = False  # four positions of a result by one 128-bit store
-    parted: bool = False  # y is the workspace of split-K's parts
+from ..split_k import part_of
+from .plan import Form, Tile
 
 
 @kernel_factory
@@ -153,11 +123,8 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                         a_next[i, j] = kind(0)
                     if quads:
                         if k < kcount and a_row < int32(BK) and w0[0] >= int32(0):
-                            v = quad(x, int32(base[0] + one_term_at(tab, int32(terms_at + k * int32(TERM))).source))
-                            a_next[i, 0] = v[0]
-                            a_next[i, 1] = v[1]
-                            a_next[i, 2] = v[2]
-                            a_next[i, 3] = v[3]
+                            source = one_term_at(tab, int32(terms_at + k * int32(TERM))).source
+                            a_next[i, 0], a_next[i, 1], a_next[i, 2], a_next[i, 3] = quad(x, int32(base[0] + source))
                     elif k < kcount:
                         term = term_at(tab, int32(terms_at + k * int32(TERM)))
                         dt = int32(0)
@@ -233,7 +200,3 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                                 store(y, int32(where + channel[j]), apply(kind(acc[i, j] + fb[j])))
 
     return jit(implicit_gemm, launch_bounds=NT)
-
-
-def threads(tile: Tile) -> int:
-    return (tile[0] // tile[3]) * (tile[1] // tile[4])
