@@ -16,12 +16,12 @@ from ....kernel import Kernel, Machine
 from ....problem import DeformProblem
 from ... import costs
 from ...adapt.layout import cast
-from ...stages.implicit_gemm import product as implicit_gemm
 from ...geometry.axes import lower
 from ...geometry.decode import split
 from ...ptx import idiv, imul
 from ...runtime.launch import allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
 from ...scalars import FLOATS, scalars
+from ...stages.implicit_gemm import product as implicit_gemm
 from .plan import chunk, column_type, plan, plan_at, pointwise
 from .samples import readers
 
