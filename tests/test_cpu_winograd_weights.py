@@ -15,7 +15,7 @@ from test_cpu_winograd import CASES, problem
 from tolerance import assert_within
 
 from numconv.cpu.machine import detect
-from numconv.cpu.weight_grad import rows as weight_grad
+from numconv.cpu.winograd import rows as winograd
 from numconv.cpu.winograd.axes import KINDS, choices
 from numconv.cpu.winograd.weights import kernel as winograd_weights
 from numconv.cpu.winograd.weights import plan as winograd_weights_plan
@@ -23,7 +23,7 @@ from numconv.kernel import Machine
 from numconv.problem import ConvProblem
 
 MACHINE = detect()
-ROW = next(row for row in weight_grad.ROWS if row.name == "winograd_weights")
+ROW = next(row for row in winograd.ROWS if row.name == "winograd_weights")
 NARROW = {"avx2": {"vector_bytes": 32, "registers": 16}, "neon": {"vector_bytes": 16, "registers": 32}}
 
 

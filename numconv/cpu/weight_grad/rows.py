@@ -1,12 +1,11 @@
 """The weight gradient: w[k, c, r] = Σ_{n, p} y[n, k, p]·x[n, c, p·stride − pad + r·dilation].
 
-`outer_product` (in its own file) has output channels in the lanes, and so has `winograd_weights` (in its own too), with fewer multiplications.
+`outer_product` (in its own file) has output channels in the lanes, and so has `winograd_weights` (a row of `winograd`), with fewer multiplications.
 `dot_rows` (weight_rows.py) has positions there, for depthwise convolutions and others whose channels cannot fill a vector.
 """
 
 from __future__ import annotations
 
-from functools import wraps
 from math import prod
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy as np
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
+from ..adapt.sums import summed
 from ..runtime.launch import threads
 from ..runtime.workspace import borrow
-from ..winograd.weights import kernel as winograd_weights
 from .dots import plan as dot_plan
 from .dots.kernel import dot_driver, rows_to_phases
 from .outer import kernel as outer_product
@@ -33,19 +32,6 @@ def _phases(c: ConvProblem, x: Array) -> Array:
     split = np.empty(count * pitch * step, x.dtype)
     rows_to_phases(x.reshape(-1), split, count, width, step, pitch)
     return split
-
-
-def _summed(run: Any) -> Any:
-    """Zeros where there is nothing to add up; else `run`, with both arrays in the type of the sums."""
-
-    @wraps(run)
-    def whole(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-        if not out.size or not c.batch or not prod(c.outputs):
-            out[...] = 0
-        else:
-            run(c, tuple(a.astype(out.dtype, copy=False) for a in arrays), out, machine)
-
-    return whole
 
 
 def _run_dot(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -80,17 +66,11 @@ _SHARED: dict[str, Any] = {
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(
-        name="outer_product", run=_summed(outer_product.run), cost=outer_product.cost, workspace=outer_product.workspace,
+        name="outer_product", run=summed(outer_product.run), cost=outer_product.cost, workspace=outer_product.workspace,
         summary="sum of outer products over positions, output channels in the lanes, input values spread over them", **_SHARED,
     ),
     Kernel(
-        name="winograd_weights", run=_summed(winograd_weights.run), cost=winograd_weights.cost, workspace=winograd_weights.workspace,
-        refuse=winograd_weights.refuse, error_factor=4.0,
-        summary="the same on Winograd's frequencies: a half to a quarter of the multiplications, for about twice the rounding error",
-        **_SHARED | {"dtypes": frozenset({"float32"})},
-    ),
-    Kernel(
-        name="dot_rows", run=_summed(_run_dot), cost=_dot_cost, workspace=_dot_workspace,
+        name="dot_rows", run=summed(_run_dot), cost=_dot_cost, workspace=_dot_workspace,
         summary="positions in the lanes, vectors of the gradient times vectors of the input; for depthwise and few channels", **_SHARED,
     ),
 )  # fmt: skip

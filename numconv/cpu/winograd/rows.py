@@ -22,6 +22,7 @@ from numba import prange
 from ...kernel import FEW, Kernel, Machine, worth_its_error
 from ...problem import ConvProblem
 from ..adapt.mirror import forward_of, refusal
+from ..adapt.sums import summed
 from ..runtime.launch import kernel, threads
 from ..runtime.workspace import aligned, borrow
 from ..simd.tiles import strided_shape, tile_shape
@@ -30,6 +31,7 @@ from .axes import choices, frequencies, steady
 from .pixels import run_pixels_task
 from .plan import CLOCK, Blocking, chosen, on_the_way, prepared
 from .planes import BOTH, FILL, filters, run_task
+from .weights import kernel as weights
 
 
 @lru_cache(maxsize=64)
@@ -176,5 +178,18 @@ ROWS = (
         error_factor=4.0, directions=frozenset({"forward", "input_grad"}), dtypes=frozenset({"float32"}),
         honours=frozenset({"groups", "layout", "activation", "precision"}),
         summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, for about twice the rounding error",
+    ),
+    Kernel(
+        name="winograd_weights",
+        problem=ConvProblem,
+        run=summed(weights.run),
+        cost=weights.cost,
+        workspace=weights.workspace,
+        refuse=weights.refuse,
+        error_factor=4.0,
+        directions=frozenset({"weight_grad"}),
+        dtypes=frozenset({"float32"}),
+        honours=frozenset({"groups", "activation", "precision"}),
+        summary="the sum of outer products on Winograd's frequencies: a half to a quarter of the multiplications, for about twice the rounding error",
     ),
 )  # fmt: skip
