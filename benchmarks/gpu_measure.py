@@ -14,9 +14,11 @@ from typing import Any
 
 import layers  # noqa: F401  (puts the checkout on the path)
 import numpy as np
+from numba import cuda
 
-from numconv.cuda.runtime import launch  # before numba.cuda: what NumPy 2.5 and a missing .pth file need
-from numconv.cuda.runtime.launch import SIMULATED, THREADS, cuda
+from numconv.cuda.environment import SIMULATED
+from numconv.cuda.runtime import arrays
+from numconv.cuda.runtime.launch import THREADS
 from numconv.cuda.scalars import float32, uint32
 from numconv.cuda.stages.fragments import MMA
 
@@ -86,9 +88,9 @@ def card(scale: Scale) -> dict[str, Any]:
     """What it ran on: name, capability, multiprocessors, clock, and peaks measured here."""
     device = cuda.get_current_device()
     name = getattr(device, "name", "simulator")
-    count = launch.multiprocessors() or 1
+    count = arrays.multiprocessors() or 1
     peaks = {"float32": fma_peak(count, scale)}
-    if launch.capability() >= (8, 0):
+    if arrays.capability() >= (8, 0):
         peaks |= {
             kind: mma_peak(dtype, count, scale) for kind, dtype in (("tf32", "float32"), ("float16", "float16"), ("bfloat16", "bfloat16"))
         }

@@ -15,21 +15,38 @@ from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..problem import ConvProblem, PatchProblem, SeparableProblem, image_shape
 from .adapt import elementwise, layout
-from .adapt.layout import INDEX_LIMIT
+from .adapt.layout import INDEX_LIMIT, cast
 from .adapt.padding import pad
 from .costs import H100, MOST_PARTS, itemsize
-from .runtime import launch
+from .runtime.arrays import adopt, allocate, capability, memory_range, multiprocessors, release, view
+
+__all__ = [
+    "adopt",
+    "broadcast",
+    "cast",
+    "conjugate",
+    "copy",
+    "empty",
+    "execute",
+    "flip",
+    "machine",
+    "name",
+    "overlaps",
+    "pack",
+    "release",
+    "reshape",
+    "table",
+    "transpose",
+    "workspace",
+]
 
 name = "cuda"
-adopt = launch.adopt
-release = launch.release
-cast = layout.cast
 
 
 @lru_cache(maxsize=1)
 def machine() -> Machine:
     """The card at hand, its rates in proportion to its multiprocessors; an H100 where there is none (the simulator, `explain`)."""
-    count = launch.multiprocessors()
+    count = multiprocessors()
     if count is None or count == H100.cores:
         return H100
     return replace(H100, cores=count, flops=H100.flops * count / H100.cores, bandwidth=H100.bandwidth * count / H100.cores)
@@ -39,29 +56,29 @@ def machine() -> Machine:
 def table() -> tuple[Kernel, ...]:
     from .table import ROWS
 
-    if launch.capability() < (8, 0):  # mma.sync on these types and cp.async begin there
+    if capability() < (8, 0):  # mma.sync on these types and cp.async begin there
         return tuple(row for row in ROWS if not row.name.startswith("tensor_core"))
     return ROWS
 
 
 def empty(shape: tuple[int, ...], dtype: str, like: Any) -> Any:
-    return launch.allocate(tuple(shape), dtype, like)
+    return allocate(tuple(shape), dtype, like)
 
 
 def reshape(array: Any, shape: tuple[int, ...]) -> Any:
-    return launch.view(layout.contiguous(array), tuple(shape))
+    return view(layout.contiguous(array), tuple(shape))
 
 
 def transpose(array: Any, axes: tuple[int, ...]) -> Any:
     """A view with its axes permuted."""
-    return launch.view(array, tuple(array.shape[a] for a in axes), tuple(array.strides[a] for a in axes))
+    return view(array, tuple(array.shape[a] for a in axes), tuple(array.strides[a] for a in axes))
 
 
 def broadcast(array: Any, shape: tuple[int, ...]) -> Any:
     """A view repeated along new axes in front, and along axes of extent 1."""
     lead = len(shape) - array.ndim
     strides = (*(0,) * lead, *(0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)))
-    return launch.view(array, tuple(shape), strides)
+    return view(array, tuple(shape), strides)
 
 
 def flip(array: Any) -> Any:
@@ -75,18 +92,18 @@ def conjugate(array: Any) -> Any:
 
 def copy(array: Any) -> Any:
     """A fresh C-contiguous native array with the same values."""
-    fresh = launch.allocate(tuple(array.shape), array.dtype.name, array)
+    fresh = allocate(tuple(array.shape), array.dtype.name, array)
     layout.copy_into(array, fresh)
     return fresh
 
 
 def overlaps(a: Any, b: Any) -> bool:
-    (a_low, a_high), (b_low, b_high) = launch.memory_range(a), launch.memory_range(b)
+    (a_low, a_high), (b_low, b_high) = memory_range(a), memory_range(b)
     return a_low < b_high and b_low < a_high
 
 
 def pack(plan: Plan, w: Any) -> Any:
-    w = layout.cast(layout.contiguous(w), plan.problem.dtype)  # type: ignore[union-attr]
+    w = cast(layout.contiguous(w), plan.problem.dtype)  # type: ignore[union-attr]
     return plan.kernel.pack(plan.problem, w, plan.machine)
 
 
@@ -101,7 +118,7 @@ def execute(plan: Plan, arrays: tuple[Any, ...], out: Any, packed: bool = False)
     dtype = getattr(problem, "dtype", None)
     prepared = tuple(None if a is None else layout.contiguous(a) for a in arrays)
     if dtype is not None and not isinstance(problem, (PatchProblem, SeparableProblem)):
-        prepared = tuple(None if a is None else layout.cast(a, dtype) for a in prepared)
+        prepared = tuple(None if a is None else cast(a, dtype) for a in prepared)
     _into(out, problem.out_dtype, lambda target: plan.kernel.run(problem, prepared, target, plan.machine))
 
 
@@ -110,7 +127,7 @@ def _into(out: Any, dtype: str, compute: Any) -> None:
     if layout.is_contiguous(out) and out.dtype.name == dtype:
         compute(out)
         return
-    fresh = launch.allocate(tuple(out.shape), dtype, out)
+    fresh = allocate(tuple(out.shape), dtype, out)
     compute(fresh)
     layout.copy_into(fresh, out)
 
@@ -140,10 +157,10 @@ def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out
     kernel, native = plan.kernel, plan.kernel.honours
     image, rest = arrays[0], arrays[1:]
     if problem.direction == "weight_grad":
-        images = [layout.cast(a, problem.dtype) for a in arrays]
+        images = [cast(a, problem.dtype) for a in arrays]
         rest = ()
     else:
-        images = [layout.cast(image, problem.dtype)]
+        images = [cast(image, problem.dtype)]
     given = problem.layout
     keep = problem.padding_mode == "zeros" or "padding_mode" in native
     adapted = problem if "layout" in native and keep else problem.with_(layout="channels_first")
@@ -155,14 +172,14 @@ def _execute_conv(plan: Plan, problem: ConvProblem, arrays: tuple[Any, ...], out
         return
     w, bias = rest
     if not packed:
-        w = kernel.pack(adapted, layout.cast(layout.contiguous(w), problem.dtype), plan.machine)
+        w = kernel.pack(adapted, cast(layout.contiguous(w), problem.dtype), plan.machine)
     bias = None if bias is None else layout.contiguous(bias)
     operands = (images[0], w, bias)
     if adapted.layout == given:
         _into(out, problem.out_dtype, lambda target: _by_samples(kernel, adapted, operands, target, plan.machine))
         return
     channels, spatial = adapted.target
-    fresh = launch.allocate(image_shape(problem.batch, channels, spatial, adapted.layout), problem.out_dtype, out)
+    fresh = allocate(image_shape(problem.batch, channels, spatial, adapted.layout), problem.out_dtype, out)
     _by_samples(kernel, adapted, operands, fresh, plan.machine)
     layout.copy_into(fresh, out, layout.layout_order(fresh.ndim, given))
 

@@ -15,8 +15,8 @@ from numba.cuda.typing.typeof import Purpose, typeof
 
 from numconv.cuda.adapt import layout
 from numconv.cuda.adapt.transpose import make_transpose
-from numconv.cuda.runtime import environment, launch
 from numconv.cuda.runtime.arrays import card as arrays_card
+from numconv.cuda.runtime.arrays.storage import storage
 
 BASE = 0x10000
 
@@ -31,8 +31,8 @@ def device_array(shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, f
 def test_flat_views_type_and_point_as_device_arrays_do(dtype: Any) -> None:
     size = np.dtype(dtype).itemsize
     array = device_array((2, 3), (3 * size, size), dtype)
-    view = launch.flat(array)
-    stored = environment.storage(array.dtype)
+    view = arrays_card.flat(array)
+    stored = storage(array.dtype)
     plain = DeviceNDArray((6,), (size,), stored, gpu_data=array.gpu_data)
     assert typeof(view, Purpose.argument) == typeof(plain, Purpose.argument)
     ours, theirs = view._strided_memory_view_shim, plain._strided_memory_view_shim
@@ -42,7 +42,7 @@ def test_flat_views_type_and_point_as_device_arrays_do(dtype: Any) -> None:
 
 
 def test_words_are_uint32() -> None:
-    view = launch.words(device_array((3, 8), (16, 2), "float16"))
+    view = arrays_card.words(device_array((3, 8), (16, 2), "float16"))
     assert view.shape == (12,)
     assert typeof(view, Purpose.argument) == types.Array(types.uint32, 1, "C")
 
@@ -50,22 +50,22 @@ def test_words_are_uint32() -> None:
 def test_negative_strides_start_at_the_lowest_element(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays_card.cuda, "current_context", lambda: None)
     array = device_array((4, 5), (-40, 8), "float32", first=3 * 40)
-    view = launch.extent(array)
+    view = arrays_card.extent(array)
     assert view.device_ctypes_pointer.value == BASE
     assert view.shape == (3 * 10 + 4 * 2 + 1,)
-    assert launch.memory_range(array) == (BASE, BASE + 4 * view.shape[0])
+    assert arrays_card.memory_range(array) == (BASE, BASE + 4 * view.shape[0])
     assert not layout.is_contiguous(array)
 
 
 def test_alignment_of_a_view_into_a_larger_array() -> None:
-    assert launch.is_aligned(device_array((4,), (4,), "float32"))
-    assert not launch.is_aligned(device_array((4,), (4,), "float32", first=4))
+    assert arrays_card.is_aligned(device_array((4,), (4,), "float32"))
+    assert not arrays_card.is_aligned(device_array((4,), (4,), "float32", first=4))
 
 
 def test_views_of_other_shapes_share_memory() -> None:
     array = device_array((2, 6), (24, 4), "float32")
-    assert launch.view(array, (3, 4)).strides == (16, 4)
-    assert launch.view(array, (2, 2, 6), (0, 24, 4)).device_ctypes_pointer.value == BASE
+    assert arrays_card.view(array, (3, 4)).strides == (16, 4)
+    assert arrays_card.view(array, (2, 2, 6), (0, 24, 4)).device_ctypes_pointer.value == BASE
 
 
 def test_more_than_48_kb_of_shared_memory_is_asked_for_once_per_card(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,11 +76,11 @@ def test_more_than_48_kb_of_shared_memory_is_asked_for_once_per_card(monkeypatch
     kernel = make_transpose("float32", 32, 8)
     monkeypatch.setattr(type(kernel), "compile", lambda self, signature: compiled)
     monkeypatch.setattr(arrays_card.driver, "driver", SimpleNamespace(cuKernelSetAttribute=lambda *a: asked.append(a)))
-    arrays = (launch.flat(device_array((6,), (4,), "float32")), np.int32(1))
+    arrays = (arrays_card.flat(device_array((6,), (4,), "float32")), np.int32(1))
     for card in (0, 0, 1):
         monkeypatch.setattr(arrays_card, "current_device", lambda card=card: card)
-        launch.allow_shared(kernel, arrays, 150016)
+        arrays_card.allow_shared(kernel, arrays, 150016)
     most = driver.binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     assert asked == [(most, 150016, "handle", 3)] * 2
-    launch.allow_shared(kernel, arrays, 60000)
+    arrays_card.allow_shared(kernel, arrays, 60000)
     assert len(asked) == 2

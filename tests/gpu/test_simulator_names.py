@@ -36,6 +36,7 @@ def asked_of(room: str) -> set[str]:
     ("room", "of_the_card", "of_the_simulator"),
     [
         ("ptx", "ptx/intrinsics.py", "ptx/simulator/intrinsics.py"),
+        ("runtime.arrays", "runtime/arrays/card.py", "runtime/arrays/simulated.py"),
     ],
 )
 def test_whatever_is_asked_for_has_a_twin(room: str, of_the_card: str, of_the_simulator: str) -> None:

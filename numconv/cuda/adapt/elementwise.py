@@ -12,7 +12,8 @@ import numpy as np
 from numba import cuda
 from numba.cuda.types import int32
 
-from ..runtime.launch import Table, allocate, flat, flat_grid, inlined, jit, kernel_factory, launch, stream_of, view
+from ..runtime.arrays import allocate, flat, stream_of, view
+from ..runtime.launch import Table, flat_grid, inlined, jit, kernel_factory, launch
 from ..scalars import scalars
 from . import layout
 

@@ -15,7 +15,8 @@ from numba import cuda
 from numba.cuda.types import int32, uint32
 
 from ..geometry.decode import split
-from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..runtime.record import reader, slots, table
 from ..scalars import scalars
 

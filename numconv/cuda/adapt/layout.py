@@ -10,7 +10,8 @@ import numpy as np
 from numba import cuda
 from numba.cuda.types import int32
 
-from ..runtime.launch import Table, allocate, extent, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import allocate, extent, flat, stream_of
+from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..scalars import scalars
 from .gather import Map, copy_type, make_gather, table_of
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...sampling import padded
-from ..runtime.launch import Table, allocate
+from ..runtime.arrays import allocate
+from ..runtime.launch import Table
 from .gather import NOTHING, Map, gather, table_of
 
 

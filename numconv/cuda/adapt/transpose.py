@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
+from ..environment import SIMULATED
 from ..geometry.decode import split
 from ..ptx import imul
-from ..runtime.launch import SIMULATED, ceil_div, flat, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import ceil_div, jit, kernel_factory, launch
 from ..scalars import scalars
 from .gather import copy_type
 

@@ -17,7 +17,8 @@ from ...kernel import Kernel, Machine
 from ...problem import ConvProblem, SeparableProblem
 from ..adapt.layout import INDEX_LIMIT
 from ..geometry.image import three
-from ..runtime.launch import flat, flat_grid, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import flat_grid, launch
 from ..scalars import ALL, COMPLEX
 from . import cost
 from .halo import plan as halo

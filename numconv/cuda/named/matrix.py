@@ -20,7 +20,8 @@ from ...problem import ConvProblem
 from ..geometry.decode import shuffled, split
 from ..geometry.image import Image, image
 from ..ptx import imul
-from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..runtime.record import reader, slots, table
 from ..scalars import ALL, activation, bias_loader, scalars
 from . import cost as model

@@ -16,10 +16,12 @@ from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
+from ..environment import SIMULATED
 from ..geometry.decode import element, position, shuffled, split
 from ..geometry.image import Image, Three, image, three
 from ..ptx import idiv, imul
-from ..runtime.launch import SIMULATED, Table, ceil_div, flat, inlined, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import Table, ceil_div, inlined, jit, kernel_factory, launch
 from ..runtime.record import reader, table
 from ..scalars import ALL, activation, bias_loader, scalars
 from . import cost as model

@@ -12,7 +12,8 @@ from numba.cuda.types import int32, uint32
 from ..adapt.layout import contiguous
 from ..geometry.decode import split
 from ..ptx import imul
-from ..runtime.launch import Table, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import allocate, flat, stream_of
+from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..scalars import accumulator, scalars
 
 

@@ -18,9 +18,11 @@ from numba.cuda.types import int32, uint32
 from ...kernel import Kernel, Machine
 from ...problem import AttentionProblem, MixProblem
 from ..adapt.layout import contiguous
+from ..environment import SIMULATED
 from ..geometry.decode import split
 from ..ptx import imul
-from ..runtime.launch import SIMULATED, allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import allocate, flat, stream_of
+from ..runtime.launch import flat_grid, jit, kernel_factory, launch
 from ..scalars import COMPLEX, FLOATS, accumulator, bias_loader, loader, scalars
 from . import cost as model
 

@@ -18,7 +18,8 @@ from ...problem import ConvProblem, PatchProblem
 from ..geometry.decode import split
 from ..geometry.image import Three, three
 from ..ptx import imul
-from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..runtime.record import reader, table
 from ..scalars import ALL, scalars
 from . import cost as model

@@ -22,7 +22,8 @@ from ..adapt.gather import gather_axes
 from ..geometry.decode import split
 from ..geometry.image import Image, Three, image, three
 from ..ptx import imul
-from ..runtime.launch import Table, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..runtime.record import reader, slots, table
 from ..scalars import ALL, FLOATS, accumulator, scalars
 from . import cost as model

@@ -19,7 +19,8 @@ from .. import costs
 from ..adapt.gather import gather_axes
 from ..geometry.decode import split
 from ..ptx import idiv, imul, load4, store4
-from ..runtime.launch import flat_grid, is_aligned, jit, kernel_factory, launch, stream_of, words
+from ..runtime.arrays import is_aligned, stream_of, words
+from ..runtime.launch import flat_grid, jit, kernel_factory, launch
 from ..scalars import ALL
 from . import cost as model
 

@@ -11,7 +11,6 @@ from cuda.core import Linker, LinkerOptions, ObjectCode
 from numba import cuda
 from numba.cuda import dispatcher, types
 
-from ..runtime import launch  # noqa: F401  (the NumPy shim)
 from .specimens import Specimen
 
 #: resident threads, registers and shared bytes of a multiprocessor

@@ -5,9 +5,7 @@ In the simulator (NUMBA_ENABLE_CUDASIM=1) the same names come from `simulator/in
 
 from typing import TYPE_CHECKING
 
-from numba import config
-
-SIMULATED = bool(config.ENABLE_CUDASIM)
+from ..environment import SIMULATED
 
 if TYPE_CHECKING or not SIMULATED:
     from .intrinsics import *  # noqa: F403

@@ -1,7 +1,7 @@
 """Launching: kernels compiled once for each choice of constants, arrays as flat views, the caller's stream, no synchronisation.
 
-What touches array classes is in arrays_card.py and arrays_simulated.py, under the same names.  Kernels take flat one-dimensional views and few arguments
-(each argument costs about 2 µs): geometry travels as one int32 table, uploaded once for each problem.
+Kernels take flat one-dimensional views and few arguments (each costs about 2 µs): geometry travels as one int32 table, uploaded once for
+each problem.
 """
 
 from __future__ import annotations
@@ -11,30 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import cuda
 
-from .environment import SIMULATED, cuda
-
-if SIMULATED:
-    from .arrays import simulated as arrays
-else:
-    from .arrays import card as arrays  # type: ignore[no-redef]
-
-adopt = arrays.adopt
-allocate = arrays.allocate
-allow_shared = arrays.allow_shared
-capability = arrays.capability
-current_device = arrays.current_device
-extent = arrays.extent
-flat = arrays.flat
-is_aligned = arrays.is_aligned
-memory_range = arrays.memory_range
-multiprocessors = arrays.multiprocessors
-release = arrays.release
-shared_limit = arrays.shared_limit
-stream_of = arrays.stream_of
-upload = arrays.upload
-view = arrays.view
-words = arrays.words
+from ..environment import SIMULATED
+from .arrays import allow_shared, current_device, upload
 
 #: threads of a block in kernels without shared memory; the simulator interprets each of them, so few
 THREADS = 4 if SIMULATED else 256

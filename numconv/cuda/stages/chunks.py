@@ -10,7 +10,8 @@ import numpy as np
 from ...problem import ConvProblem
 from ..adapt.gather import gather_axes
 from ..adapt.transpose import transpose
-from ..runtime.launch import allocate, ceil_div, is_aligned
+from ..runtime.arrays import allocate, is_aligned
+from ..runtime.launch import ceil_div
 from .fragments import CHUNK
 
 #: a place before every element, which a gather copy reads as zero

@@ -19,6 +19,7 @@ from typing import Any
 
 from numba.cuda.types import float32, int32, uint32
 
+from ..environment import SIMULATED
 from ..ptx import (  # fmt: skip
     cvt_rna_tf32,
     f32_bits,
@@ -32,7 +33,7 @@ from ..ptx import (  # fmt: skip
     mma_m16n8k16_bf16,
     mma_m16n8k16_f16,
 )
-from ..runtime.launch import SIMULATED, inlined
+from ..runtime.launch import inlined
 
 #: (BM, BN, words of k in a stage, WM, WN, stages); a warp computes WM × WN
 Tile = tuple[int, int, int, int, int, int]

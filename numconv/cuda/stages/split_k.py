@@ -16,7 +16,8 @@ from numba.cuda.types import int32
 
 from ...problem import ConvProblem
 from ..ptx import idiv, imul
-from ..runtime.launch import flat, flat_grid, inlined, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import flat_grid, inlined, jit, kernel_factory, launch
 from ..scalars import activation, bias_loader, loader, scalars, storer
 
 

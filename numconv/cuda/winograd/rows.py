@@ -19,7 +19,8 @@ import numpy as np
 from ...kernel import Kernel, Machine, worth_its_error
 from ...problem import ConvProblem
 from ..adapt.layout import INDEX_LIMIT
-from ..runtime.launch import Table, allocate, ceil_div, flat, flat_grid, is_aligned, launch, stream_of
+from ..runtime.arrays import allocate, flat, is_aligned, stream_of
+from ..runtime.launch import Table, ceil_div, flat_grid, launch
 from ..stages.implicit_gemm import product as implicit_gemm
 from . import cost as model
 from .kernel import SIZE, make_filters, make_image, make_outputs

@@ -9,7 +9,8 @@ import numpy as np
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ...geometry.convolution import lower
-from ...runtime.launch import flat, flat_grid, launch, stream_of
+from ...runtime.arrays import flat, stream_of
+from ...runtime.launch import flat_grid, launch
 from ...scalars import ALL
 from .. import cost as model
 from .kernel import make_direct

@@ -11,7 +11,8 @@ from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ... import costs
 from ...adapt.gather import gather_axes
-from ...runtime.launch import allocate, ceil_div, flat, launch, shared_limit, stream_of, words
+from ...runtime.arrays import allocate, flat, shared_limit, stream_of, words
+from ...runtime.launch import ceil_div, launch
 from ...stages.chunks import NOWHERE, chunked, in_place, padded
 from ...stages.fragments import fitting, shared_bytes, threads
 from ...stages.rounding import ROUNDINGS, refuse

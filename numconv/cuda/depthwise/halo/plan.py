@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from ....problem import ConvProblem
 from ... import costs
+from ...environment import SIMULATED
 from ...geometry.image import Image, Three, Two, image, three
-from ...runtime.launch import PLAIN_SHARED, SIMULATED, Table, ceil_div, is_aligned
+from ...runtime.arrays import is_aligned
+from ...runtime.launch import PLAIN_SHARED, Table, ceil_div
 from ...runtime.record import table
 from ...scalars import COMPLEX, scalars
 

@@ -18,7 +18,8 @@ from ...adapt import layout
 from ...adapt.elementwise import elementwise, zeros
 from ...geometry.decode import split
 from ...ptx import idiv, imul
-from ...runtime.launch import allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
+from ...runtime.arrays import allocate, flat, stream_of, view
+from ...runtime.launch import flat_grid, jit, kernel_factory, launch
 from ...scalars import loader, scalars
 from .forward import make_columns
 from .plan import MOST_COLUMNS, column_type, plan, plan_at, pointwise

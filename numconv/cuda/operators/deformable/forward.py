@@ -19,7 +19,8 @@ from ...adapt.layout import cast
 from ...geometry.axes import lower
 from ...geometry.decode import split
 from ...ptx import idiv, imul
-from ...runtime.launch import allocate, flat, flat_grid, jit, kernel_factory, launch, stream_of, view
+from ...runtime.arrays import allocate, flat, stream_of, view
+from ...runtime.launch import flat_grid, jit, kernel_factory, launch
 from ...scalars import FLOATS, scalars
 from ...stages.implicit_gemm import product as implicit_gemm
 from .plan import chunk, column_type, plan, plan_at, pointwise

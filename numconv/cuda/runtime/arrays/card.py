@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import cuda
 from numba.cuda import types
 from numba.cuda.cudadrv import driver, dummyarray
 from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.np import numpy_support
 
-from ..environment import cuda, dtype_of, storage
+from ....hosts import dtype_of
+from .storage import storage
 
 
 @lru_cache(maxsize=4096)

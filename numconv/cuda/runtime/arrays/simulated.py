@@ -1,4 +1,4 @@
-"""Arrays of numba-cuda's simulator, as arrays_card.py has those of a card."""
+"""Arrays of numba-cuda's simulator, as card.py has those of a card."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
+from ....hosts import dtype_of
 from ...ptx.simulator import repairs  # noqa: F401  (mends the simulator)
-from ..environment import dtype_of, storage
+from .storage import storage
 
 
 def flat(array: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from ....problem import ConvProblem
 from ... import costs
+from ...environment import SIMULATED
 from ...geometry.convolution import Lowered, lower
-from ...runtime.launch import SIMULATED, is_aligned
+from ...runtime.arrays import is_aligned
 from ...scalars import accumulator, scalars
 from ..cost import cuda_core_block
 

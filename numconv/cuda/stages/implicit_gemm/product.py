@@ -10,7 +10,8 @@ import numpy as np
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.convolution import Lowered
-from ...runtime.launch import allocate, ceil_div, flat, launch, stream_of
+from ...runtime.arrays import allocate, flat, stream_of
+from ...runtime.launch import ceil_div, launch
 from ...scalars import scalars
 from ..split_k import finish
 from .kernel import make_implicit_gemm

@@ -18,9 +18,11 @@ from numba.cuda.types import int32, uint32
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ... import costs
+from ...environment import SIMULATED
 from ...geometry.axes import image_strides, three
 from ...ptx import idiv, imod, imul, load4
-from ...runtime.launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ...runtime.arrays import allocate, flat, stream_of
+from ...runtime.launch import Table, ceil_div, flat_grid, jit, kernel_factory, launch
 from ...scalars import ALL, loader, scalars, storer
 from ...stages.cost import cuda_core_block
 from .. import cost as model

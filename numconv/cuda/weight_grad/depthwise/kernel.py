@@ -17,9 +17,11 @@ from numba.cuda.types import int32, uint32
 
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
+from ...environment import SIMULATED
 from ...geometry.axes import image_strides, three
 from ...ptx import idiv, imul
-from ...runtime.launch import SIMULATED, Table, allocate, ceil_div, flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ...runtime.arrays import allocate, flat, stream_of
+from ...runtime.launch import Table, ceil_div, flat_grid, jit, kernel_factory, launch
 from ...scalars import ALL, scalars
 from .. import cost as model
 from ..cuda_cores.kernel import make_sum_parts

@@ -15,7 +15,8 @@ from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ... import costs
 from ...geometry.convolution import lower
-from ...runtime.launch import allocate, ceil_div, flat, launch, shared_limit, stream_of, words
+from ...runtime.arrays import allocate, flat, shared_limit, stream_of, words
+from ...runtime.launch import ceil_div, launch
 from ...stages.chunks import chunked, in_place, padded
 from ...stages.cost import tensor_core_block
 from ...stages.fragments import CHUNK, TILES, Tile, fitting, shared_bytes, threads, tiles

@@ -1,0 +1,18 @@
+"""numba-cuda or its simulator, mended before anything below imports it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+if not hasattr(np, "row_stack"):  # numba-cuda 0.30 calls it at the first compile; NumPy 2.5 has dropped it
+    np.row_stack = np.vstack  # type: ignore[attr-defined]
+
+try:  # `pip install --target` leaves .pth files unread, which silently gives Numba's old built-in CUDA target
+    import _numba_cuda_redirector  # noqa: F401
+except ImportError:
+    pass
+
+from numba import config
+
+#: NUMBA_ENABLE_CUDASIM=1: kernels run as Python, for tests
+SIMULATED = bool(config.ENABLE_CUDASIM)
