@@ -4,10 +4,10 @@ Forward, input gradient (by stride phases) and zero insertion are one loop::
 
     y[n, o, first + j·pitch] = Σ_k x[n, base(j) + term[k].source] · w[o, term[k].weight]     where term k falls inside the source
 
-k runs over the terms (source channel, tap) of one phase; axes are three (T, H, W), the missing ones of extent 1.  Any rank, stride, dilation,
-padding, group count and layout is in the table, so that one kernel serves all.  Tables are cached by problem and uploaded once.
+k runs over the terms (source channel, tap) of one phase; axes are three (T, H, W), the missing ones of extent 1.  Any rank, stride,
+dilation, padding, group count and layout is in the table, so that one kernel serves all.  Tables are cached by problem and uploaded once.
 
-The table: a `Convolution`, its phases, the terms of all phases, and of each term its offset along t, which only kernels for three axes read.
+The table: a `Convolution`, its phases, the terms of all phases, and the offset along t of each term, for kernels that take three axes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .image import Image, Three, image, three
 
 
 class Source(NamedTuple):
-    """What is summed over.  Pitches are in elements (or chunks of them), along t, h and w from what one position reads to what the next reads."""
+    """What is summed over.  Pitches are in elements (or chunks): along t, h, w from what one position reads to what the next reads."""
 
     t: int  # extents
     h: int
@@ -100,7 +100,7 @@ convolution_at, phase_at = reader(Convolution), reader(Phase)
 #: a term whole, by one load, or a field of it
 term_at, one_term_at = quad_reader(Term), reader(Term)
 #: of the table, from one phase or term to the next
-PHASE, TERM = slots(Phase), slots(Term)
+PHASE_SIZE, TERM_SIZE = slots(Phase), slots(Term)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Lowered:
     taps: tuple[int, ...]  # taps in the order of the phases
 
 
-class _Form(NamedTuple):
+class _SourceTerms(NamedTuple):
     """How terms are counted, and how far apart they lie."""
 
     sources: int
@@ -152,50 +152,34 @@ def _phases(problem: ConvProblem, zero_inserted: bool) -> Iterator[tuple[Three, 
             yield Three(*firsts), Three(*extents), list(product(*axis_taps))
 
 
-def _terms(taps: list[tuple[Any, ...]], form: _Form) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[int]]:
+def _terms(taps: list[tuple[Any, ...]], source_terms: _SourceTerms) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[int]]:
     """(terms, their offsets along t, taps) of one phase."""
-    kernel, x = form.kernel, form.x
-    numbers, places, planes, rows, pixels = (
-        np.array(column, np.int64)
-        for column in zip(
-            *(
-                (
-                    (rt * kernel.h + rh) * kernel.w + rw,
-                    ot * x.plane_pitch + oh * x.row_pitch + ow * x.pixel_pitch,
-                    ot,
-                    oh,
-                    ow,
-                )
-                for (rt, ot), (rh, oh), (rw, ow) in taps
-            ),
-            strict=True,
-        )
-    )
-    channel = np.arange(form.sources, dtype=np.int64)[:, None]
-    whole = np.zeros((form.sources, len(numbers)), np.int64)
-    columns = (
-        channel * x.channel_pitch + places,
-        channel * form.weight_source_pitch + numbers,
-        whole + rows,
-        whole + pixels,
-        whole + planes,
-    )
-    *term, offset = (c.T.reshape(-1) if form.tap_major else c.reshape(-1) for c in columns)
-    return np.stack(term, axis=1), offset, numbers.tolist()
+    kernel, x = source_terms.kernel, source_terms.x
+    ((rt, ot), (rh, oh), (rw, ow)) = np.array(taps, np.int64).transpose(1, 2, 0)
+    numbers = (rt * kernel.h + rh) * kernel.w + rw
+    channel = np.arange(source_terms.sources, dtype=np.int64)[:, None]
+    found = np.empty((source_terms.sources, len(taps)), [(name, np.int64) for name in Term._fields])
+    found["source"] = channel * x.channel_pitch + ot * x.plane_pitch + oh * x.row_pitch + ow * x.pixel_pitch
+    found["weight"] = channel * source_terms.weight_source_pitch + numbers
+    found["h"], found["w"] = oh, ow
+    planes = np.broadcast_to(ot, found.shape)
+    if source_terms.tap_major:
+        found, planes = found.T, planes.T
+    return np.ascontiguousarray(found).view(np.int64).reshape(-1), planes.reshape(-1), numbers.tolist()
 
 
-def _sides(problem: ConvProblem, form: _Form, zero_inserted: bool) -> tuple[Source, Target]:
+def _sides(problem: ConvProblem, source_terms: _SourceTerms, zero_inserted: bool) -> tuple[Source, Target]:
     """What is read and what is written, as neighbouring positions of a phase see them."""
     stride, one = three(problem.stride, 1), Three(1, 1, 1)
     step, target_step = (stride, one) if problem.direction == "forward" else (one, one if zero_inserted else stride)
-    x, y = form.x, image(*problem.target, problem.layout)
+    x, y = source_terms.x, image(*problem.target, problem.layout)
     source = Source(
         t=x.t,
         h=x.h,
         w=x.w,
         step=step,
         sample_pitch=x.sample_pitch,
-        group_pitch=form.sources * x.channel_pitch,
+        group_pitch=source_terms.sources * x.channel_pitch,
         plane_pitch=x.plane_pitch * step.t,
         row_pitch=x.row_pitch * step.h,
         pixel_pitch=x.pixel_pitch * step.w,
@@ -209,6 +193,35 @@ def _sides(problem: ConvProblem, form: _Form, zero_inserted: bool) -> tuple[Sour
         pixel_pitch=y.pixel_pitch * target_step.w,
     )
     return source, target
+
+
+def _laid_out(problem: ConvProblem, source_terms: _SourceTerms, zero_inserted: bool) -> tuple[list[Phase], Any, Any, list[int]]:
+    """(phases, the integers of their terms, the terms' offsets along t, taps)."""
+    y = image(*problem.target, problem.layout)
+    phases: list[Phase] = []
+    nothing = np.zeros(0, np.int64)
+    terms, planes, order = [nothing], [nothing], []
+    first_term = 0
+    for first, extent, taps in _phases(problem, zero_inserted):
+        count = source_terms.sources * len(taps)
+        phases.append(
+            Phase(
+                first_term=first_term,
+                terms=count,
+                t=extent.t,
+                h=extent.h,
+                w=extent.w,
+                first_target=first.t * y.plane_pitch + first.h * y.row_pitch + first.w * y.pixel_pitch,
+                positions=prod(extent),
+            )
+        )
+        first_term += count
+        if taps:
+            of_phase, offsets, numbers = _terms(taps, source_terms)
+            terms.append(of_phase)
+            planes.append(offsets)
+            order.extend(numbers)
+    return phases, np.concatenate(terms), np.concatenate(planes), order
 
 
 @lru_cache(maxsize=512)
@@ -225,7 +238,7 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap
         sources = ceil_div(sources, chunk)
     pitches = problem.taps, problem.group_in * problem.taps
     weight_source_pitch, weight_target_pitch = pitches if problem.direction == "forward" else pitches[::-1]
-    form = _Form(
+    source_terms = _SourceTerms(
         sources=sources,
         x=image(
             sources * problem.groups,
@@ -236,34 +249,12 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap
         kernel=three(problem.kernel, 1),
         tap_major=bool(chunk) or tap_major,
     )
-    source, target = _sides(problem, form, zero_inserted)
-    y = image(*problem.target, problem.layout)
+    source, target = _sides(problem, source_terms, zero_inserted)
     targets = target.channels // problem.groups
-    phases: list[Phase] = []
-    terms, planes, order = [np.zeros((0, TERM), np.int64)], [np.zeros(0, np.int64)], []
-    first_term = 0
-    for first, extent, taps in _phases(problem, zero_inserted):
-        if taps:
-            of_phase, offsets, numbers = _terms(taps, form)
-            terms.append(of_phase)
-            planes.append(offsets)
-            order.extend(numbers)
-        phases.append(
-            Phase(
-                first_term=first_term,
-                terms=sources * len(taps),
-                t=extent.t,
-                h=extent.h,
-                w=extent.w,
-                first_target=first.t * y.plane_pitch + first.h * y.row_pitch + first.w * y.pixel_pitch,
-                positions=prod(extent),
-            )
-        )
-        first_term += sources * len(taps)
-
+    phases, terms, planes, order = _laid_out(problem, source_terms, zero_inserted)
     phases_at = slots(Convolution)
-    phases_end = phases_at + PHASE * len(phases)
-    terms_at = ceil_div(phases_end, TERM) * TERM  # a term is read by one load
+    phases_end = phases_at + PHASE_SIZE * len(phases)
+    terms_at = ceil_div(phases_end, TERM_SIZE) * TERM_SIZE  # a term is read by one load
     plan = Convolution(
         batch=problem.batch,
         groups=problem.groups,
@@ -281,8 +272,8 @@ def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap
         ),
         phases_at=phases_at,
         terms_at=terms_at,
-        planes_at=terms_at + TERM * first_term,
-        terms=first_term,
+        planes_at=terms_at + len(terms),
+        terms=len(planes),
     )
-    host = table(plan, phases, [0] * (terms_at - phases_end), np.concatenate(terms), np.concatenate(planes))
+    host = table(plan, phases, [0] * (terms_at - phases_end), terms, planes)
     return Lowered(plan, Table(host), max((p.terms for p in phases), default=0), sources, tuple(order))

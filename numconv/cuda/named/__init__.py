@@ -1,4 +1,4 @@
-"""Transposed convolution (the map back to the input) by other ways than dense's gather, to be asked for by name: for comparison, and to teach.
+"""Transposed convolution (the map back to the input) by other ways than dense's gather, for comparison and to teach.
 
 scatter         each source adds its products to the targets it reaches, in tiles that one block owns; taken by itself where it is cheapest
 zero_insertion  the image with stride − 1 zeros between its elements, then a convolution at stride 1 with the flipped kernel

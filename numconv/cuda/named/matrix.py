@@ -27,7 +27,7 @@ from ..scalars import ALL, activation, bias_loader, scalars
 from . import cost as model
 
 
-class Plan(NamedTuple):
+class MatrixPlan(NamedTuple):
     groups: int
     sources: int  # channels of a group that are summed over
     targets: int  # channels of a group that come out
@@ -50,8 +50,9 @@ class Entry(NamedTuple):
     tap: int
 
 
-plan_at, row_at, entry_at = reader(Plan), reader(Row), reader(Entry)
-ROWS_AT, ENTRY = slots(Plan), slots(Entry)
+plan_at, row_at, entry_at = reader(MatrixPlan), reader(Row), reader(Entry)
+#: where in the table the rows' beginnings lie; the elements of an entry
+STARTS_AT, ENTRY_SIZE = slots(MatrixPlan), slots(Entry)
 
 
 @kernel_factory
@@ -71,7 +72,7 @@ def make_matrix(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
             rest, q = split(i, positions)
             n, c = split(rest, channels)
             g, o = split(c, targets)
-            row = row_at(tab, int32(q + int32(ROWS_AT)))
+            row = row_at(tab, int32(q + int32(STARTS_AT)))
             begin, end = row.begin, row.end
             at = int32(n * plan.source.sample_pitch + imul(g, sources) * plan.source.channel_pitch)
             wt = imul(int32(imul(imul(g, sources), targets) + o), taps)
@@ -79,7 +80,7 @@ def make_matrix(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
             for _ in range(sources):
                 e = begin
                 while e < end:
-                    entry = entry_at(tab, int32(plan.entries_at + e * int32(ENTRY)))
+                    entry = entry_at(tab, int32(plan.entries_at + e * int32(ENTRY_SIZE)))
                     v = load(y, int32(at + entry.source))
                     acc = kind(acc + v * load(w, int32(wt + entry.tap)))
                     e = int32(e + int32(1))
@@ -114,7 +115,7 @@ def pattern(problem: ConvProblem) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
 @lru_cache(maxsize=64)
 def _plan(problem: ConvProblem) -> Table:
     starts, entries = pattern(problem)
-    plan = Plan(
+    plan = MatrixPlan(
         groups=problem.groups,
         sources=problem.group_out,
         targets=problem.group_in,
@@ -122,7 +123,7 @@ def _plan(problem: ConvProblem) -> Table:
         positions=prod(problem.spatial),
         taps=problem.taps,
         shuffle=problem.shuffle,
-        entries_at=ROWS_AT + len(starts),
+        entries_at=STARTS_AT + len(starts),
     )
     return Table(table(plan, starts, entries))
 

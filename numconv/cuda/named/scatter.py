@@ -30,7 +30,7 @@ from . import cost as model
 THREADS = 4 if SIMULATED else 256
 
 
-class Tile(NamedTuple):
+class ScatterTile(NamedTuple):
     """The results of a block."""
 
     channels: int
@@ -39,12 +39,12 @@ class Tile(NamedTuple):
     w: int
 
 
-TILE = Tile(4, 1, 4, 8) if SIMULATED else Tile(4, 1, 8, 64)
+TILE = ScatterTile(channels=4, t=1, h=4, w=8) if SIMULATED else ScatterTile(channels=4, t=1, h=8, w=64)
 #: for types of 8 bytes and more, which spill with four channels
 WIDE_TILE = TILE._replace(channels=2)
 
 
-class Plan(NamedTuple):
+class ScatterPlan(NamedTuple):
     groups: int
     sources: int  # channels of a group that are summed over
     targets: int  # channels of a group that come out
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     shuffle: int  # groups of the channel shuffle behind the convolution
 
 
-plan_at = reader(Plan)
+plan_at = reader(ScatterPlan)
 
 
 @inlined
@@ -69,7 +69,7 @@ def first_source(first, stride):
 
 
 @kernel_factory
-def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, tile: Tile, threads: int) -> Any:
+def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, tile: ScatterTile, threads: int) -> Any:
     """The kernel for these types and tile."""
     BC, TT, TH, TW = tile
     NT = threads
@@ -161,7 +161,7 @@ def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | 
     return jit(scatter, launch_bounds=threads)
 
 
-def tile_for(dtype: str, out_dtype: str) -> Tile:
+def tile_for(dtype: str, out_dtype: str) -> ScatterTile:
     return TILE if scalars(dtype, out_dtype).itemsize <= 4 else WIDE_TILE
 
 
@@ -170,7 +170,7 @@ def _plan(problem: ConvProblem) -> tuple[Table, int]:
     """The plan as the kernel reads it, and the blocks."""
     tile = tile_for(problem.dtype, problem.out_dtype)
     target = image(problem.in_channels, problem.spatial, problem.layout)
-    plan = Plan(
+    plan = ScatterPlan(
         groups=problem.groups,
         sources=problem.group_out,
         targets=problem.group_in,

@@ -1,4 +1,4 @@
-"""Transposed convolution by zero insertion: stride − 1 zeros between the image's elements, then a convolution at stride 1, the kernel flipped."""
+"""Transposed convolution by zero insertion: the image with stride − 1 zeros between its elements, then a convolution at stride 1."""
 
 from __future__ import annotations
 

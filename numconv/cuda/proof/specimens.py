@@ -74,7 +74,7 @@ def _implicit_gemm() -> Iterator[Specimen]:
         return Specimen(
             f"{dtype} {tile.positions}×{tile.targets}×{tile.terms}" + (f" {act}" if act else "") + (" 3-D" if outer else ""),
             "implicit_gemm",
-            lambda: make_implicit_gemm(dtype, out, out, act, implicit_gemm.Form(outer), tile),
+            lambda: make_implicit_gemm(dtype, out, out, act, implicit_gemm.GemmForm(outer), tile),
             (*_conv(dtype, out), "int32", "int32"),
             tile.threads,
             wanted=("fma.rn.f32", "ld.shared.v4.f32") if dtype == "float32" and tile.thread_positions == 8 and act is None else (),
@@ -82,17 +82,17 @@ def _implicit_gemm() -> Iterator[Specimen]:
             registers=168,
         )
 
-    for tile in implicit_gemm.TILES:
+    for tile in implicit_gemm.GEMM_TILES:
         yield one("float32", "float32", None, False, tile)
-    yield one("float32", "float32", "silu", True, implicit_gemm.TILES[1])
+    yield one("float32", "float32", "silu", True, implicit_gemm.GEMM_TILES[1])
     for words, form in (
-        ("quad stores", implicit_gemm.Form(quad_stores=True)),
-        ("pointwise quads", implicit_gemm.Form(reads="quads", quad_stores=True)),
-        ("channels last", implicit_gemm.Form(reads="channels")),
-        ("channels last, split-K", implicit_gemm.Form(reads="channels", parted=True)),
-        ("split-K", implicit_gemm.Form(quad_stores=True, parted=True)),
+        ("quad stores", implicit_gemm.GemmForm(quad_stores=True)),
+        ("pointwise quads", implicit_gemm.GemmForm(reads="quads", quad_stores=True)),
+        ("channels last", implicit_gemm.GemmForm(reads="channels")),
+        ("channels last, split-K", implicit_gemm.GemmForm(reads="channels", parted=True)),
+        ("split-K", implicit_gemm.GemmForm(quad_stores=True, parted=True)),
     ):
-        for tile in implicit_gemm.TILES[:6] if words == "pointwise quads" else implicit_gemm.TILES[:3:2]:
+        for tile in implicit_gemm.GEMM_TILES[:6] if words == "pointwise quads" else implicit_gemm.GEMM_TILES[:3:2]:
             yield Specimen(
                 f"float32 {tile.positions}×{tile.targets}×{tile.terms} {words}", "implicit_gemm",
                 lambda tile=tile, form=form: make_implicit_gemm(
@@ -105,13 +105,13 @@ def _implicit_gemm() -> Iterator[Specimen]:
         "finish of split-K", "implicit_gemm", lambda: split_k.make_finish("float32", "float16", "float16", "silu"),
         (*_arrays("float32", "float16", "float16"), *["int32"] * 5),
     )  # fmt: skip
-    yield one("float16", "float16", None, False, implicit_gemm.TILES[0])
-    yield one("bfloat16", "bfloat16", None, False, implicit_gemm.TILES[0])
-    yield one("int8", "int32", None, False, implicit_gemm.TILES[0])
-    yield one("float64", "float64", "tanh", True, implicit_gemm.WIDE_TILES[0])
-    yield one("complex64", "complex64", None, False, implicit_gemm.WIDE_TILES[0])
-    yield one("complex128", "complex128", None, True, implicit_gemm.WIDE_TILES[1])
-    yield one("int64", "int64", None, False, implicit_gemm.WIDE_TILES[0])
+    yield one("float16", "float16", None, False, implicit_gemm.GEMM_TILES[0])
+    yield one("bfloat16", "bfloat16", None, False, implicit_gemm.GEMM_TILES[0])
+    yield one("int8", "int32", None, False, implicit_gemm.GEMM_TILES[0])
+    yield one("float64", "float64", "tanh", True, implicit_gemm.WIDE_GEMM_TILES[0])
+    yield one("complex64", "complex64", None, False, implicit_gemm.WIDE_GEMM_TILES[0])
+    yield one("complex128", "complex128", None, True, implicit_gemm.WIDE_GEMM_TILES[1])
+    yield one("int64", "int64", None, False, implicit_gemm.WIDE_GEMM_TILES[0])
 
 
 MMA = {

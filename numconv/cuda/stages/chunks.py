@@ -38,12 +38,10 @@ def chunked(problem: ConvProblem, x: Any) -> Any:
     width = padded(group, problem.dtype)
     out = allocate((problem.batch, area, problem.groups, width), problem.dtype, x)
     if problem.layout == "channels_last":
-        c = np.arange(width)
-        maps = (
-            np.arange(problem.batch) * (area * channels), np.arange(area) * channels, np.arange(problem.groups) * group,
-            np.where(c < group, c, NOWHERE),
-        )  # fmt: skip
-        gather_axes(x, out, maps, ("tensor_core image", problem), absolute=True)
+        channel = np.arange(width)
+        of_sample, of_pixel = np.arange(problem.batch) * (area * channels), np.arange(area) * channels
+        of_group, of_channel = np.arange(problem.groups) * group, np.where(channel < group, channel, NOWHERE)
+        gather_axes(x, out, (of_sample, of_pixel, of_group, of_channel), ("tensor_core image", problem), absolute=True)
     else:
         transpose(x, out, problem.batch, problem.groups, group, area, width)
     return out

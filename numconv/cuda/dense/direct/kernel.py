@@ -1,7 +1,7 @@
-"""Direct convolution: one thread for each output, summing over the table of taps.  Correct for everything; chosen where little is to be done.
+"""Direct convolution: one thread for each output, summing over the terms of the table.
 
-Loop: y[n, o, p] = Σ_k x[n, base(p) + xoff[k]] · w[o, woff[k]] + bias[o], then the activation.  Writes are disjoint: each output has one
-thread.  k ascends over (channel, tap), so the sum's order depends on the problem alone.
+Loop: y[n, o, p] = Σ_k x[n, first_read(p) + term[k].source] · w[o, term[k].weight] + bias[o], then the activation.
+Writes are disjoint: each output has one thread.  k ascends over (channel, tap), so the sum's order depends on the problem alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ...geometry.convolution import PHASE, TERM, convolution_at, phase_at, term_at
+from ...geometry.convolution import PHASE_SIZE, TERM_SIZE, convolution_at, phase_at, term_at
 from ...geometry.decode import element, first_read, position, shuffled, split
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, bias_loader, scalars
@@ -34,7 +34,7 @@ def make_direct(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
             rest, o = split(rest, plan.targets)
             z, n = split(rest, batch)
             z, g = split(z, plan.groups)
-            phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE)))
+            phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE_SIZE)))
             if p < phase.positions:
                 jt, jh, jw = position(p, phase.h, phase.w)
                 base = first_read(plan.source, n, g, jt, jh, jw)
@@ -45,7 +45,7 @@ def make_direct(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
                 first_target = phase.first_target
                 acc = kind(0)
                 while k < end:
-                    term = term_at(tab, int32(plan.terms_at + k * int32(TERM)))
+                    term = term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE)))
                     ok = uint32(int32(h0 + term.h)) < uint32(plan.source.h) and uint32(int32(w0 + term.w)) < uint32(plan.source.w)
                     if outer:
                         ok = ok and uint32(int32(t0 + tab[uint32(int32(plan.planes_at + k))])) < uint32(plan.source.t)

@@ -5,7 +5,7 @@ channels last with each group padded to whole chunks, and the weights are (group
 already is read in place, another is transposed once into a workspace.  The result is stored in the caller's layout.
 
 Tiles travel by `cp.async` through the stages of dynamic shared memory, up to 144 KB of it; the source-size operand zero-fills the padding.
-A thread copies the same chunk of every step, and has the table's entry of a step one step ahead.  Fragments, products and the way out: `fragments`.
+A thread copies the same chunk of every step, and has the step's term one step ahead.  Fragments, products, the way out: stages/fragments.
 
 k ascends, the accumulation within an `mma` is the hardware's.  Writes are disjoint.  Needs compute capability 8.0.  Proved in the
 simulator (with fragment layouts as we read the PTX ISA) and by compiling; not yet run on a GPU.
@@ -18,7 +18,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
-from ...geometry.convolution import PHASE, TERM, convolution_at, phase_at, term_at
+from ...geometry.convolution import PHASE_SIZE, TERM_SIZE, convolution_at, phase_at, term_at
 from ...geometry.decode import element, first_read, position, shuffled, split
 from ...ptx import cp_async16, cp_async_commit, f32_bits, idiv, imod, imul, make_cp_async_wait
 from ...runtime.launch import jit, kernel_factory
@@ -79,7 +79,7 @@ def make_tensor_core(
         if parted:
             part, z = split(z, int32(plan.groups * plan.phases))
         z, g = split(z, plan.groups)
-        phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE)))
+        phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE_SIZE)))
         kstart, kcount = phase.first_term, phase.terms
         if parted:
             parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(plan.groups * plan.phases)))
@@ -90,7 +90,7 @@ def make_tensor_core(
         targets = plan.targets
         it, ih, iw = uint32(plan.source.t), uint32(plan.source.h), uint32(plan.source.w)
         all_k = plan.terms
-        terms_at, planes_at = int32(plan.terms_at + kstart * int32(TERM)), int32(plan.planes_at + kstart)
+        terms_at, planes_at = int32(plan.terms_at + kstart * int32(TERM_SIZE)), int32(plan.planes_at + kstart)
 
         chunk, row = imod(tid, int32(CH)), idiv(tid, int32(CH))
         for j in range(A_ROWS):
@@ -128,7 +128,7 @@ def make_tensor_core(
         a_start, b_start = start_a(lane, m_warp), int32(start_b(lane, o_warp) + int32(A_ALL))
 
         k = chunk
-        term = term_at(tab, int32(terms_at + k * int32(TERM)) if k < kcount else int32(0))
+        term = term_at(tab, int32(terms_at + k * int32(TERM_SIZE)) if k < kcount else int32(0))
         dt = int32(0)
         if outer and k < kcount:
             dt = tab[uint32(int32(planes_at + k))]
@@ -161,7 +161,7 @@ def make_tensor_core(
             cp_async_commit()
             k = int32(k + int32(CH))
             if k < kcount:  # the entry of the next step, on its way while this one is multiplied
-                term = term_at(tab, int32(terms_at + k * int32(TERM)))
+                term = term_at(tab, int32(terms_at + k * int32(TERM_SIZE)))
                 if outer:
                     dt = tab[uint32(int32(planes_at + k))]
             if t >= int32(0):

@@ -30,14 +30,10 @@ def pack(problem: ConvProblem, w: Any, machine: Machine) -> Any:
     source_pitch, target_pitch = pitches if forward else pitches[::-1]
     width = padded(sources, problem.dtype)
     channel = np.arange(width)
-    maps = (
-        np.arange(problem.groups) * (sources * targets * taps),
-        np.arange(targets) * target_pitch,
-        np.array(low.taps, np.int64),
-        np.where(channel < sources, channel * source_pitch, NOWHERE),
-    )
+    of_group, of_target = np.arange(problem.groups) * (sources * targets * taps), np.arange(targets) * target_pitch
+    of_tap, of_source = np.array(low.taps, np.int64), np.where(channel < sources, channel * source_pitch, NOWHERE)
     out = allocate((problem.groups, targets, len(low.taps), width), problem.dtype, w)
-    gather_axes(w, out, maps, ("tensor_core", problem.with_(batch=1)), absolute=True)
+    gather_axes(w, out, (of_group, of_target, of_tap, of_source), ("tensor_core", problem.with_(batch=1)), absolute=True)
     return out
 
 

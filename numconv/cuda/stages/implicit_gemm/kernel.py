@@ -15,17 +15,17 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ...geometry.convolution import PHASE, TERM, convolution_at, one_term_at, phase_at, term_at
+from ...geometry.convolution import PHASE_SIZE, TERM_SIZE, convolution_at, one_term_at, phase_at, term_at
 from ...geometry.decode import element, first_read, position, shuffled, split
 from ...ptx import idiv, imod, imul
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, bias_loader, quad_loader, quad_storer, scalars
 from ..split_k import part_of
-from .plan import Form, Tile
+from .plan import GemmForm, GemmTile
 
 
 @kernel_factory
-def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, form: Form, tile: Tile) -> Any:
+def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, form: GemmForm, tile: GemmTile) -> Any:
     """The kernel for these types, form and tile."""
     BM, BN, BK, TM, TN = tile
     number = scalars(dtype, out_dtype)
@@ -33,9 +33,8 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
     load_bias, apply = bias_loader(bias_dtype, number.name), activation(act, number.name)
     COLUMNS = BM // TM  # threads along m
     NT = COLUMNS * (BN // TN)
-    outer, parted, quads, channels_last, quad_stores = (
-        form.outer, form.parted, form.reads == "quads", form.reads == "channels", form.quad_stores
-    )  # fmt: skip
+    outer, parted, quad_stores = form.outer, form.parted, form.quad_stores
+    quads, channels_last = form.reads == "quads", form.reads == "channels"
     B_STEPS, O_STEP = BN * BK // NT, NT // BK
     ACROSS = BM // 4 if quads else min(BM, NT)  # threads along a row of X, unless they run along k
     PER = BM // O_STEP if channels_last else 1 if quads else max(1, BM // NT)  # positions (or quads of them) of a thread
@@ -76,7 +75,7 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
         if parted:
             part, rest = split(rest, int32(plan.groups * plan.phases))
         z, g = split(rest, plan.groups)
-        phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE)))
+        phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE_SIZE)))
         kstart, kcount = phase.first_term, phase.terms
         if parted:
             parts = idiv(int32(cuda.gridDim.x), imul(imul(tiles_m, tiles_n), int32(plan.groups * plan.phases)))
@@ -86,7 +85,7 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
         M = int32(positions * plan.batch)
         targets = plan.targets
         it, ih, iw = uint32(plan.source.t), uint32(plan.source.h), uint32(plan.source.w)
-        terms_at, planes_at = int32(plan.terms_at + kstart * int32(TERM)), int32(plan.planes_at + kstart)
+        terms_at, planes_at = int32(plan.terms_at + kstart * int32(TERM_SIZE)), int32(plan.planes_at + kstart)
 
         a_row, a_column = idiv(tid, int32(ACROSS)), imod(tid, int32(ACROSS))
         if quads:
@@ -123,10 +122,10 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                         a_next[i, j] = kind(0)
                     if quads:
                         if k < kcount and a_row < int32(BK) and w0[0] >= int32(0):
-                            source = one_term_at(tab, int32(terms_at + k * int32(TERM))).source
+                            source = one_term_at(tab, int32(terms_at + k * int32(TERM_SIZE))).source
                             a_next[i, 0], a_next[i, 1], a_next[i, 2], a_next[i, 3] = quad(x, int32(base[0] + source))
                     elif k < kcount:
-                        term = term_at(tab, int32(terms_at + k * int32(TERM)))
+                        term = term_at(tab, int32(terms_at + k * int32(TERM_SIZE)))
                         dt = int32(0)
                         if outer:
                             dt = tab[uint32(int32(planes_at + k))]
@@ -140,7 +139,7 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                 for i in range(B_STEPS):
                     b_next[i] = kind(0)
                 if k < kcount:
-                    offset = int32(wbase + one_term_at(tab, int32(terms_at + k * int32(TERM))).weight)
+                    offset = int32(wbase + one_term_at(tab, int32(terms_at + k * int32(TERM_SIZE))).weight)
                     for i in range(B_STEPS):
                         if int32(o_first + b_column + int32(i * O_STEP)) < targets:
                             b_next[i] = load(w, int32(offset + imul(int32(i * O_STEP), w_pitch)))
@@ -193,9 +192,13 @@ def make_implicit_gemm(dtype: str, out_dtype: str, bias_dtype: str | None, act: 
                         if channel[j] >= int32(0):
                             if quad_stores:
                                 put_four(
-                                    y, int32(where + channel[j]), apply(kind(acc[i, j] + fb[j])), apply(kind(acc[i + 1, j] + fb[j])),
-                                    apply(kind(acc[i + 2, j] + fb[j])), apply(kind(acc[i + 3, j] + fb[j])),
-                                )  # fmt: skip
+                                    y,
+                                    int32(where + channel[j]),
+                                    apply(kind(acc[i, j] + fb[j])),
+                                    apply(kind(acc[i + 1, j] + fb[j])),
+                                    apply(kind(acc[i + 2, j] + fb[j])),
+                                    apply(kind(acc[i + 3, j] + fb[j])),
+                                )
                             else:
                                 store(y, int32(where + channel[j]), apply(kind(acc[i, j] + fb[j])))
 

@@ -16,7 +16,7 @@ from ...scalars import accumulator, scalars
 from ..cost import cuda_core_block
 
 
-class Tile(NamedTuple):
+class GemmTile(NamedTuple):
     """What a block computes, and what each of its threads computes of it."""
 
     positions: int
@@ -30,18 +30,23 @@ class Tile(NamedTuple):
         return (self.positions // self.thread_positions) * (self.targets // self.thread_targets)
 
 
-TILES = (
-    Tile(128, 128, 8, 8, 8),
-    Tile(128, 64, 8, 8, 4),
-    Tile(64, 64, 8, 4, 4),
-    Tile(128, 32, 8, 4, 4),
-    Tile(64, 32, 8, 4, 4),
-    Tile(256, 16, 16, 4, 4),
-    Tile(256, 8, 16, 4, 4),
+GEMM_TILES = (
+    GemmTile(positions=128, targets=128, terms=8, thread_positions=8, thread_targets=8),
+    GemmTile(positions=128, targets=64, terms=8, thread_positions=8, thread_targets=4),
+    GemmTile(positions=64, targets=64, terms=8, thread_positions=4, thread_targets=4),
+    GemmTile(positions=128, targets=32, terms=8, thread_positions=4, thread_targets=4),
+    GemmTile(positions=64, targets=32, terms=8, thread_positions=4, thread_targets=4),
+    GemmTile(positions=256, targets=16, terms=16, thread_positions=4, thread_targets=4),
+    GemmTile(positions=256, targets=8, terms=16, thread_positions=4, thread_targets=4),
 )
 #: for types of 8 bytes and more: a quarter of the sums, so that they fit the registers
-WIDE_TILES = (Tile(64, 64, 8, 4, 4), Tile(128, 32, 8, 4, 4), Tile(256, 16, 16, 4, 4), Tile(256, 8, 16, 4, 4))
-SIMULATED_TILES = (Tile(16, 8, 4, 4, 4),)
+WIDE_GEMM_TILES = (
+    GemmTile(positions=64, targets=64, terms=8, thread_positions=4, thread_targets=4),
+    GemmTile(positions=128, targets=32, terms=8, thread_positions=4, thread_targets=4),
+    GemmTile(positions=256, targets=16, terms=16, thread_positions=4, thread_targets=4),
+    GemmTile(positions=256, targets=8, terms=16, thread_positions=4, thread_targets=4),
+)
+SIMULATED_GEMM_TILES = (GemmTile(positions=16, targets=8, terms=4, thread_positions=4, thread_targets=4),)
 #: their body in 64 copies stays a loop, which puts the sums into local memory: tests/gpu/test_compile.py
 LONG_ACTIVATIONS = frozenset({"silu", "sigmoid", "tanh", "hardswish"})
 #: numbers of a 128-bit access, where they have 32 bits
@@ -49,7 +54,7 @@ QUAD = 4
 
 
 @dataclass(frozen=True)
-class Form:
+class GemmForm:
     """What of the problem's form is compiled into a kernel.
 
     reads: how a block's threads divide a tile of X.  "positions": neighbours read neighbouring positions (channels first); "channels":
@@ -63,20 +68,20 @@ class Form:
     parted: bool = False  # y is the workspace of split-K's parts
 
 
-def tiles_for(dtype: str, out_dtype: str, act: str | None) -> tuple[Tile, ...]:
+def tiles_for(dtype: str, out_dtype: str, act: str | None) -> tuple[GemmTile, ...]:
     if SIMULATED:
-        return SIMULATED_TILES
+        return SIMULATED_GEMM_TILES
     if scalars(dtype, out_dtype).itemsize > 4:
-        return WIDE_TILES
-    return TILES[1:] if act in LONG_ACTIVATIONS else TILES
+        return WIDE_GEMM_TILES
+    return GEMM_TILES[1:] if act in LONG_ACTIVATIONS else GEMM_TILES
 
 
-def blocks(tiles: tuple[Tile, ...]) -> list[costs.Block]:
+def blocks(tiles: tuple[GemmTile, ...]) -> list[costs.Block]:
     return [cuda_core_block(t, t.positions, t.targets, t.terms, t.threads) for t in tiles]
 
 
 @lru_cache(maxsize=512)
-def schedule(problem: ConvProblem, low: Lowered) -> tuple[Tile, int]:
+def schedule(problem: ConvProblem, low: Lowered) -> tuple[GemmTile, int]:
     """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
     product = costs.Product(
         positions=low.plan.positions,
@@ -92,7 +97,7 @@ def schedule(problem: ConvProblem, low: Lowered) -> tuple[Tile, int]:
     return found.tile, found.parts
 
 
-def form_of(problem: ConvProblem, x: Any, out: Any, parts: int) -> Form:
+def form_of(problem: ConvProblem, x: Any, out: Any, parts: int) -> GemmForm:
     """How the kernel may read and store; addresses matter for the 128-bit accesses."""
     whole = prod(problem.target[1]) % QUAD == 0
     first = problem.layout == "channels_first"
@@ -103,7 +108,7 @@ def form_of(problem: ConvProblem, x: Any, out: Any, parts: int) -> Form:
     stored = acc if parts > 1 else problem.out_dtype
     quad_stores = forward and first and whole and acc == stored in ("float32", "int32") and (parts > 1 or is_aligned(out))
     channels = not first and problem.source[0] // problem.groups >= QUAD
-    return Form(problem.rank == 3, "quads" if quads else "channels" if channels else "positions", quad_stores, parts > 1)
+    return GemmForm(problem.rank == 3, "quads" if quads else "channels" if channels else "positions", quad_stores, parts > 1)
 
 
 def lowered(problem: ConvProblem) -> Lowered:
@@ -112,4 +117,4 @@ def lowered(problem: ConvProblem) -> Lowered:
 
 
 def estimate(problem: ConvProblem, machine: costs.Machine) -> costs.Estimate:
-    return costs.tiled(problem, machine, blocks(TILES if costs.peak_share(problem.dtype) == 1.0 else WIDE_TILES))
+    return costs.tiled(problem, machine, blocks(GEMM_TILES if costs.peak_share(problem.dtype) == 1.0 else WIDE_GEMM_TILES))

@@ -16,7 +16,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
-from ...geometry.convolution import TERM, convolution_at, one_term_at, phase_at, term_at
+from ...geometry.convolution import TERM_SIZE, convolution_at, one_term_at, phase_at, term_at
 from ...geometry.decode import first_read, position, split
 from ...ptx import cp_async16, cp_async_commit, idiv, imod, imul, make_cp_async_wait
 from ...runtime.launch import jit, kernel_factory
@@ -84,7 +84,9 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
             k = idiv(j, int32(C))
             where = int32(-1)
             if k < entries:
-                where = int32(one_term_at(tab, int32(plan.terms_at + k * int32(TERM))).weight + imul(imod(j, int32(C)), plan.weights.taps))
+                where = int32(
+                    one_term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE))).weight + imul(imod(j, int32(C)), plan.weights.taps)
+                )
                 where = int32(where + imul(part, plan.weights.elements)) if where < columns else int32(-1)
             shared[uint32(r + int32(ROWS_AT))] = uint32(where)
             r = int32(r + int32(NT))
@@ -102,7 +104,7 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
         place_b = int32(row_b * int32(4 * ACROSS_B) + int32(chunk_b ^ swizzle_b(row_b)) * int32(4) + int32(A_ALL))
         k = int32(idiv(j_first, int32(C)) + chunk_a)
         taken = k < entries
-        term = term_at(tab, int32(plan.terms_at + k * int32(TERM)) if taken else int32(0))
+        term = term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE)) if taken else int32(0))
         dt = int32(0)
         if outer and taken:
             dt = tab[uint32(int32(plan.planes_at + k))]
