@@ -67,7 +67,7 @@ def test_cuda_computes_these_matrices(frequencies: int) -> None:
 
 def test_scalars_and_vectors_number_activations_alike() -> None:
     """What a kernel compares with are the names of the one table; two tables once had silu and hardswish the other way round."""
-    from numconv.cpu.geometry.scalars import activated
+    from numconv.cpu.stages.finish import activated
 
     values = {"relu": 1.0, "relu6": 1.0, "silu": 0.731059, "hardswish": 2 / 3, "sigmoid": 0.731059, "tanh": 0.761594}
     for name, code in activations.ACTIVATIONS.items():

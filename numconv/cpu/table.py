@@ -15,7 +15,7 @@ from .adapt.lowering import COMPLEX, HALF, INTEGERS, framed, lower, plain
 #: the modules that define ROWS, in the order in which they are listed
 FAMILIES = (
     "dense.positions.kernel", "dense.channels.rows", "depthwise.planes", "depthwise.pixels", "winograd.rows", "operators.shuffle", "operators.resize",
-    "operators.dynamic", "operators.patches", "weight_grad.rows", "operators.deformable.forward", "named.fft", "named.transposed",
+    "operators.dynamic", "operators.patches", "weight_grad.rows", "operators.deformable.forward", "named.fft", "named.scatter", "named.zero_insertion", "named.matrix",
 )  # fmt: skip
 
 TURN, TURN_FAR, TURN_FEW = 2.4e-10, 6e-10, 1e-9  # seconds per element whose layout is changed; beyond the second cache; of few channels

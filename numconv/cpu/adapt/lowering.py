@@ -18,6 +18,8 @@ HALF = frozenset({"float16", "bfloat16"})
 SMALL = frozenset({"int8", "uint8", "int16", "uint16"})
 INTEGERS = SMALL | {"int32", "uint32", "int64", "uint64"}
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
+FLOATS = frozenset({"float32", "float64"})
+INEXACT = FLOATS | COMPLEX.keys()
 ALL = HALF | INTEGERS | COMPLEX.keys() | {"float32", "float64"}
 
 

@@ -47,13 +47,13 @@ def forward_of(p: ConvProblem) -> ConvProblem:
     return found
 
 
-def _flipped(p: ConvProblem, w: np.ndarray) -> np.ndarray:
-    """The filters of that convolution."""
+def flipped(p: ConvProblem, w: np.ndarray) -> np.ndarray:
+    """The filters of that convolution, whatever its stride."""
     if p.direction == "forward":
         return w
     grouped = w.reshape(p.groups, p.group_out, p.group_in, *p.kernel)
     turned = np.flip(grouped.swapaxes(1, 2), axis=tuple(range(3, 3 + p.rank)))
-    return np.ascontiguousarray(turned).reshape(forward_of(p).weight_shape)
+    return np.ascontiguousarray(turned).reshape(p.in_channels, p.group_out, *p.kernel)
 
 
 def _copied(p: ConvProblem) -> int:
@@ -73,5 +73,5 @@ def mirrored(row: Kernel) -> Kernel:
         refuse=lambda problem: refusal(problem) or row.refuse(forward_of(problem)),
         cost=lambda problem, machine: row.cost(forward_of(problem), machine),
         workspace=lambda problem, machine: row.workspace(forward_of(problem), machine) + _copied(problem),
-        pack=lambda problem, w, machine: row.pack(forward_of(problem), _flipped(problem, w), machine),
+        pack=lambda problem, w, machine: row.pack(forward_of(problem), flipped(problem, w), machine),
     )  # fmt: skip

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from math import exp, tanh
-
-from ...activations import HARDSWISH, RELU, RELU6, SIGMOID, SILU
 from ...problem import ConvProblem, Ints
 from ..runtime.launch import device_function
 
@@ -32,20 +29,3 @@ def end_inside(shift, stride, extent, outputs):
     """One more than the largest p < outputs with p·stride + shift < extent; 0 where there is none."""
     last = extent - 1 - shift
     return 0 if last < 0 else min(outputs, last // stride + 1)
-
-
-@device_function
-def activated(v, code):
-    """The activation numbered `code` ≥ 1 of a float, in float64; NaN stays NaN."""
-    v = float(v)
-    if code == RELU:
-        return 0.0 if v < 0.0 else v
-    if code == RELU6:
-        return 0.0 if v < 0.0 else (6.0 if v > 6.0 else v)
-    if code == SILU:
-        return v / (1.0 + exp(-v))
-    if code == HARDSWISH:
-        return v * (0.0 if v < -3.0 else (6.0 if v > 3.0 else v + 3.0)) / 6.0
-    if code == SIGMOID:
-        return 1.0 / (1.0 + exp(-v))
-    return tanh(v)

@@ -8,7 +8,7 @@ transform would spread over their whole output, go to another row.
 from __future__ import annotations
 
 from functools import cache
-from math import log2, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,10 @@ from ...problem import ConvProblem, Ints, effective_kernel
 from ..runtime.launch import kernel
 from ..simd.vector import get, put
 from ..stages.finish import finish
+from .cost import fft_seconds
 
 Array = np.ndarray[Any, Any]
 BLOCK = 512  # frequencies per task: sum and both factors stay in the L1 cache
-LARGE = 400  # taps from which a transform may pay
 
 
 @kernel
@@ -129,16 +129,6 @@ def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) ->
         out[~finite] = result
 
 
-def _cost(c: ConvProblem, machine: Machine) -> float:
-    """5·L·log2 L flops per real transform of length L at 4 Gflop/s a core, and the products; the weights are transformed each time."""
-    length = prod(i + max(lo, hi, 0) for i, lo, hi in zip(c.spatial, c.pad_low, c.pad_high, strict=True))
-    images = c.in_channels + c.out_channels * c.group_in + c.out_channels
-    transforms = 2.5 * images * length * log2(length + 1)
-    products = 4 * c.out_channels * c.group_in * length
-    seconds = (transforms + products) / 4e9 / machine.cores + 3e-4
-    return seconds if c.taps >= LARGE else max(seconds, 1.0)
-
-
 def _refuse(c: ConvProblem) -> str | None:
     return "gains nothing on a kernel of one tap" if c.is_pointwise else None
 
@@ -154,11 +144,12 @@ ROWS: tuple[Kernel, ...] = (
         name="fft",
         problem=ConvProblem,
         run=_run,
-        cost=_cost,
+        cost=fft_seconds,
         honours=frozenset({"groups", "activation", "precision"}),
         refuse=_refuse,
         workspace=_workspace,
-        error_factor=32.0,  # keeps it from what is chosen for accuracy; no bound by elements holds, its error goes with the norms (tests/test_cpu_spectral.py)
+        # keeps it from what is chosen for accuracy; no bound by elements holds, its error goes with the norms (tests/test_cpu_spectral.py)
+        error_factor=32.0,
         summary="real FFTs in float64, channels contracted per frequency; for kernels of hundreds of taps",
     ),
 )

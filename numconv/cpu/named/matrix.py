@@ -1,4 +1,4 @@
-"""The convolution of one sample as a sparse matrix C, built by index arithmetic alone."""
+"""The convolution of one sample as a sparse matrix C, built by index arithmetic alone; transposed convolution as Cᵀ · y."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
+from ..adapt.lowering import FLOATS, INTEGERS
+from ..stages.finish import finish
+from .cost import ENTRY_BYTES, matrix_seconds
 
 Array = np.ndarray[Any, Any]
+LARGEST_MATRIX = 50_000_000  # entries
 
 
 def entries(problem: ConvProblem) -> int:
@@ -51,3 +56,39 @@ def convolution_matrix(problem: ConvProblem, w: Array) -> Any:
     counts = np.tile(inside.sum(axis=1) * c.group_in, c.out_channels)
     pointers = np.concatenate([[0], np.cumsum(counts)])
     return sparse.csr_array((values, columns, pointers), shape=(c.out_channels * outputs, c.in_channels * cells))
+
+
+def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+    if not out.size:
+        return
+    y, w = (a.astype(out.dtype, copy=False) for a in arrays[:2])
+    out[...] = (convolution_matrix(c, w).T @ y.reshape(c.batch, -1).T).T.reshape(out.shape)
+    finish(c, out, arrays[2])
+
+
+def _refuse(c: ConvProblem) -> str | None:
+    stored = entries(c)
+    return f"would store a matrix of {stored:,} entries, more than {LARGEST_MATRIX:,}" if stored > LARGEST_MATRIX else None
+
+
+def _workspace(c: ConvProblem, machine: Machine) -> int:
+    size = np.dtype(c.out_dtype).itemsize
+    images = c.batch * (c.in_channels * prod(c.spatial) + c.out_channels * prod(c.outputs))
+    return entries(c) * (size + ENTRY_BYTES) + images * size
+
+
+ROWS: tuple[Kernel, ...] = (
+    Kernel(
+        name="matrix",
+        problem=ConvProblem,
+        run=_run,
+        cost=lambda c, machine: matrix_seconds(entries(c)),
+        workspace=_workspace,
+        refuse=_refuse,
+        automatic=False,
+        directions=frozenset({"input_grad"}),
+        dtypes=FLOATS | INTEGERS,
+        honours=frozenset({"groups", "activation", "precision"}),
+        summary="multiplies by the transposed sparse matrix of the convolution",
+    ),
+)

@@ -9,74 +9,68 @@ from numba import prange
 
 from ...kernel import Kernel, Machine
 from ...problem import PatchProblem
-from ..geometry.scalars import end_inside, first_inside, scalars
+from ..adapt.lowering import INEXACT, INTEGERS
+from ..geometry.walk import end_inside, first_inside, shifts, walk_at, walk_of
 from ..runtime.launch import kernel
-from ..simd.vector import get, put
-from .shuffle import INEXACT, INTEGERS
+from ..runtime.record import table
+from ..simd.vector import get, pointer, put
 
 
 @kernel
-def gather_patches(x, y, geo, planes):
-    """y[plane, (t, r, s), (u, p, q)] = x[plane, position under that tap], zero outside, flat.  Parallel over planes (n, c)."""
-    t_in, h_in, w_in, kt, kh, kw, st, sh, sw, pt, ph, pw, dt, dh, dw, t_out, h_out, w_out = geo
-    taps = kt * kh * kw
-    columns = t_out * h_out * w_out
-    zero = x.dtype.type(0)
+def gather_patches(x, y, walks, planes):
+    """y[plane, (t, r, s), (u, p, q)] = x[plane, position under that tap], zero outside, flat.  Parallel over (plane (n, c), tap)."""
+    first = walk_at(pointer(walks), 0)
+    taps = first.t.taps * first.h.taps * first.w.taps
     for task in prange(planes * taps):
-        plane = task // taps
-        tap = task - plane * taps
-        at, ah, aw = (tap // (kh * kw)) * dt - pt, ((tap // kw) % kh) * dh - ph, (tap % kw) * dw - pw
-        begin = min(first_inside(aw, sw), w_out)
-        end = max(begin, end_inside(aw, sw, w_in, w_out))
-        for u in range(t_out):
-            for p in range(h_out):
-                target = task * columns + (u * h_out + p) * w_out
-                t, h = u * st + at, p * sh + ah
-                if t < 0 or t >= t_in or h < 0 or h >= h_in:
-                    for q in range(w_out):
-                        put(y, target + q, zero)
-                    continue
-                source = ((plane * t_in + t) * h_in + h) * w_in + aw
-                for q in range(begin):
-                    put(y, target + q, zero)
-                if sw == 1:
-                    for q in range(begin, end):
-                        put(y, target + q, get(x, source + q))
-                else:
-                    for q in range(begin, end):
-                        put(y, target + q, get(x, source + q * sw))
-                for q in range(end, w_out):
-                    put(y, target + q, zero)
+        walk, plane, zero = walk_at(pointer(walks), 0), task // taps, x.dtype.type(0)
+        t, h, w = walk.t, walk.h, walk.w
+        stride, outputs = w.stride, w.outputs
+        at_t, at_h, at_w = shifts(walk, task - plane * taps)
+        begin = min(first_inside(at_w, stride), outputs)
+        end = max(begin, end_inside(at_w, stride, w.extent, outputs))
+        for row in range(t.outputs * h.outputs):
+            target = (task * t.outputs * h.outputs + row) * outputs
+            u, p = row // h.outputs * t.stride + at_t, row % h.outputs * h.stride + at_h
+            inside = u >= 0 and u < t.extent and p >= 0 and p < h.extent
+            source = ((plane * t.extent + u) * h.extent + p) * w.extent + at_w
+            first_read, end_read = (begin, end) if inside else (outputs, outputs)
+            for q in range(first_read):
+                put(y, target + q, zero)
+            if stride == 1:
+                for q in range(first_read, end_read):
+                    put(y, target + q, get(x, source + q))
+            else:
+                for q in range(first_read, end_read):
+                    put(y, target + q, get(x, source + q * stride))
+            for q in range(end_read, outputs):
+                put(y, target + q, zero)
 
 
 @kernel
-def add_patches(x, y, geo, planes):
+def add_patches(x, y, walks, planes):
     """y[plane, position under tap (t, r, s) at (u, p, q)] += x[plane, (t, r, s), (u, p, q)], flat; y is set here.
 
     Parallel over planes (n, c), whose writes are disjoint; taps ascending, so the order of every sum is fixed.
     """
-    t_in, h_in, w_in, kt, kh, kw, st, sh, sw, pt, ph, pw, dt, dh, dw, t_out, h_out, w_out = geo
-    columns = t_out * h_out * w_out
-    taps = kt * kh * kw
-    zero = x.dtype.type(0)
     for plane in prange(planes):
-        base = plane * t_in * h_in * w_in
-        for i in range(t_in * h_in * w_in):
-            put(y, base + i, zero)
+        walk = walk_at(pointer(walks), 0)
+        t, h, w, stride = walk.t, walk.h, walk.w, walk.w.stride
+        taps, volume = t.taps * h.taps * w.taps, t.extent * h.extent * w.extent
+        for i in range(volume):
+            put(y, plane * volume + i, x.dtype.type(0))
         for tap in range(taps):
-            at, ah, aw = (tap // (kh * kw)) * dt - pt, ((tap // kw) % kh) * dh - ph, (tap % kw) * dw - pw
-            begin = first_inside(aw, sw)
-            end = end_inside(aw, sw, w_in, w_out)
-            for u in range(first_inside(at, st), end_inside(at, st, t_in, t_out)):
-                for p in range(first_inside(ah, sh), end_inside(ah, sh, h_in, h_out)):
-                    source = (plane * taps + tap) * columns + (u * h_out + p) * w_out
-                    target = base + ((u * st + at) * h_in + p * sh + ah) * w_in + aw
-                    if sw == 1:
+            at_t, at_h, at_w = shifts(walk, tap)
+            begin, end = first_inside(at_w, stride), end_inside(at_w, stride, w.extent, w.outputs)
+            for u in range(first_inside(at_t, t.stride), end_inside(at_t, t.stride, t.extent, t.outputs)):
+                for p in range(first_inside(at_h, h.stride), end_inside(at_h, h.stride, h.extent, h.outputs)):
+                    source = (((plane * taps + tap) * t.outputs + u) * h.outputs + p) * w.outputs
+                    target = ((plane * t.extent + u * t.stride + at_t) * h.extent + p * h.stride + at_h) * w.extent + at_w
+                    if stride == 1:
                         for q in range(begin, end):
                             put(y, target + q, get(y, target + q) + get(x, source + q))
                     else:
                         for q in range(begin, end):
-                            put(y, target + q * sw, get(y, target + q * sw) + get(x, source + q))
+                            put(y, target + q * stride, get(y, target + q * stride) + get(x, source + q))
 
 
 def _run(problem: PatchProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -88,7 +82,7 @@ def _run(problem: PatchProblem, arrays: tuple[Any, ...], out: Any, machine: Mach
         out[...] = 0
         return
     apply = add_patches if problem.direction == "fold" else gather_patches
-    apply(x.reshape(-1), out.reshape(-1), scalars(c), c.batch * c.in_channels)
+    apply(x.reshape(-1), out.reshape(-1), table(walk_of(c)), c.batch * c.in_channels)
 
 
 def _cost(problem: PatchProblem, machine: Machine) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
@@ -16,24 +16,45 @@ from numba import prange
 from ...kernel import Kernel, Machine
 from ...problem import ResizeProblem
 from ...sampling import linear, nearest
-from ..adapt.lowering import HALF
-from ..geometry.scalars import three
+from ..adapt.lowering import ALL, COMPLEX, HALF, INEXACT
+from ..geometry.axes import three
 from ..runtime.launch import kernel
-from ..simd.vector import get, put
-from .shuffle import ANY_DTYPE, words
+from ..runtime.record import reader, table
+from ..simd.vector import get, pointer, put
+from .shuffle import words
 
 Array = np.ndarray[Any, Any]
 
 
+class Image(NamedTuple):
+    """What is read: extents of (outer, T, H, W, inner)."""
+
+    outer: int  # samples and, channels first, channels
+    t: int
+    h: int
+    w: int
+    inner: int  # channels last: channels; else 1
+
+
+image_at = reader(Image)
+
+
+def _image(outer: int, extents: tuple[int, ...], inner: int) -> Image:
+    t, h, w = extents
+    return Image(outer, t, h, w, inner)
+
+
 @kernel
-def copy_nearest(x, y, ti, hi, wi, outer, t_in, h_in, w_in, inner):
+def copy_nearest(x, y, ti, hi, wi, images):
     """y[a, t, h, w, b] = x[a, ti[t], hi[h], wi[w], b], flat arrays.  Parallel over the rows (a, t, h) of y."""
-    t_out, h_out, w_out = len(ti), len(hi), len(wi)
+    t_out, h_out, w_out, outer = len(ti), len(hi), len(wi), image_at(pointer(images), 0).outer
     for task in prange(outer * t_out * h_out):
+        image = image_at(pointer(images), 0)
+        w_in, inner = image.w, image.inner
         a = task // (t_out * h_out)
         t = (task // h_out) % t_out
         h = task % h_out
-        source = ((a * t_in + ti[t]) * h_in + hi[h]) * w_in * inner
+        source = ((a * image.t + ti[t]) * image.h + hi[h]) * w_in * inner
         target = task * w_out * inner
         if inner == 1:
             for w in range(w_out):
@@ -46,14 +67,16 @@ def copy_nearest(x, y, ti, hi, wi, outer, t_in, h_in, w_in, inner):
 
 
 @kernel
-def blend_linear(x, y, ti, tw, hi, hw, wi, ww, outer, t_in, h_in, w_in, inner):
+def blend_linear(x, y, ti, tw, hi, hw, wi, ww, images):
     """Linear in T, H, W: index i[0], i[1] and weight w[0], w[1] of each axis.  Parallel over the rows (a, t, h) of y.
 
     The two or four rows of x are blended first, as contiguous rows, into one of the task's own; then that is blended along W.
     """
-    t_out, h_out, w_out = ti.shape[1], hi.shape[1], wi.shape[1]
-    length = w_in * inner
+    t_out, h_out, w_out, outer = ti.shape[1], hi.shape[1], wi.shape[1], image_at(pointer(images), 0).outer
     for task in prange(outer * t_out * h_out):
+        image = image_at(pointer(images), 0)
+        inner, t_in, h_in = image.inner, image.t, image.h
+        length = image.w * inner
         a = task // (t_out * h_out)
         t = (task // h_out) % t_out
         h = task % h_out
@@ -98,7 +121,7 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
             extents = (*extents[:2], extents[2] * count)
         else:
             inner *= count
-        copy_nearest(x, y, *tables, outer, *extents, inner)
+        copy_nearest(x, y, *tables, table(_image(outer, extents, inner)))
         return
     if problem.dtype in HALF:  # no half numbers in kernels: blended in float32, rounded once
         wide = np.empty(out.shape, np.float32)
@@ -106,15 +129,15 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
         out[...] = wide.astype(out.dtype)
         return
     x, y = arrays[0].reshape(-1), out.reshape(-1)
-    real = {"complex64": "float32", "complex128": "float64"}.get(problem.dtype, problem.dtype)
+    real = COMPLEX.get(problem.dtype, problem.dtype)
     weights = [linear(i, o, s, problem.align_corners, real) for i, o, s in zip(extents, sizes, scales, strict=True)]
-    blend_linear(x, y, *(part for table in weights for part in table), outer, *extents, inner)
+    blend_linear(x, y, *(part for axis in weights for part in axis), table(_image(outer, extents, inner)))
 
 
 def _refuse(problem: ResizeProblem) -> str | None:
     if problem.mode not in ("nearest", "bilinear"):
         return f"does not know mode={problem.mode!r}"
-    if problem.mode == "bilinear" and problem.dtype not in HALF | {"float32", "float64", "complex64", "complex128"}:
+    if problem.mode == "bilinear" and problem.dtype not in HALF | INEXACT:
         return f"does not interpolate {problem.dtype}"
     return None
 
@@ -139,7 +162,7 @@ ROWS: tuple[Kernel, ...] = (
         problem=ResizeProblem,
         run=_run,
         cost=_cost,
-        dtypes=ANY_DTYPE,
+        dtypes=ALL,
         honours=frozenset({"layout"}),
         refuse=_refuse,
         workspace=_workspace,

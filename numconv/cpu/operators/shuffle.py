@@ -10,12 +10,10 @@ from numba import prange
 
 from ...kernel import Kernel, Machine
 from ...problem import ShuffleProblem
+from ..adapt.lowering import ALL
 from ..runtime.launch import kernel
 from ..simd.vector import get, put
 
-INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
-INEXACT = frozenset({"float32", "float64", "complex64", "complex128"})
-ANY_DTYPE = INTEGERS | INEXACT | {"float16", "bfloat16"}
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -70,7 +68,7 @@ ROWS: tuple[Kernel, ...] = (
         problem=ShuffleProblem,
         run=_run,
         cost=_cost,
-        dtypes=ANY_DTYPE,
+        dtypes=ALL,
         honours=frozenset({"layout"}),
         workspace=lambda problem, machine: 8 * problem.channels,
         error_factor=0.0,

@@ -29,7 +29,7 @@ class Task(NamedTuple):
     bias: Any  # where there is none, any pointer of the type
     y: Any  # the target
     room: Any  # this worker's scratch
-    offsets: Any  # of terms in the source, 32 or 64 bits
+    offsets: Any  # of terms in the source, 32 or 64 bits; or whatever else a family reads, a tuple perhaps
     tables: Any  # the plan and what belongs to it
 
 
@@ -53,7 +53,7 @@ class Work:
 
     loop: ParallelKernel
     tables: np.ndarray  # int64: the plan's record first
-    offsets: np.ndarray  # int32 or int64, where the kernel has some; else the tables again
+    offsets: Any  # int32 or int64, where the kernel has some; else the tables again, or a tuple of arrays that a family reads
     tasks: int
     workers: int  # at most as many as tasks; 1: in the calling thread
     room_pitch: int  # elements of scratch from one worker to the next

@@ -73,17 +73,30 @@ def lanes_of(ty: Any) -> int:
 
 @intrinsic
 def pointer(typingctx, array):  # type: ignore[no-untyped-def]
-    """Address of a flat array's first element.  Kernels work on these: an array would be counted, atomically, at every call."""
+    """Address of a flat array's first element; None of None, a tuple of a tuple.
 
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return context.make_array(sig.args[0])(context, builder, args[0]).data
+    Kernels work on these: an array would be counted, atomically, at every call.
+    """
 
-    return types.CPointer(array.dtype)(array), codegen
+    def kind(ty: Any) -> Any:
+        if isinstance(ty, types.BaseTuple):
+            return types.Tuple([kind(t) for t in ty])
+        return ty if isinstance(ty, types.NoneType) else types.CPointer(ty.dtype)
+
+    def address(context: Any, builder: Any, ty: Any, value: Any) -> Any:
+        if isinstance(ty, types.BaseTuple):
+            parts = [address(context, builder, t, builder.extract_value(value, i)) for i, t in enumerate(ty)]
+            return context.make_tuple(builder, kind(ty), parts)
+        return value if isinstance(ty, types.NoneType) else context.make_array(ty)(context, builder, value).data
+
+    return kind(array)(array), lambda context, builder, sig, args: address(context, builder, sig.args[0], args[0])
 
 
 @intrinsic
 def moved(typingctx, place, by):  # type: ignore[no-untyped-def]
-    """A pointer to the element `by` further on than `place` points to."""
+    """A pointer to the element `by` further on than `place` points to; None of None."""
+    if isinstance(place, types.NoneType):
+        return place(place, types.intp), lambda context, builder, sig, args: args[0]
     return place(place, types.intp), lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
 
 

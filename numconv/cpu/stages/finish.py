@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import exp, prod, tanh
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ...activations import ACTIVATIONS
+from ...activations import ACTIVATIONS, HARDSWISH, RELU, RELU6, SIGMOID, SILU
 from ...problem import ConvProblem
-from ..geometry.scalars import activated
-from ..runtime.launch import kernel
+from ..runtime.launch import device_function, kernel
 from ..simd.vector import get, put
+
+
+@device_function
+def activated(v, code):
+    """The activation numbered `code` ≥ 1 of a float, in float64; NaN stays NaN."""
+    v = float(v)
+    if code == RELU:
+        return 0.0 if v < 0.0 else v
+    if code == RELU6:
+        return 0.0 if v < 0.0 else (6.0 if v > 6.0 else v)
+    if code == SILU:
+        return v / (1.0 + exp(-v))
+    if code == HARDSWISH:
+        return v * (0.0 if v < -3.0 else (6.0 if v > 3.0 else v + 3.0)) / 6.0
+    if code == SIGMOID:
+        return 1.0 / (1.0 + exp(-v))
+    return tanh(v)
 
 
 @kernel

@@ -12,104 +12,108 @@ from numba import prange
 
 from ....plan import make_plan
 from ....problem import ConvProblem, DeformProblem
-from ...geometry.scalars import scalars
+from ...geometry.walk import walk_at, walk_of
 from ...runtime.launch import device_function, kernel
-from .forward import sample
+from ...runtime.record import table
+from ...simd.vector import get, moved, pointer, put
+from .forward import corners, inside, position, sample
 
 Array = np.ndarray[Any, Any]
 
 
-@device_function
-def position(offset, at, plane, tap, p, oh, ow, geo):
-    """The real position (h, w) that a tap reads for output p."""
-    _, _, _, _, _, kw, _, sh, sw, _, ph, pw, _, dh, dw, _, _, _ = geo
-    i = p // ow
-    j = p - i * ow
-    kind = offset.dtype.type
-    return kind(i * sh - ph + (tap // kw) * dh) + offset[at + p], kind(j * sw - pw + (tap % kw) * dw) + offset[at + plane + p]
-
-
 @kernel
-def columns_of(x, offset, mask, columns, geo, channels, offset_groups, masked):
+def columns_of(x, offset, mask, columns, walks, offset_groups, masked):
     """columns[c, tap, p] = mask·x[c] at the tap's position, one sample, flat.  Parallel over (c, tap)."""
-    _, height, width, _, kh, kw, _, _, _, _, _, _, _, _, _, _, oh, ow = geo
-    taps, plane, share = kh * kw, oh * ow, channels // offset_groups
+    first = walk_at(pointer(walks), 0)
+    channels, taps = first.groups * first.group_in, first.h.taps * first.w.taps
     for task in prange(channels * taps):
+        walk, share = walk_at(pointer(walks), 0), channels // offset_groups
+        height, width, plane = walk.h.extent, walk.w.extent, walk.h.outputs * walk.w.outputs
         c = task // taps
         tap = task - c * taps
         row = c // share * taps + tap
+        image, shift = moved(pointer(x), c * height * width), moved(pointer(offset), row * 2 * plane)
         for p in range(plane):
-            h, w = position(offset, row * 2 * plane, plane, tap, p, oh, ow, geo)
-            scale = mask[row * plane + p] if masked else x.dtype.type(1)
-            columns[task * plane + p] = sample(x, c * height * width, height, width, h, w, scale)
+            h, w = position(walk, shift, tap, p)
+            scale = get(mask, row * plane + p) if masked else x.dtype.type(1)
+            put(columns, task * plane + p, sample(image, height, width, h, w, scale))
+
+
+@device_function
+def _spread(dx, height, width, h, w, value):
+    """Adds `value`, by the weights of the four pixels around the real position (h, w), to those inside the plane."""
+    kind = type(value)
+    top, left = int(np.floor(h)), int(np.floor(w))
+    down, right, one, at = h - kind(top), w - kind(left), kind(1), top * width + left
+    if top >= 0 and left >= 0:
+        put(dx, at, get(dx, at) + value * ((one - down) * (one - right)))
+    if top >= 0 and left < width - 1:
+        put(dx, at + 1, get(dx, at + 1) + value * ((one - down) * right))
+    if top < height - 1 and left >= 0:
+        put(dx, at + width, get(dx, at + width) + value * (down * (one - right)))
+    if top < height - 1 and left < width - 1:
+        put(dx, at + width + 1, get(dx, at + width + 1) + value * (down * right))
 
 
 @kernel
-def spread_columns(g, offset, mask, dx, geo, channels, offset_groups, masked):
+def spread_columns(g, offset, mask, dx, walks, offset_groups, masked):
     """dx[c] += g[c, tap, p]·mask·(weights of the four corners), one sample, flat.  Parallel over c, whose planes are disjoint."""
-    _, height, width, _, kh, kw, _, _, _, _, _, _, _, _, _, _, oh, ow = geo
-    taps, plane, share = kh * kw, oh * ow, channels // offset_groups
-    one = dx.dtype.type(1)
+    first = walk_at(pointer(walks), 0)
+    channels = first.groups * first.group_in
     for c in prange(channels):
-        base = c * height * width
+        walk, share = walk_at(pointer(walks), 0), channels // offset_groups
+        height, width, plane = walk.h.extent, walk.w.extent, walk.h.outputs * walk.w.outputs
+        taps, image = walk.h.taps * walk.w.taps, moved(pointer(dx), c * height * width)
         for i in range(height * width):
-            dx[base + i] = 0
+            put(image, i, dx.dtype.type(0))
         for tap in range(taps):
             row = c // share * taps + tap
+            shift = moved(pointer(offset), row * 2 * plane)
             for p in range(plane):
-                h, w = position(offset, row * 2 * plane, plane, tap, p, oh, ow, geo)
-                if not (h > -1 and w > -1 and h < height and w < width):
-                    continue
-                top, left = int(np.floor(h)), int(np.floor(w))
-                down, right = h - dx.dtype.type(top), w - dx.dtype.type(left)
-                value = g[(c * taps + tap) * plane + p]
+                h, w = position(walk, shift, tap, p)
+                value = get(g, (c * taps + tap) * plane + p)
                 if masked:
-                    value *= mask[row * plane + p]
-                at = base + top * width + left
-                if top >= 0 and left >= 0:
-                    dx[at] += value * ((one - down) * (one - right))
-                if top >= 0 and left < width - 1:
-                    dx[at + 1] += value * ((one - down) * right)
-                if top < height - 1 and left >= 0:
-                    dx[at + width] += value * (down * (one - right))
-                if top < height - 1 and left < width - 1:
-                    dx[at + width + 1] += value * (down * right)
+                    value *= get(mask, row * plane + p)
+                if inside(h, w, height, width):
+                    _spread(image, height, width, h, w, value)
+
+
+@device_function
+def _slopes(x, height, width, h, w):
+    """The bilinear image at a real position: its slopes along h and w, and its value.  At a whole position the slope is that towards the larger index."""
+    kind = type(h)
+    top, left = int(np.floor(h)), int(np.floor(w))
+    down, right, one = h - kind(top), w - kind(left), kind(1)
+    a, b, d, e = corners(x, height, width, top, left)
+    above, below = (one - right) * a + right * b, (one - right) * d + right * e
+    return below - above, (one - down) * (b - a) + down * (e - d), (one - down) * above + down * below
 
 
 @kernel
-def shift_gradients(x, g, offset, mask, doffset, dmask, geo, channels, offset_groups, masked):
-    """Derivatives by (Δy, Δx) and by the mask, summed over a group's channels, ascending.  Parallel over (group, tap).
-
-    Of the piecewise bilinear image: at a whole position the slope is that towards the larger index, outside it is zero.
-    """
-    _, height, width, _, kh, kw, _, _, _, _, _, _, _, _, _, _, oh, ow = geo
-    taps, plane, share = kh * kw, oh * ow, channels // offset_groups
-    zero, one = x.dtype.type(0), x.dtype.type(1)
-    for row in prange(offset_groups * taps):
+def shift_gradients(x, g, offset, mask, doffset, dmask, walks, offset_groups, masked):
+    """Derivatives by (Δy, Δx) and by the mask, summed over a group's channels, ascending.  Parallel over (group, tap).  Outside they are zero."""
+    first = walk_at(pointer(walks), 0)
+    for row in prange(offset_groups * first.h.taps * first.w.taps):
+        walk, one = walk_at(pointer(walks), 0), x.dtype.type(1)
+        height, width, plane = walk.h.extent, walk.w.extent, walk.h.outputs * walk.w.outputs
+        taps, share = walk.h.taps * walk.w.taps, walk.groups * walk.group_in // offset_groups
         group = row // taps
         tap = row - group * taps
+        shift = moved(pointer(offset), row * 2 * plane)
         for p in range(plane):
-            h, w = position(offset, row * 2 * plane, plane, tap, p, oh, ow, geo)
-            by_h, by_w, by_mask = zero, zero, zero
-            if h > -1 and w > -1 and h < height and w < width:
-                top, left = int(np.floor(h)), int(np.floor(w))
-                down, right = h - x.dtype.type(top), w - x.dtype.type(left)
-                for c in range(group * share, (group + 1) * share):
-                    at = (c * height + top) * width + left
-                    a = x[at] if top >= 0 and left >= 0 else zero
-                    b = x[at + 1] if top >= 0 and left < width - 1 else zero
-                    d = x[at + width] if top < height - 1 and left >= 0 else zero
-                    e = x[at + width + 1] if top < height - 1 and left < width - 1 else zero
-                    value = g[(c * taps + tap) * plane + p]
-                    above, below = (one - right) * a + right * b, (one - right) * d + right * e
-                    by_h += value * (below - above)
-                    by_w += value * ((one - down) * (b - a) + down * (e - d))
-                    by_mask += value * ((one - down) * above + down * below)
-            scale = mask[row * plane + p] if masked else one
-            doffset[row * 2 * plane + p] = scale * by_h
-            doffset[(row * 2 + 1) * plane + p] = scale * by_w
+            h, w = position(walk, shift, tap, p)
+            by_h, by_w, by_mask = x.dtype.type(0), x.dtype.type(0), x.dtype.type(0)
+            for c in range(group * share, (group + 1) * share if inside(h, w, height, width) else 0):
+                value = get(g, (c * taps + tap) * plane + p)
+                slope_h, slope_w, level = _slopes(moved(pointer(x), c * height * width), height, width, h, w)
+                by_h += value * slope_h
+                by_w += value * slope_w
+                by_mask += value * level
+            scale = get(mask, row * plane + p) if masked else one
+            put(doffset, row * 2 * plane + p, scale * by_h)
+            put(doffset, (row * 2 + 1) * plane + p, scale * by_w)
             if masked:
-                dmask[row * plane + p] = by_mask
+                put(dmask, row * plane + p, by_mask)
 
 
 def _pointwise(c: ConvProblem, direction: str, plane: int, dtype: np.dtype[Any], arrays: tuple[Any, ...], out: Array) -> None:
@@ -117,8 +121,20 @@ def _pointwise(c: ConvProblem, direction: str, plane: int, dtype: np.dtype[Any],
     from ... import device
 
     problem = ConvProblem(
-        direction, 1, c.groups * c.group_in * c.taps, c.out_channels, c.groups, (plane,), (1,), (1,), (0,), (1,), (plane,), dtype.name, dtype.name
-    )  # fmt: skip
+        direction=direction,
+        batch=1,
+        in_channels=c.groups * c.group_in * c.taps,
+        out_channels=c.out_channels,
+        groups=c.groups,
+        spatial=(plane,),
+        kernel=(1,),
+        stride=(1,),
+        pad_low=(0,),
+        dilation=(1,),
+        outputs=(plane,),
+        dtype=dtype.name,
+        out_dtype=dtype.name,
+    )
     device.execute(make_plan(problem, device.machine(), device.table()), arrays, out)
 
 
@@ -136,7 +152,7 @@ def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: A
     dx, doffset = np.empty(x.shape, wide), np.empty(offset.shape, wide)
     nothing, part = np.zeros(1, wide), np.empty((c.out_channels, terms, 1), wide)
     dmask = None if mask is None else np.empty(mask.shape, wide)
-    fixed = (scalars(c), c.in_channels, count, mask is not None)
+    fixed = (table(walk_of(c)), count, mask is not None)
     for n in range(c.batch):
         shift, factor = offset[n].reshape(-1), nothing if mask is None else mask[n].reshape(-1)
         image, dfactor = x[n].reshape(-1), nothing if dmask is None else dmask[n].reshape(-1)

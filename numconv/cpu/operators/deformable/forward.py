@@ -3,56 +3,106 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ....activations import ACTIVATIONS
 from ....kernel import Kernel, Machine
-from ....problem import DeformProblem
-from ...geometry.scalars import activated, scalars
-from ...runtime.launch import device_function, kernel
-from ...simd.vector import get, put
+from ....problem import ConvProblem, DeformProblem
+from ...geometry.walk import Walk, shifts, walk_of
+from ...runtime.launch import device_function, inlined, threads
+from ...runtime.record import reader, table
+from ...runtime.tasks import Work, over_tasks, perform
+from ...runtime.workspace import spaced
+from ...simd.vector import get, moved, put, zero_of
+from ...stages.finish import activated
 
+TOGETHER = 4  # filters whose sums a pass over the columns makes
 BLOCK = 64  # output positions per task: with 64 channels and 3×3 taps the columns take 147 kB of the L2 cache
 
 
-@device_function
-def sample(x, base, height, width, h, w, scale):
-    """x (flat, one plane from `base`) at the real position (h, w), zero outside, times `scale`; NaN at a position that is NaN.
+class Deformation(NamedTuple):
+    """The record: the sum, and what moves its taps."""
 
-    Both are decided before the conversion to integers, which would be undefined far outside.
-    """
-    zero = x.dtype.type(0)
-    if np.isnan(h) or np.isnan(w):
-        return h + w
-    if not (h > -1 and w > -1 and h < height and w < width):
-        return zero
-    top, left = int(np.floor(h)), int(np.floor(w))
-    down, right = h - x.dtype.type(top), w - x.dtype.type(left)
-    up, back = x.dtype.type(1) - down, x.dtype.type(1) - right
-    at = base + top * width + left
+    walk: Walk
+    offset_groups: int  # groups of channels that share offsets
+    has_bias: int  # 0 or 1
+
+
+deformation_at = reader(Deformation)
+
+
+@device_function
+def inside(h, w, height, width):
+    """Whether a real position sees any pixel; decided before the conversion to integers, which would be undefined far outside."""
+    return h > -1 and w > -1 and h < height and w < width
+
+
+@device_function
+def corners(x, height, width, top, left):
+    """The four pixels around a position in a plane, zero outside: above left, above right, below left, below right."""
+    zero, at = zero_of(x), top * width + left
     a = get(x, at) if top >= 0 and left >= 0 else zero
     b = get(x, at + 1) if top >= 0 and left < width - 1 else zero
     c = get(x, at + width) if top < height - 1 and left >= 0 else zero
     d = get(x, at + width + 1) if top < height - 1 and left < width - 1 else zero
+    return a, b, c, d
+
+
+@device_function
+def sample(x, height, width, h, w, scale):
+    """A plane at the real position (h, w), zero outside, times `scale`; NaN at a position that is NaN."""
+    if np.isnan(h) or np.isnan(w):
+        return h + w
+    if not inside(h, w, height, width):
+        return zero_of(x)
+    kind = type(h)
+    top, left = int(np.floor(h)), int(np.floor(w))
+    down, right = h - kind(top), w - kind(left)
+    up, back = kind(1) - down, kind(1) - right
+    a, b, c, d = corners(x, height, width, top, left)
     return scale * (up * (back * a + right * b) + down * (back * c + right * d))
 
 
 @device_function
-def multiply(w, columns, y, terms, rows, first, target, plane, count):
-    """y[target + k·plane + j] = Σ_t w[(first + k)·terms + t]·columns[t·BLOCK + j], t ascending, j < count; four k at a time."""
-    sums = np.empty(4 * BLOCK, y.dtype)
-    for k in range(0, rows, 4):
-        for j in range(4 * BLOCK):
-            put(sums, j, y.dtype.type(0))
-        each = min(4, rows - k)
+def position(walk, offset, tap, p):
+    """The real position (h, w) that a tap reads for output p; `offset` points to the tap's plane of Δh, that of Δw follows."""
+    _, at_h, at_w = shifts(walk, tap)
+    i, plane = p // walk.w.outputs, walk.h.outputs * walk.w.outputs
+    dh, dw = get(offset, p), get(offset, plane + p)
+    kind = type(dh)
+    return kind(i * walk.h.stride + at_h) + dh, kind((p - i * walk.w.outputs) * walk.w.stride + at_w) + dw
+
+
+@device_function
+def _sampled(walk, x, offset, mask, columns, start, count, offset_groups):
+    """The columns of one sample for `count` outputs from `start` on; `mask`: None where there is none."""
+    channels = walk.groups * walk.group_in
+    share, taps, plane = channels // offset_groups, walk.h.taps * walk.w.taps, walk.h.outputs * walk.w.outputs
+    height, width = walk.h.extent, walk.w.extent
+    for row in range(offset_groups * taps):
+        group, tap, shift = row // taps, row % taps, moved(offset, row * 2 * plane)
+        for j in range(count):
+            h, w = position(walk, shift, tap, start + j)
+            scale = type(h)(1) if mask is None else get(mask, row * plane + start + j)
+            for c in range(group * share, (group + 1) * share):
+                put(columns, (c * taps + tap) * BLOCK + j, sample(moved(x, c * height * width), height, width, h, w, scale))
+
+
+@device_function
+def _multiply(w, columns, sums, y, terms, rows, plane, count):
+    """y[k·plane + j] = Σ_t w[k·terms + t]·columns[t·BLOCK + j], t ascending, j < count, k < rows; four k at a time."""
+    zero = zero_of(y)
+    for k in range(0, rows, TOGETHER):
+        for j in range(TOGETHER * BLOCK):
+            put(sums, j, zero)
+        each = min(TOGETHER, rows - k)
         # a missing row repeats the last one, and is not stored
-        w0 = (first + k) * terms
-        w1, w2, w3 = w0 + min(1, each - 1) * terms, w0 + min(2, each - 1) * terms, w0 + (each - 1) * terms
+        w0, w1 = moved(w, k * terms), moved(w, (k + min(1, each - 1)) * terms)
+        w2, w3 = moved(w, (k + min(2, each - 1)) * terms), moved(w, (k + each - 1) * terms)
         for t in range(terms):
-            a, b, c, d = get(w, w0 + t), get(w, w1 + t), get(w, w2 + t), get(w, w3 + t)
+            a, b, c, d = get(w0, t), get(w1, t), get(w2, t), get(w3, t)
             for j in range(BLOCK):
                 v = get(columns, t * BLOCK + j)
                 put(sums, j, get(sums, j) + a * v)
@@ -61,52 +111,59 @@ def multiply(w, columns, y, terms, rows, first, target, plane, count):
                 put(sums, 3 * BLOCK + j, get(sums, 3 * BLOCK + j) + d * v)
         for i in range(each):
             for j in range(count):
-                put(y, target + (k + i) * plane + j, get(sums, i * BLOCK + j))
+                put(y, (k + i) * plane + j, get(sums, i * BLOCK + j))
 
 
-@kernel
-def convolve_deformed(x, offset, w, bias, mask, y, geo, batch, channels, out_channels, groups, offset_groups, masked, biased, code):
-    """y[n, k, p] = Σ_{c, r} w[k, c, r]·mask[n, r, p]·x[n, c, p·stride − pad + r·dilation + offset[n, r, p]], all flat.
+@device_function
+def _finish(y, bias, has_bias, channels, plane, count, code):
+    """y[k·plane + j] = activation(itself + bias[k]), k < channels, j < count."""
+    for k in range(channels):
+        for j in range(k * plane, k * plane + count):
+            v = get(y, j)
+            if has_bias:
+                v += get(bias, k)
+            if code:
+                v = type(v)(activated(v, code))
+            put(y, j, v)
 
-    Parallel over (n, block of positions), whose writes are disjoint; the columns belong to the task.
-    """
-    _, height, width, _, kh, kw, _, sh, sw, _, ph, pw, _, dh, dw, _, oh, ow = geo
-    group_in, group_out = channels // groups, out_channels // groups
-    share = channels // offset_groups
-    taps, plane = kh * kw, oh * ow
+
+@inlined
+def _task(task, number):
+    """One block of positions of one sample; the columns and sums lie in the room."""
+    deformation = deformation_at(task.tables, 0)
+    walk, offset_groups = deformation.walk, deformation.offset_groups
+    channels, out_channels = walk.groups * walk.group_in, walk.groups * walk.group_out
+    taps, plane = walk.h.taps * walk.w.taps, walk.h.outputs * walk.w.outputs
     blocks = (plane + BLOCK - 1) // BLOCK
-    for task in prange(batch * blocks):
-        n = task // blocks
-        start = (task - n * blocks) * BLOCK
-        count = min(BLOCK, plane - start)
-        columns = np.zeros(channels * taps * BLOCK, x.dtype)
-        for group in range(offset_groups):
-            for tap in range(taps):
-                shift = ((n * offset_groups + group) * taps + tap) * 2 * plane + start
-                weight = ((n * offset_groups + group) * taps + tap) * plane + start
-                for j in range(count):
-                    p = (start + j) // ow
-                    q = start + j - p * ow
-                    h = x.dtype.type(p * sh - ph + (tap // kw) * dh) + offset[shift + j]
-                    v = x.dtype.type(q * sw - pw + (tap % kw) * dw) + offset[shift + plane + j]
-                    scale = mask[weight + j] if masked else x.dtype.type(1)
-                    for c in range(group * share, (group + 1) * share):
-                        value = sample(x, (n * channels + c) * height * width, height, width, h, v, scale)
-                        put(columns, (c * taps + tap) * BLOCK + j, value)
-        for g in range(groups):
-            part = columns[g * group_in * taps * BLOCK : (g + 1) * group_in * taps * BLOCK]
-            target = (n * out_channels + g * group_out) * plane + start
-            multiply(w, part, y, group_in * taps, group_out, g * group_out, target, plane, count)
-        if biased or code:
-            for k in range(out_channels):
-                target = (n * out_channels + k) * plane + start
-                for j in range(count):
-                    v = y[target + j]
-                    if biased:
-                        v += bias[k]
-                    if code:
-                        v = x.dtype.type(activated(v, code))
-                    y[target + j] = v
+    n, start = number // blocks, number % blocks * BLOCK
+    count, terms, rows = min(BLOCK, plane - start), walk.group_in * taps, offset_groups * taps
+    offset, mask = task.offsets
+    image, shift = moved(task.x, n * channels * walk.h.extent * walk.w.extent), moved(offset, n * rows * 2 * plane)
+    columns, y = task.room, moved(task.y, n * out_channels * plane + start)
+    sums = moved(columns, channels * taps * BLOCK)
+    _sampled(walk, image, shift, moved(mask, n * rows * plane), columns, start, count, offset_groups)
+    for g in range(walk.groups):
+        part = moved(columns, g * terms * BLOCK)
+        _multiply(
+            moved(task.weights, g * walk.group_out * terms),
+            part,
+            sums,
+            moved(y, g * walk.group_out * plane),
+            terms,
+            walk.group_out,
+            plane,
+            count,
+        )
+    if deformation.has_bias or walk.activation:
+        _finish(y, task.bias, deformation.has_bias, out_channels, plane, count, walk.activation)
+
+
+deformed = over_tasks("deformed", _task)
+
+
+def _room(c: ConvProblem) -> int:
+    """Elements of a worker's columns and sums."""
+    return BLOCK * (c.in_channels * c.taps + TOGETHER)
 
 
 def _run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -114,12 +171,17 @@ def _run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     c = problem.conv
     if not out.size:
         return
-    nothing = np.zeros(1, out.dtype)
-    flat = [nothing if a is None else a.reshape(-1) for a in (x, offset, w, bias, mask)]
-    convolve_deformed(
-        *flat, out.reshape(-1), scalars(c), c.batch, c.in_channels, c.out_channels, c.groups, problem.offset_groups,
-        mask is not None, bias is not None, ACTIVATIONS[c.activation],
-    )  # fmt: skip
+    walk = walk_of(c, ACTIVATIONS[c.activation])
+    tasks = c.batch * -(-prod(c.outputs) // BLOCK)
+    work = Work(
+        loop=deformed,
+        tables=table(Deformation(walk, problem.offset_groups, bias is not None)),
+        offsets=(offset.reshape(-1), None if mask is None else mask.reshape(-1)),
+        tasks=tasks,
+        workers=min(threads(), tasks),
+        room_pitch=spaced(_room(c), out.itemsize),
+    )
+    perform(work, x, w, bias, out)
 
 
 def _refuse(problem: DeformProblem) -> str | None:
@@ -140,7 +202,7 @@ def _cost(problem: DeformProblem, machine: Machine) -> float:
 
 def _workspace(problem: DeformProblem, machine: Machine) -> int:
     c = problem.conv
-    return machine.cores * np.dtype(problem.dtype).itemsize * BLOCK * (c.in_channels * c.taps + 4)
+    return machine.cores * spaced(_room(c), np.dtype(problem.dtype).itemsize) * np.dtype(problem.dtype).itemsize
 
 
 ROWS: tuple[Kernel, ...] = (

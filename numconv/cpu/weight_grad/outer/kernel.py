@@ -24,7 +24,7 @@ from numba import prange
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...geometry.scalars import end_inside, first_inside
+from ...geometry.walk import end_inside, first_inside
 from ...runtime.launch import device_function, kernel, threads
 from ...runtime.workspace import borrow
 from ...simd.spread import spread_tile
