@@ -14,12 +14,12 @@ from test_cpu_operators import MACHINE, RNG, run, small
 from tolerance import assert_same, assert_within
 
 import numconv as nc
-from numconv.cpu.named import transposed
+from numconv.cpu.named import matrix, scatter, zero_insertion
 from numconv.cpu.weight_grad import rows as weight_grad
 from numconv.kernel import Kernel
 from numconv.problem import ConvProblem
 
-ROW = {row.name: row for row in transposed.ROWS}
+ROW = {row.name: row for module in (matrix, scatter, zero_insertion) for row in module.ROWS}
 
 # spatial, kernel, stride, pad_low, dilation, outputs, groups, in_channels, out_channels: the geometry of the forward map
 CASES = [
