@@ -1,6 +1,6 @@
 """What an operator costs, without running it: products, sums, parameters, bytes.
 
-The call is made within `dispatch.trace`, so every public operator is counted by the problems that it really lowers to::
+The call is made within `watching.trace`, so every public operator is counted by the problems that it really lowers to::
 
     convolution                 N·C_out·(C_in/g)·Π k·Π o        products (o the output's extents)
     transposed convolution      N·C_in·(C_out/g)·Π k·Π i        (i the input's extents)
@@ -23,8 +23,8 @@ import numpy as np
 
 from . import hosts
 from .arguments.values import Subject, choice
-from .dispatch import Step, trace
 from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
+from .watching import Step, trace
 
 __all__ = ["Cost", "cost"]
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from .arguments.gradients import input_gradient, weight_gradient
-from .dispatch import Session, call, only_step
+from .call import call, only_step
 from .gradients import elementwise
 from .gradients.vjp import vjp
+from .session import Session
 
 __all__ = ["conv1d_input", "conv1d_weight", "conv2d_input", "conv2d_weight", "conv3d_input", "conv3d_weight", "vjp"]
 

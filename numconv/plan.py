@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from .kernel import Kernel, Machine
 from .problem import Problem
@@ -27,6 +29,7 @@ class Plan:
     machine: Machine
     kernel: Kernel
     candidates: tuple[Candidate, ...]
+    bound: dict[Any, Callable[[tuple[Any, ...]], Any]] = field(init=False, default_factory=dict)  # on the host: see `session.bind`
 
     @cached_property
     def seconds(self) -> float:

@@ -15,9 +15,12 @@ from . import hosts
 from .arguments.signal import check, correlation, signal, swaps
 from .arguments.types import COMPLEX, FLOATS, INTEGERS, promote
 from .arguments.values import Subject
+from .call import adopt, call
 from .devices import Device
-from .dispatch import ALL_ROWS, Session, adopt, call, plan_for, tracing
+from .planning import ALL_ROWS, plan_for
 from .problem import ConvProblem, Problem
+from .session import Session
+from .watching import watched
 
 __all__ = ["convolve", "correlate"]
 
@@ -89,11 +92,11 @@ def _call(name: str, in1: Any, in2: Any, mode: Any, method: Any) -> Any:
     y = call(name, signal, LABELS, (given(in1, one), given(in2, two)), (mode, method), None, algorithm, steps, accuracy)
     if boolean:
         y = y != 0
-    return hosts.release(y, in1) if type(y) is np.ndarray and not tracing() else y
+    return hosts.release(y, in1) if type(y) is np.ndarray and not watched() else y
 
 
 def _without_kernels(subject: Subject, steps: Any, one: Array, two: Array, mode: str, like: Any) -> Any:
-    if tracing():
+    if watched():
         raise subject.value(f"no kernel, so no plan and no gradient, for {one.ndim} axes of {one.dtype} and {two.dtype}")
     if one.ndim == 0:
         y = one * (two if subject.name == "convolve" else two.conj())

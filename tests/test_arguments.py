@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import numconv as nc
-from numconv.dispatch import trace
+from numconv.watching import trace
 
 
 def f(*shape: int, dtype: str = "float32") -> Any:

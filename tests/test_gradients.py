@@ -14,7 +14,7 @@ from tolerance import assert_within
 
 import numconv as nc
 from numconv.catalog import MODES, Case, Variant
-from numconv.dispatch import trace
+from numconv.watching import trace
 
 Array = np.ndarray[Any, Any]
 STEP = 1e-6

@@ -31,8 +31,10 @@ LAYERS = (
     ("plan",),
     ("cpu", "cuda"),
     ("devices",),
+    ("planning",),
+    ("watching",),
     ("session",),
-    ("dispatch",),
+    ("call",),
     ("api", "signal"),
     ("catalog",),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,8 @@ def test_scalars_and_vectors_number_activations_alike() -> None:
     for name, code in activations.ACTIVATIONS.items():
         if name is not None:
             assert plain(activated)(1.0, code) == pytest.approx(values[name], rel=1e-5)
-    tables = [p for p in CPU.parents[0].rglob("*.py") if '"hardswish": ' in p.read_text() and p.name != "activations.py"]
-    assert {p.relative_to(CPU.parents[0]).as_posix() for p in tables} <= {"torch.py", "cuda/scalars.py"}  # functions by name, no codes
+    numbered = re.compile(r'"hardswish": *[0-9]')
+    assert not [p for p in CPU.parents[0].rglob("*.py") if numbered.search(p.read_text())]
 
 
 def test_the_cache_knows_what_is_compiled_in() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..arguments.convolution import conv, pointwise
-from ..dispatch import call
+from ..call import call
 from .dense import LABELS
 from .docstrings import documented
 

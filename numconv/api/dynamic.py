@@ -6,8 +6,9 @@ from typing import Any
 
 from ..arguments.compositions import dynamic
 from ..arguments.operators import attention as attention_arguments
-from ..dispatch import Session, call
+from ..call import call
 from ..problem import ConvProblem, image_shape
+from ..session import Session
 from .docstrings import documented
 
 

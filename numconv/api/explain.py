@@ -9,9 +9,9 @@ from typing import Any
 from .. import devices
 from ..arguments.values import Subject
 from ..catalog import find
-from ..dispatch import Step, trace
 from ..plan import Candidate, Plan
 from ..problem import ConvProblem
+from ..watching import Step, trace
 
 
 @dataclass(frozen=True)

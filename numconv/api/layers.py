@@ -8,10 +8,13 @@ from ..arguments.convolution import ConvOptions, conv
 from ..arguments.request import Builder, Request, View, optional, required, weights
 from ..arguments.transposed import TransposeOptions, transpose
 from ..arguments.values import LAYOUTS, Spec, Subject, choice, integer
-from ..dispatch import LIMIT, Session, adopt, call, fits, launch, on_host, only_step, plan_for, repeat, run, tracing
+from ..call import adopt, call, fits, on_host, only_step, run
 from ..kernel import Kernel
 from ..plan import Plan
+from ..planning import LIMIT, plan_for
 from ..problem import ConvProblem
+from ..session import Session, launch, repeat
+from ..watching import watched
 from .dense import LABELS
 
 IMAGE = 1 << 14  # side of an image that no kernel or reflection exceeds
@@ -66,7 +69,7 @@ class _Layer:
         return found
 
     def __call__(self, x: Any, out: Any = None) -> Any:
-        hosted = on_host((x,)) if not tracing() else None
+        hosted = on_host((x,)) if not watched() else None
         known = None if hosted is None else self._calls.get((hosted[0].shape, hosted[0].dtype, hosted[0].flags.num))
         if known is not None and hosted is not None:
             plan, packed, bias, bound = known
@@ -83,7 +86,7 @@ class _Layer:
         return result
 
     def unpacked(self, x: Any) -> Any:
-        """The same result by way of `dispatch.call`, where a gradient's tape sees the weights as they were given."""
+        """The same result by way of `call.call`, where a gradient's tape sees the weights as they were given."""
         options = (self._rank, *self._options)
         return call(self._name, self._build, LABELS, (x, self._weight, self._bias), options, None, self._algorithm)
 

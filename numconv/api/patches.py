@@ -6,7 +6,7 @@ from typing import Any
 
 from ..arguments.operators import fold as fold_arguments
 from ..arguments.operators import unfold as unfold_arguments
-from ..dispatch import call
+from ..call import call
 from .docstrings import documented
 
 

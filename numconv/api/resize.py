@@ -6,7 +6,8 @@ from typing import Any
 
 from ..arguments.compositions import resize_conv
 from ..arguments.operators import resize
-from ..dispatch import Session, call
+from ..call import call
+from ..session import Session
 from .dense import LABELS
 from .docstrings import documented
 

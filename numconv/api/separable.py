@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..arguments.compositions import depthwise_separable, flattened, spatially_separable
-from ..dispatch import Session, call
+from ..call import call
 from ..problem import SeparableProblem
+from ..session import Session
 from .docstrings import documented
 
 Arrays = tuple[Any, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..arguments.operators import shuffle
-from ..dispatch import call
+from ..call import call
 from .docstrings import documented
 
 

@@ -15,8 +15,9 @@ from .. import hosts
 from ..arguments.values import Subject
 from ..devices import Device
 from ..plan import Plan
+from ..planning import ALL_ROWS
 from ..problem import Ints, Problem
-from ..session import ALL_ROWS, Session
+from ..session import Session
 from . import elementwise
 from .rules import rule
 

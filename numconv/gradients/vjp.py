@@ -14,7 +14,7 @@ from ..api.layers import _Layer
 from ..arguments.types import COMPLEX, FLOATS, INTEGERS
 from ..arguments.values import Subject
 from ..catalog import find
-from ..session import sessions
+from ..watching import sessions
 from . import elementwise
 from .tape import Tape
 
