@@ -39,15 +39,15 @@ SECOND_CACHE = 1.6
 #: seconds for the beginning and end of a block, where the multiprocessor holds no other to hide them: assumed
 BEGIN = 1.5e-6
 #: seconds from one term of a thread's sum to the next where both operands come through L1: assumed
-TERM = 20e-9
+TERM_SECONDS = 20e-9
 #: arithmetic rate outside tensor cores over float32's: float64 by the data sheet, the others assumed
 FLOAT64_RATE, COMPLEX64_RATE, WIDEST_RATE = 0.5, 0.25, 0.12
 #: bytes by which a partial sum of split-K crosses memory: written as float32, and read
 PART_BYTES = 8.0
 
 #: parts that split-K may make of a sum, of so many steps each at least
-PARTS = (1, 2, 3, 4, 6, 8, 12, 16)
-MOST_PARTS = PARTS[-1]
+SPLIT_PARTS = (1, 2, 3, 4, 6, 8, 12, 16)
+MOST_PARTS = SPLIT_PARTS[-1]
 LEAST_STEPS = 8
 
 _HALF = {"bfloat16": 2, "float16": 2}
@@ -98,7 +98,7 @@ def one_thread_each(problem: ConvProblem, machine: Machine, share: float, full: 
     results = problem.target[0] * prod(problem.target[1])
     terms = problem.source[0] // problem.groups * problem.taps
     filled = share * min(1.0, results / (full * machine.cores))
-    return max(roof(problem, machine, filled), machine.launch + TERM * terms + tap * problem.taps)
+    return max(roof(problem, machine, filled), machine.launch + TERM_SECONDS * terms + tap * problem.taps)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Product(NamedTuple):
     itemsize: int  # bytes of an operand's element
     moved: float  # bytes to and from memory without those of the parts
     launches: int = 1  # without the one that adds the parts
-    choices: tuple[int, ...] = PARTS  # how many parts split-K may make of a sum
+    choices: tuple[int, ...] = SPLIT_PARTS  # how many parts split-K may make of a sum
 
 
 @dataclass(frozen=True)

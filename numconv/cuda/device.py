@@ -136,8 +136,8 @@ def _padded(problem: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
     """The problem without its padding mode, and the image padded by it."""
     pads = tuple(zip(problem.pad_low, (max(h, 0) for h in problem.pad_high), strict=True))
     spatial = tuple(n + low + high for n, (low, high) in zip(problem.spatial, pads, strict=True))
-    plain = problem.with_(padding_mode="zeros", pad_low=(0,) * problem.rank, spatial=spatial)
-    return plain, pad(x, pads, problem.padding_mode)
+    unpadded = problem.with_(padding_mode="zeros", pad_low=(0,) * problem.rank, spatial=spatial)
+    return unpadded, pad(x, pads, problem.padding_mode)
 
 
 def _by_samples(kernel: Kernel, problem: ConvProblem, operands: tuple[Any, ...], out: Any, machine: Machine) -> None:

@@ -30,7 +30,7 @@ from . import cost as model
 BLOCK_THREADS = 8 if SIMULATED else 256
 
 
-class Planes(NamedTuple):
+class PooledPlanes(NamedTuple):
     """Of whose pixels the means are taken; elements."""
 
     channels: int
@@ -228,7 +228,7 @@ def pooled(problem: AttentionProblem, x: Any, like: Any) -> Any:
     """The means (N, C), on the device and stream of `like`."""
     channels, area, last = problem.channels, prod(problem.spatial), problem.layout == "channels_last"
     means = allocate((problem.batch, channels), scalars(problem.dtype, problem.dtype).name, like)
-    planes = Planes(
+    planes = PooledPlanes(
         channels=channels,
         area=area,
         sample_pitch=channels * area,

@@ -25,7 +25,7 @@ from ..scalars import ALL, scalars
 from . import cost as model
 
 
-class Plan(NamedTuple):
+class PatchPlan(NamedTuple):
     positions: Three  # of the window: the outputs
     source: Three  # extents of the image
     taps: Three
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
     pad_low: Three
 
 
-plan_at = reader(Plan)
+plan_at = reader(PatchPlan)
 
 
 @kernel_factory
@@ -105,7 +105,7 @@ def make_fold(dtype: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _plan(conv: ConvProblem) -> Table:
-    plan = Plan(
+    plan = PatchPlan(
         positions=three(conv.outputs, 1),
         source=three(conv.spatial, 1),
         taps=three(conv.kernel, 1),

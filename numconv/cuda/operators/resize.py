@@ -29,14 +29,14 @@ from ..scalars import ALL, FLOATS, accumulator, scalars
 from . import cost as model
 
 
-class Plan(NamedTuple):
+class ResizePlan(NamedTuple):
     size: Three  # extents of the result
     source: Image  # as (outer, T, H, W, inner): a sample of it is one of `outer`
     inner: int  # elements that stand together: the channels of channels last, else 1
     pixels_at: int  # where in the table the lower pixels begin, of each output along t, then h, then w; behind them the upper ones
 
 
-plan_at = reader(Plan)
+plan_at = reader(ResizePlan)
 
 
 @kernel_factory
@@ -98,7 +98,7 @@ def _tables(problem: ResizeProblem) -> tuple[Table, Table]:
     pixels, weights = zip(*missing, *found, strict=True)
     inner = problem.channels if problem.layout == "channels_last" else 1
     source = image(inner, problem.spatial, "channels_last")
-    plan = Plan(size=three(problem.size, 1), source=source, inner=inner, pixels_at=slots(Plan))
+    plan = ResizePlan(size=three(problem.size, 1), source=source, inner=inner, pixels_at=slots(ResizePlan))
     lower, upper = zip(*pixels, strict=True)
     return Table(table(plan, *lower, *upper)), Table(np.concatenate([upper for _, upper in weights]))
 

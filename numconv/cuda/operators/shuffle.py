@@ -25,7 +25,7 @@ from ..scalars import ALL
 from . import cost as model
 
 
-class Planes(NamedTuple):
+class ShuffledPlanes(NamedTuple):
     """(sample, channel), permuted within each sample."""
 
     quads: int  # of 16 bytes, in a plane
@@ -59,7 +59,7 @@ def run(problem: ShuffleProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     plane = prod(problem.spatial) * costs.itemsize(problem.dtype)
     if problem.layout == "channels_first" and plane % 16 == 0 and is_aligned(x) and is_aligned(out):
         total = problem.batch * problem.channels * plane // 16
-        planes = Planes(quads=plane // 16, channels=problem.channels, groups=problem.groups)
+        planes = ShuffledPlanes(quads=plane // 16, channels=problem.channels, groups=problem.groups)
         launch(make_permute(), *flat_grid(total), stream_of(out), words(x), words(out), planes, total)
         return
     c = np.arange(problem.channels)

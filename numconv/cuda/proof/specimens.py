@@ -304,7 +304,7 @@ def _transposed() -> Iterator[Specimen]:
 
 def _operators() -> Iterator[Specimen]:
     yield Specimen(
-        "any type", "shuffle", shuffle.make_permute, ("uint32[]", "uint32[]", _fields(shuffle.Planes), "int32"),
+        "any type", "shuffle", shuffle.make_permute, ("uint32[]", "uint32[]", _fields(shuffle.ShuffledPlanes), "int32"),
         wanted=("ld.global.v4", "st.global.v4"),
     )  # fmt: skip
     for source, target in (
@@ -333,7 +333,7 @@ def _operators() -> Iterator[Specimen]:
         )  # fmt: skip
         yield Specimen(
             f"{dtype} mean", "attention", lambda dtype=dtype: dynamic.make_mean(dtype, dynamic.BLOCK_THREADS),
-            (*_arrays(dtype, acc), _fields(dynamic.Planes)), dynamic.BLOCK_THREADS, doubles=doubles,
+            (*_arrays(dtype, acc), _fields(dynamic.PooledPlanes)), dynamic.BLOCK_THREADS, doubles=doubles,
         )  # fmt: skip
         yield Specimen(
             f"{dtype} dense", "attention", lambda dtype=dtype: dynamic.make_attention(dtype, dtype, None, dynamic.BLOCK_THREADS),

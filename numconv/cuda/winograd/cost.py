@@ -22,7 +22,7 @@ FILTER_TAPS = 9
 
 
 def passes(problem: ConvProblem, product: ConvProblem, multiplied: float, machine: Machine) -> float:
-    """Seconds of one sample once the filters are ready: the image to V, `product` of the frequencies in so many seconds, M to the outputs."""
+    """Seconds of one sample once the filters are ready: the image to V, the `product` of the frequencies, M to the outputs."""
     frequencies = (product.in_channels + product.out_channels) * product.spatial[0]
     moved = FLOAT32 * (IMAGE_READS * problem.in_channels * prod(problem.spatial) + frequencies)
     moved += costs.itemsize(problem.out_dtype) * problem.out_channels * prod(problem.outputs)

@@ -78,9 +78,9 @@ def run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Mach
         count = min(size, conv.batch - first)
         total = count * depth * area
         launch(kernel, *flat_grid(total), stream, flat(x), offsets, masks, flat(space), plan(problem), first, total)
-        plain = pointwise(problem, count)
+        product = pointwise(problem, count)
         part = view(out, (conv.batch * per_sample,))[first * per_sample : (first + count) * per_sample]
-        implicit_gemm.compute(plain, (space, w, bias), part, machine, lower(plain))
+        implicit_gemm.compute(product, (space, w, bias), part, machine, lower(product))
 
 
 def refuse(problem: DeformProblem) -> str | None:

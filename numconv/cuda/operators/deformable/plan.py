@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ....problem import ConvProblem, DeformProblem
 from ... import costs
+from ...geometry.image import Two
 from ...runtime.launch import Table
 from ...runtime.record import reader, table
 
@@ -15,14 +16,7 @@ from ...runtime.record import reader, table
 MOST_COLUMNS = 256 << 20
 
 
-class Two(NamedTuple):
-    """One number for each axis."""
-
-    h: int
-    w: int
-
-
-class Plan(NamedTuple):
+class DeformPlan(NamedTuple):
     channels: int
     shared: int  # channels that read by the same offsets
     offset_groups: int  # channels / shared
@@ -34,13 +28,13 @@ class Plan(NamedTuple):
     pad_low: Two
 
 
-plan_at = reader(Plan)
+plan_at = reader(DeformPlan)
 
 
 @lru_cache(maxsize=256)
 def plan(problem: DeformProblem) -> Table:
     c = problem.conv
-    found = Plan(
+    found = DeformPlan(
         channels=c.in_channels,
         shared=c.in_channels // problem.offset_groups,
         offset_groups=problem.offset_groups,

@@ -35,14 +35,14 @@ def cvt_rna_tf32(x):
     return np.uint32((int(np.float32(x).view(np.uint32)) + 0x1000) & 0xFFFFE000)
 
 
-def _plain(array):
+def _host_array(array):
     array = getattr(array, "_item", array)
     return getattr(array, "_ary", array)
 
 
 def load4(array, index):
     i = int(index)
-    array = _plain(array)
+    array = _host_array(array)
     if array.ndim != 1:
         array = array.reshape(-1)
     if i % 4 or i + 4 > array.size:
@@ -52,7 +52,7 @@ def load4(array, index):
 
 def store4(array, index, values):
     i = int(index)
-    array = _plain(array).reshape(-1)
+    array = _host_array(array).reshape(-1)
     if i % 4 or i + 4 > array.size:
         raise IndexError(f"store4 at {i} of {array.size}")
     array[i : i + 4] = values
@@ -73,7 +73,7 @@ class _Record:
 
 
 def record_at(layout):
-    return lambda table, at: _Record(_plain(table), int(at), layout)
+    return lambda table, at: _Record(_host_array(table), int(at), layout)
 
 
 def quad_at(kind):
@@ -84,7 +84,7 @@ def load_pair(array, index):
     i = int(index)
     if i % 2:
         raise IndexError(f"load_pair at odd index {i}")
-    pair = np.ascontiguousarray(_plain(array).reshape(-1)[i : i + 2])
+    pair = np.ascontiguousarray(_host_array(array).reshape(-1)[i : i + 2])
     return pair.view(np.uint32)[0]
 
 
@@ -95,7 +95,7 @@ def _copies():
 
 def cp_async16(shared, shared_index, source, source_index, count):
     """Takes effect at the wait that covers its group and no sooner, so that a missing one shows."""
-    target, source = _plain(shared).reshape(-1), _plain(source).reshape(-1)
+    target, source = _host_array(shared).reshape(-1), _host_array(source).reshape(-1)
     width = 16 // target.itemsize
     n, s, g = int(count) // target.itemsize, int(shared_index), int(source_index)
     if s % width or g % width or (n and g + n > source.size):
@@ -124,7 +124,7 @@ def make_cp_async_wait(pending):
 def _ldmatrix(transposed):
     def ldmatrix(shared, index):
         lanes, lane = exchange(int(index))
-        words = _plain(shared).reshape(-1)
+        words = _host_array(shared).reshape(-1)
         if any(i % 4 or i + 4 > words.size for i in lanes):
             raise IndexError(f"ldmatrix at {lanes} of {words.size}")
         found = []
