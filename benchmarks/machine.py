@@ -55,6 +55,7 @@ def describe(threads: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": threads,
         "vector_bytes": m.vector_bytes,
+        "plans_see": {"registers": m.registers, "multiply_adds": m.multiply_adds, "l1": m.l1, "l2": m.l2},
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 

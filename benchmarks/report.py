@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import fit as fitted
 import machine
 import plots
 
@@ -204,6 +205,12 @@ def others() -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}."])
 
 
+def fit(name: str) -> str:
+    """Predicted / measured of each row."""
+    found = results(name)
+    return NOT_YET if found is None else fitted.table(found)
+
+
 def roofline() -> str:
     """What the model of the CUDA kernels predicts for each named layer."""
     found = results("cuda_roofline")
@@ -244,6 +251,8 @@ TABLES: dict[str, Callable[[str], str]] = {
     "contests narrow": lambda link: contests("_avx2"),
     "scaling": lambda link: scaling(),
     "roof": lambda link: roof(),
+    "fit": lambda link: fit("peers_one"),
+    "fit narrow": lambda link: fit("peers_avx2"),
     "suite variants": lambda link: suite("variants"),
     "suite kernels": lambda link: suite("kernels"),
     "others": lambda link: others(),
