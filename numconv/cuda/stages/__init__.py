@@ -1,1 +1,9 @@
-""""""
+"""Parts of kernels that several families are made of; no stage imports a family.
+
+implicit_gemm   a convolution as a product in tiles, on CUDA cores
+fragments       tiles, fragments and products of tensor cores
+chunks          images as tensor cores read them
+rounding        which types those multiply, and what they refuse
+split_k         long sums cut into parts, and the parts added in a fixed order
+cost            what share of the arithmetic peak tiles reach
+"""
