@@ -15,7 +15,7 @@ from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
 from ...winograd import PAIRS
-from ..geometry.axes import shuffled
+from ..geometry.decode import shuffled
 from ..ptx import idiv, imul
 from ..runtime.launch import inlined, jit, kernel_factory
 from ..scalars import activation, bias_loader, quad_storer, storer

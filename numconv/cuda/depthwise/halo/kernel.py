@@ -17,8 +17,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ...geometry.axes import shuffled
-from ...geometry.decode import split
+from ...geometry.decode import shuffled, split
 from ...ptx import idiv, imul
 from ...runtime.launch import ceil_div, jit, kernel_factory
 from ...runtime.record import reader

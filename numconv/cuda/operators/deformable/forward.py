@@ -16,7 +16,7 @@ from ....kernel import Kernel, Machine
 from ....problem import DeformProblem
 from ... import costs
 from ...adapt.layout import cast
-from ...geometry.axes import lower
+from ...geometry.convolution import lower
 from ...geometry.decode import split
 from ...ptx import idiv, imul
 from ...runtime.arrays import allocate, flat, stream_of, view
