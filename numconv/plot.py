@@ -23,8 +23,8 @@ except ModuleNotFoundError as error:
 
 from .arguments.values import Subject, integer, per_axis
 from .arithmetic import conv_output_shape, conv_transpose_output_shape
-from .arithmetic import receptive_field as field_of
 from .checkerboard import overlap_map as overlaps_of
+from .receptive import receptive_field as field_of
 
 __all__ = ["animate", "channels", "images", "kernels", "operation", "overlap_map", "receptive_field"]
 

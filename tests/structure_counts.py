@@ -9,6 +9,7 @@ circles     groups of rooms of a device that import each other in a circle
 lines       longer than 140 characters, in all of numconv/
 long        files of 300 lines and more, functions of 60 and more (CUDA: functions that are no kernel nor its factory)
 names       classes and constants defined under one name with different values inside a device
+handed      names imported from a module that only imported them itself, in all of numconv/ (a folder's front excepted: it chooses)
 skips       `# fmt: skip`, in all of numconv/
 """
 
@@ -352,7 +353,37 @@ def names(root: Path) -> list[Found]:
     return found
 
 
-COUNTS = {f.__name__: f for f in (reads, literals, slots, parameters, families, circles, lines, long, names, skips)}
+def defined(tree: ast.Module) -> set[str]:
+    """Names that a module makes itself, anywhere outside of its functions."""
+    found: set[str] = set()
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        for node in ast.iter_child_nodes(nodes.pop()):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+            else:
+                nodes.append(node)
+    return found
+
+
+def handed(root: Path) -> list[Found]:
+    own = {s.file: defined(s.tree) for s in sources(root)}
+    found = []
+    for s in sources(root):
+        for n in ast.walk(s.tree):
+            if isinstance(n, ast.ImportFrom) and n.level and n.module:
+                base = [*s.rooms[: len(s.rooms) - n.level + 1], *n.module.split(".")]
+                known = own.get("/".join(base) + ".py")
+                if known is not None:
+                    found += [
+                        Found(s.file, n.lineno, f"{a.name} from {'.'.join(base)}") for a in n.names if a.name != "*" and a.name not in known
+                    ]
+    return found
+
+
+COUNTS = {f.__name__: f for f in (reads, literals, slots, parameters, families, circles, lines, long, names, handed, skips)}
 
 
 def main(root: Path) -> None:
