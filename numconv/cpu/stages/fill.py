@@ -6,14 +6,26 @@ the end of a channel that nothing reads.  A plain store is several times as fast
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..geometry.axes import Axis
 from ..runtime.launch import device_function, inlined
 from ..simd.strided import load_every, stepping
 from ..simd.tiles import lanes
-from ..simd.vector import get, prefetch, put, store, zero_of
+from ..simd.vector import get, moved, prefetch, put, store, zero_of
 
 HEAD = 23  # integers before the lists of phases in the geometry
-SPAN, LINE = 3, 5  # integers of `spans` for each phase, and of `line`
+SPAN, LINE = 3, 5  # integers of `spans` for each phase, and of `Inside`
+
+
+class Inside(NamedTuple):
+    """Which samples j of a row that is copied at a step lie in the source, the first at element `start` of its row."""
+
+    start: int  # may be negative
+    first: int  # those inside are [first, end)
+    end: int
+    whole: int  # of them [whole, whole_end) in whole vectors
+    whole_end: int
 
 
 def spans(axis: Axis, box: int) -> list[int]:
@@ -23,27 +35,28 @@ def spans(axis: Axis, box: int) -> list[int]:
     return [value for f, of in zip(axis.phases, shifts, strict=True) for value in (f, min(of), max(of) + box)]
 
 
-def line(start: int, step: int, extent: int, count: int, lanes: int) -> tuple[int, ...]:
-    """Of a row whose sample j < count is source[start + j·step]: start, [j0, j1) that are inside, [a, b) of them in whole vectors."""
-    j0 = min(count, max(0, -(start // step)))
-    j1 = max(j0, min(count, (extent - 1 - start) // step + 1))
-    a = -(-j0 // lanes) * lanes
-    return start, j0, j1, a, a + max(0, j1 - (step > 1) - a) // lanes * lanes  # of s·lanes elements loaded, the last s − 1 are not used
+def inside(start: int, step: int, extent: int, count: int, lanes: int) -> Inside:
+    """Of a row of `extent` elements whose sample j < count is element start + j·step."""
+    first = min(count, max(0, -(start // step)))
+    end = max(first, min(count, (extent - 1 - start) // step + 1))
+    whole = -(-first // lanes) * lanes
+    # of step·lanes elements loaded for a vector, the last step − 1 are not used
+    return Inside(start, first, end, whole, whole + max(0, end - (step > 1) - whole) // lanes * lanes)
 
 
 @inlined
-def copy_row(shape, x, source, step, buffer, d, j0, j1, a, b, count):
-    """buffer[d + j] = x[source + j·step] for j0 ≤ j < j1, 0 for the other j < count; [a, b) are whole vectors inside."""
+def copy_row(shape, source, step, target, inside, count):
+    """target[j] = source[j·step] for the j that are inside, 0 for the other j < count; `source` points to where sample 0 would lie."""
     width = lanes(shape)
     j = 0
-    while j < a:
-        store(buffer, d + j, load_every(shape, x, source + j * step, step, j0 - j, j1 - j))
+    while j < inside.whole:
+        store(target, j, load_every(shape, source, j * step, step, inside.first - j, inside.end - j))
         j += width
-    while j < b:
-        store(buffer, d + j, load_every(shape, x, source + j * step, step, None, None))
+    while j < inside.whole_end:
+        store(target, j, load_every(shape, source, j * step, step, None, None))
         j += width
     while j < count:
-        store(buffer, d + j, load_every(shape, x, source + j * step, step, j0 - j, j1 - j))
+        store(target, j, load_every(shape, source, j * step, step, inside.first - j, inside.end - j))
         j += width
 
 
@@ -62,12 +75,13 @@ def fill_phase(shape, x, plane, buffer, slot, table_t, table_h, corner, g, span_
             ah = get(table_h, p)
             source = plane + (at * source_h + ah) * source_w + start
             live = -(at >= 0) & -(ah >= 0)
+            within = Inside(start, j0 & live, j1 & live, a & live, b & live)
             for j in range(0, extent_w * step if ahead else 0, width):
                 prefetch(x, source + ahead + j)
-            copy_row(shape, x, source & live, step, buffer, d, j0 & live, j1 & live, a & live, b & live, extent_w)
+            copy_row(shape, moved(x, source & live), step, moved(buffer, d), within, extent_w)
             d += extent_w
             p += apart
-        copy_row(shape, x, plane, step, buffer, d, 0, 0, 0, 0, gap)
+        copy_row(shape, moved(x, plane), step, moved(buffer, d), Inside(0, 0, 0, 0, 0), gap)
 
 
 @device_function

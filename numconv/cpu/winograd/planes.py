@@ -13,14 +13,13 @@ from ..simd.strided import stepping
 from ..simd.tiles import columns, gemm_tile, lanes, rows, upright
 from ..simd.vector import get, moved, prefetch, zero_of
 from ..stages.epilogue import store_row
-from ..stages.fill import copy_row
-from ..stages.fill import line as span
+from ..stages.fill import copy_row, inside
 from ..stages.pack import zero
 from .plan import BESIDE, HEAD, PER_AXIS
 from .points import outputs
 from .transforms import analyse, fill_row, restore, restore_rows, transform_filter
 
-_span = inlined(span)
+_inside = inlined(inside)
 FILL, BOTH = 1, 3  # stages of a task
 
 
@@ -57,12 +56,11 @@ def _fill_strided(by_w, x, row, left, width, bounds, s, scratch, g, q, apart):  
     k = HEAD + 3 * PER_AXIS
     d, step, size, source = get(g, k + 3), get(g, k + 12), get(g, 33), x
     if step > 1:
-        start, j0, j1, a, b = bounds
-        at = s + get(g, 32)
+        at, first = s + get(g, 32), moved(x, row + bounds.start)
         if step == 2:
-            copy_row(stepping(by_w, 2), x, row + start, 2, scratch, at, j0, j1, a, b, size)
+            copy_row(stepping(by_w, 2), first, 2, moved(scratch, at), bounds, size)
         else:
-            copy_row(stepping(by_w, 0), x, row + start, step, scratch, at, j0, j1, a, b, size)
+            copy_row(stepping(by_w, 0), first, step, moved(scratch, at), bounds, size)
         source, row, left, width = scratch, at, 0, size
     fill_row(by_w, source, row, left, width, get(g, 20), d, scratch, q, apart, s + get(g, 34), get(g, 35))
 
@@ -83,7 +81,7 @@ def _fill_planes(by_a, by_w, x, base, s, scratch, g, box_o, box_a, box_i, first_
     m_a, f_w, line = outputs(rows(by_a)), rows(by_w), stepping(by_w, 1)
     (_, count_o, _), (first_a, count_a, residues), (_, count_i, _) = box_o, box_a, box_i
     shift = residues * si * sw
-    bounds = _span(first_w, step_w, width, get(g, 33), lanes(by_w))
+    bounds = _inside(first_w, step_w, width, get(g, 33), lanes(by_w))
     at, phases = begins(g, 1)
     for _ in range(phases):
         samples = get(g, at + 1) - (get(g, HEAD + PER_AXIS + 8) - count_a) * m_a

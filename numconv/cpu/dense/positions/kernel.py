@@ -29,7 +29,7 @@ from ...simd.streaming import fence
 from ...simd.tiles import columns, gemm_tile, lanes, rows, tile_shape
 from ...simd.vector import get, moved, pointer, zero_of
 from ...stages.epilogue import store_row
-from ...stages.fill import HEAD, fill_box, line, spans
+from ...stages.fill import HEAD, fill_box, inside, spans
 from ...stages.pack import pack_block, runs, weight_packer, zero
 from .cost import Blocking, ahead, blocking, past_caches, seconds
 
@@ -234,7 +234,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> tuple[Any,
     w = g.axes[2]
     lines = [
         value for i in range(b.boxes[2]) for f in w.phases
-        for value in line(w.origin + i * b.box[2] * w.step + f, w.step, g.source[2], b.extents[2], b.tile[2])
+        for value in inside(w.origin + i * b.box[2] * w.step + f, w.step, g.source[2], b.extents[2], b.tile[2])
     ]  # fmt: skip
     phases = spans(g.axes[0], b.box[0]) + spans(g.axes[1], b.box[1])
     integers = [
