@@ -66,7 +66,7 @@ class Device(Protocol):
         """
 
     def bind(self, plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[[tuple[Any, ...]], Any]:
-        """`execute` into a fresh array for arrays like these: what repeated calls need not find out again.  Of the CPU only, where it matters."""
+        """`execute` into a fresh array for arrays like these: what repeated calls need not find out again.  Of the CPU only."""
 
     def pack(self, plan: Plan, w: Any) -> Any:
         """The weights as the plan's kernel wants them, to be passed to `execute(..., packed=True)`."""

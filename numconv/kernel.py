@@ -48,7 +48,7 @@ FEW = 3e6  # multiply-adds, of which a transform saves a few microseconds
 
 
 def worth_its_error(problem: ConvProblem) -> bool:
-    """Whether a transform that mixes the samples of a tile may be automatic, for one sample: not with wide margins, and not for a few microseconds."""
+    """Whether a transform that mixes a tile's samples may be automatic, for one sample: not with wide margins, nor for microseconds."""
     return problem.multiplications >= FEW and not wide_margins(problem)
 
 

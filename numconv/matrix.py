@@ -4,8 +4,8 @@ C has a row for each output (k, p) and a column for each input (c, q), both in C
 C[(k, p), (c, q)] = w[k, c, r] where q = p·s − lo + r·d.  Its transpose is the transposed convolution: the adjoint,
 ⟨Cx, y⟩ = ⟨x, Cᵀy⟩, and not the inverse.
 
-Weights on the host give SciPy's sparse arrays and operators, weights on a GPU CuPy's (which must be installed): indices are made on the host,
-entries on the device.
+Weights on the host give SciPy's sparse arrays and operators, weights on a GPU CuPy's (which must be installed): indices are made on the
+host, entries on the device.
 
 References
 ----------
@@ -99,8 +99,8 @@ def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dil
     Parameters
     ----------
     w : (C_out, C_in/groups, *kernel), or a plain kernel (*kernel) for one channel
-    input_shape : (C_in, *spatial); (N, C_in, *spatial); (*spatial) for one channel.  Three numbers for w of three axes are (N, C_in, length) where
-        the channels fit, else a volume.
+    input_shape : (C_in, *spatial); (N, C_in, *spatial); (*spatial) for one channel.  Three numbers for w of three axes are
+        (N, C_in, length) where the channels fit, else a volume.
     stride, padding, dilation, groups : as of `conv2d`
 
     Returns

@@ -18,7 +18,7 @@ _plans: dict[tuple[str, Problem, Problem | None, str, float], Plan] = {}
 def plan_for(
     subject: Subject, device: Device, problem: Problem, plan_as: Problem | None = None, algorithm: str = "auto", accuracy: float = ALL_ROWS
 ) -> Plan:
-    """The row is chosen for one sample, so that a split batch gives the same bits; `accuracy`: the largest error factor of rows to choose from."""
+    """The row is chosen for one sample, so that a split batch gives the same bits.  `accuracy`: the largest error factor of a row."""
     key = (device.name, problem, plan_as, algorithm, accuracy)
     found = _plans.get(key)
     if found is not None:

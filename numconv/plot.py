@@ -107,7 +107,8 @@ def _draw(figure: Figure, grid: _Grid, step: int) -> None:
 
 
 def operation(
-    size: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, transposed: bool = False, output_padding: Any = 0, step: int = 0
+    size: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, transposed: bool = False, output_padding: Any = 0,
+    step: int = 0,
 ) -> Figure:  # fmt: skip
     """A still of a convolution at work on its plane, as in Dumoulin & Visin.
 
@@ -196,7 +197,7 @@ def _picture(array: Any) -> Any:
 
 
 def kernels(w: Any, columns: int = 8) -> Figure:
-    """Filters as pictures on one symmetric colour scale: (kh, kw), or weights (C_out, C_in/groups, kh, kw), one row of pictures per C_out."""
+    """Filters as pictures on one symmetric colour scale: (kh, kw), or weights (C_out, C_in/groups, kh, kw), a row per C_out."""
     filters = np.asarray(w)
     if filters.ndim not in (2, 4):
         raise Subject("kernels").value(f"w must have 2 or 4 axes; got w {filters.shape}")

@@ -20,7 +20,7 @@ def effective_kernel(kernel: int, dilation: int) -> int:
 
 
 class Hashed:
-    """A frozen dataclass whose hash, which every look-up asks for, is worked out once; each names `__hash__` itself, or dataclass would make one."""
+    """A frozen dataclass whose hash, which every look-up asks for, is worked out once; each names `__hash__`, or dataclass makes one."""
 
     @cached_property
     def _hash(self) -> int:
@@ -200,7 +200,7 @@ class AttentionProblem(ImageProblem):
 
 @dataclass(frozen=True)
 class MixProblem:
-    """out[n, j] = Σ_k attention[n, k] · values[k, j], k ascending: the kernels of a dynamic convolution.  Inputs: attention, values (2-D)."""
+    """out[n, j] = Σ_k attention[n, k] · values[k, j], k ascending: kernels of a dynamic convolution.  Inputs: attention, values (2-D)."""
 
     batch: int
     kernels: int
@@ -255,7 +255,8 @@ class SeparableProblem:
         a, b = self.column, self.row
         return b.with_(
             in_channels=a.in_channels, groups=a.in_channels // b.group_in, spatial=a.spatial, kernel=(a.kernel[0], b.kernel[1]),
-            stride=(a.stride[0], b.stride[1]), pad_low=(a.pad_low[0], b.pad_low[1]), dilation=(a.dilation[0], b.dilation[1]), dtype=a.dtype, shuffle=1,
+            stride=(a.stride[0], b.stride[1]), pad_low=(a.pad_low[0], b.pad_low[1]), dilation=(a.dilation[0], b.dilation[1]),
+            dtype=a.dtype, shuffle=1,
         )  # fmt: skip
 
     @property

@@ -156,7 +156,7 @@ CEILINGS = {
     "lines": 190,
     "long": 7,
     "names": 106,
-    "handed": 6,
+    "handed": 2,
     "skips": 204,
 }
 

@@ -37,7 +37,7 @@ def _covers(one: Ints, two: Ints) -> bool:
 
 
 def swaps(mode: str, one: Ints, two: Ints) -> bool:
-    """Whether the second array is the image and the first the kernel: of the larger one "valid" takes a part, and its loop is the longer one."""
+    """Whether the second array is the image, the first the kernel: of the larger "valid" takes a part, and its loop is the longer one."""
     return (mode == "valid" and not _covers(one, two)) or (mode == "full" and prod(two) > prod(one))
 
 

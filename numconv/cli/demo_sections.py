@@ -26,7 +26,8 @@ def correlation(stage: Any, x: Array) -> None:
     slid, flipped = (stage.call(f, g, EMBOSS, mode="same") for f in (nc.correlate, nc.convolve))
     same = nc.correlate(g, LAPLACE) - nc.convolve(g, LAPLACE)
     stage.say(
-        f"flipping changes the emboss filter's result by up to {np.abs(slid - flipped).max():.2f}, the symmetric Laplacian's by {np.abs(same).max():.0f}"
+        f"flipping changes the emboss filter's result by up to {np.abs(slid - flipped).max():.2f}, "
+        f"the symmetric Laplacian's by {np.abs(same).max():.0f}"
     )
     stage.save("01-correlation-convolution", photograph=x, cross_correlation=slid, convolution_flipped=flipped)
 

@@ -41,7 +41,8 @@ def facts() -> dict[str, str]:
         "numconv": f"{numconv.__version__} ({Path(numconv.__file__).parent})",
         "python": f"{platform.python_version()} on {platform.platform()}",
         "packages": ", ".join(f"{name} {v}" for name in PACKAGES if (v := _version(name))),
-        "processor": f"{os.cpu_count()} cores, {machine.registers} registers of {8 * machine.vector_bytes} bits, L1 {machine.l1 >> 10} KiB, L2 {machine.l2 >> 10} KiB",
+        "processor": f"{os.cpu_count()} cores, {machine.registers} registers of {8 * machine.vector_bytes} bits, "
+        f"L1 {machine.l1 >> 10} KiB, L2 {machine.l2 >> 10} KiB",
         "features": ", ".join(found) or "none of " + ", ".join(FEATURES),
         "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS} (numba.set_num_threads)",
         "gpu": gpu(),

@@ -1,4 +1,4 @@
-"""What gradients need beside problems: sums, conjugates, derivatives of activations; on NumPy arrays here, on a GPU's by its own kernels."""
+"""What gradients need beside problems: sums, conjugates, derivatives of activations.  NumPy's arrays here, a GPU's by its own kernels."""
 
 from __future__ import annotations
 
