@@ -28,14 +28,14 @@ ALL = FLOATS | COMPLEX | INTEGERS
 
 @dataclass(frozen=True)
 class Scalars:
-    """One choice of types: `kind(value)` converts to the accumulator, `load(array, index)` and `store(array, index, value)` to and from."""
+    """One choice of types."""
 
-    name: str
-    kind: Any
-    load: Callable[..., Any]
-    store: Callable[..., Any]
-    four: Callable[..., Any]
-    itemsize: int
+    name: str  # of the accumulator's type
+    kind: Any  # kind(value) converts to it
+    load: Callable[..., Any]  # load(array, index): the element, converted
+    store: Callable[..., Any]  # store(array, index, value): converted back
+    four: Callable[..., Any]  # four(array, index, target, at): four neighbours of the accumulator's type by a 128-bit load
+    itemsize: int  # bytes of the accumulator's type
 
 
 def accumulator(dtype: str, out_dtype: str) -> str:
@@ -229,12 +229,13 @@ def activation(name: str | None, acc: str) -> Callable[..., Any]:
     kind = _NUMBA[acc]
     zero, one, three, six = kind(0), kind(1), kind(3), kind(6)
 
-    @inlined
-    def sigmoid(v):
+    def logistic(v):
         if v >= zero:
             return kind(one / (one + kind(math.exp(-v))))
         e = kind(math.exp(v))
         return kind(e / (one + e))
+
+    sigmoid = inlined(logistic)
 
     def identity(v):
         return v
@@ -258,6 +259,5 @@ def activation(name: str | None, acc: str) -> Callable[..., Any]:
     def tanh(v):
         return kind(math.tanh(v))
 
-    table = {None: identity, "relu": relu, "relu6": relu6, "silu": silu, "hardswish": hardswish, "tanh": tanh, "sigmoid": None}
-    function = table[name]
-    return sigmoid if function is None else inlined(function)
+    table = {None: identity, "relu": relu, "relu6": relu6, "silu": silu, "hardswish": hardswish, "tanh": tanh, "sigmoid": logistic}
+    return inlined(table[name])  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -17,6 +17,7 @@ from numconv.cuda.adapt import layout
 from numconv.cuda.adapt.transpose import make_transpose
 from numconv.cuda.runtime.arrays import card as arrays_card
 from numconv.cuda.runtime.arrays.storage import storage
+from numconv.cuda.runtime.launch import launch
 
 BASE = 0x10000
 
@@ -84,3 +85,19 @@ def test_more_than_48_kb_of_shared_memory_is_asked_for_once_per_card(monkeypatch
     assert asked == [(most, 150016, "handle", 3)] * 2
     arrays_card.allow_shared(kernel, arrays, 60000)
     assert len(asked) == 2
+
+
+def test_what_a_launch_hands_over_has_the_types_that_kernels_are_compiled_for() -> None:
+    """Whole numbers as int32, and so those of a NamedTuple, whose other numbers keep their type."""
+
+    class Sizes(NamedTuple):
+        channels: int
+        area: float
+
+    handed: list[Any] = []
+    kernel = {(1, 32, 0, 0): lambda *values: handed.extend(values)}
+    launch(kernel, 1, 32, 0, 7, Sizes(channels=3, area=np.float64(20)))
+    number, sizes = handed
+    assert typeof(number, Purpose.argument) == types.int32
+    assert typeof(sizes, Purpose.argument) == types.BaseTuple.from_types([types.int32, types.float64], Sizes)
+    assert sizes == Sizes(3, 20.0)
