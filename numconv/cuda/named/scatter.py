@@ -71,7 +71,7 @@ def first_source(first, stride):
 @kernel_factory
 def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, tile: ScatterTile, threads: int) -> Any:
     """The kernel for these types and tile."""
-    BC, TT, TH, TW = tile
+    BC, TT, TH, TW = tile  # channels, and targets along t, h, w
     NT = threads
     AREA = TT * TH * TW
     number = scalars(dtype, out_dtype)
@@ -81,7 +81,7 @@ def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | 
     def scatter(y, w, bias, x, tab):
         plan = plan_at(tab, 0)
         tile_sums = cuda.shared.array((BC, AREA), kind)
-        acc = cuda.local.array(BC, kind)
+        sums = cuda.local.array(BC, kind)
         tid = int32(cuda.threadIdx.x)
         rest, tile_w = split(int32(cuda.blockIdx.x), plan.tiles.w)
         w_first = int32(tile_w * int32(TW))
@@ -127,14 +127,14 @@ def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | 
                 jt, jh, jw = int32(p_t + jt), int32(p_h + jh), int32(p_w + jw)
                 if jt < plan.source.t and jh < plan.source.h and jw < plan.source.w:
                     for c in range(BC):
-                        acc[c] = kind(0)
+                        sums[c] = kind(0)
                     at = int32(y_base + jt * plan.source.plane_pitch + jh * plan.source.row_pitch + jw * plan.source.pixel_pitch)
                     wt = int32(w_base + imul(c_first, taps) + tap)
                     for _ in range(sources):
                         v = load(y, at)
                         for c in range(BC):
                             if int32(c_first + int32(c)) < targets:
-                                acc[c] = kind(acc[c] + v * load(w, int32(wt + imul(int32(c), taps))))
+                                sums[c] = kind(sums[c] + v * load(w, int32(wt + imul(int32(c), taps))))
                         at = int32(at + plan.source.channel_pitch)
                         wt = int32(wt + imul(targets, taps))
                     in_t = int32(jt * plan.stride.t + shift_t - t_first)
@@ -142,7 +142,7 @@ def make_scatter(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | 
                     in_w = int32(jw * plan.stride.w + shift_w - w_first)
                     where = int32(int32(in_t * int32(TH) + in_h) * int32(TW) + in_w)
                     for c in range(BC):
-                        tile_sums[uint32(c), uint32(where)] += acc[c]
+                        tile_sums[uint32(c), uint32(where)] += sums[c]
                 e = int32(e + int32(NT))
             cuda.syncthreads()
             tap = int32(tap + int32(1))

@@ -32,30 +32,31 @@ def make_direct(dtype: str, out_dtype: str, bias_dtype: str | None, act: str | N
         while i < total:
             rest, p = split(i, positions)
             rest, o = split(rest, plan.targets)
-            z, n = split(rest, batch)
-            z, g = split(z, plan.groups)
+            rest, n = split(rest, batch)
+            z, g = split(rest, plan.groups)
             phase = phase_at(tab, int32(plan.phases_at + z * int32(PHASE_SIZE)))
             if p < phase.positions:
                 jt, jh, jw = position(p, phase.h, phase.w)
                 base = first_read(plan.source, n, g, jt, jh, jw)
-                wbase = int32(g * plan.weights.group_pitch + o * plan.weights.target_pitch)
-                t0, h0, w0 = int32(jt * plan.source.step.t), int32(jh * plan.source.step.h), int32(jw * plan.source.step.w)
+                weights_at = int32(g * plan.weights.group_pitch + o * plan.weights.target_pitch)
+                first_t, first_h, first_w = int32(jt * plan.source.step.t), int32(jh * plan.source.step.h), int32(jw * plan.source.step.w)
                 k = phase.first_term
                 end = int32(k + phase.terms)
                 first_target = phase.first_target
-                acc = kind(0)
+                result = kind(0)
                 while k < end:
                     term = term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE)))
-                    ok = uint32(int32(h0 + term.h)) < uint32(plan.source.h) and uint32(int32(w0 + term.w)) < uint32(plan.source.w)
+                    row, column = int32(first_h + term.h), int32(first_w + term.w)
+                    inside = uint32(row) < uint32(plan.source.h) and uint32(column) < uint32(plan.source.w)
                     if outer:
-                        ok = ok and uint32(int32(t0 + tab[uint32(int32(plan.planes_at + k))])) < uint32(plan.source.t)
-                    if ok:
-                        acc = kind(acc + load(x, int32(base + term.source)) * load(w, int32(wbase + term.weight)))
+                        inside = inside and uint32(int32(first_t + tab[uint32(int32(plan.planes_at + k))])) < uint32(plan.source.t)
+                    if inside:
+                        result = kind(result + load(x, int32(base + term.source)) * load(w, int32(weights_at + term.weight)))
                     k = int32(k + int32(1))
                 c = int32(g * plan.targets + o)
-                acc = apply(kind(acc + load_bias(bias, c)))
+                result = apply(kind(result + load_bias(bias, c)))
                 c = shuffled(c, plan.target.channels, plan.shuffle)
-                store(y, int32(first_target + element(plan.target, n, c, jt, jh, jw)), acc)
+                store(y, int32(first_target + element(plan.target, n, c, jt, jh, jw)), result)
             i = int32(i + step)
 
     return jit(direct)
