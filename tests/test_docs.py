@@ -48,6 +48,14 @@ def test_tables_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
         sys.modules.pop(name)
 
 
+def test_drawings_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "kernels")
+    import drawings
+
+    assert not drawings.stale(), "run python docs/kernels/drawings.py"
+    sys.modules.pop("drawings")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_to_files(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
