@@ -5,5 +5,6 @@ fragments       tiles, fragments and products of tensor cores
 chunks          images as tensor cores read them
 rounding        which types those multiply, and what they refuse
 split_k         long sums cut into parts, and the parts added in a fixed order
+schedule        which tile, and how many parts, a product takes
 cost            what share of the arithmetic peak tiles reach
 """

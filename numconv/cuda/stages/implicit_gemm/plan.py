@@ -14,6 +14,7 @@ from ...geometry.convolution import Lowered, lower
 from ...runtime.arrays import is_aligned
 from ...scalars import accumulator, scalars
 from ..cost import cuda_core_block
+from ..schedule import quickest
 
 
 class GemmTile(NamedTuple):
@@ -82,19 +83,9 @@ def blocks(tiles: tuple[GemmTile, ...]) -> list[costs.Block]:
 
 @lru_cache(maxsize=512)
 def schedule(problem: ConvProblem, low: Lowered) -> tuple[GemmTile, int]:
-    """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
-    product = costs.Product(
-        positions=low.plan.positions,
-        targets=low.plan.targets,
-        terms=low.depth,
-        deepest=low.depth,
-        copies=problem.groups * low.plan.phases,
-        rate=costs.peak_share(problem.dtype),
-        itemsize=costs.itemsize(problem.dtype),
-        moved=costs.traffic(problem),
-    )
-    found = costs.gemm(blocks(tiles_for(problem.dtype, problem.out_dtype, problem.activation)), product, costs.H100)
-    return found.tile, found.parts
+    """(tile, parts of split-K)."""
+    among = tiles_for(problem.dtype, problem.out_dtype, problem.activation)
+    return quickest(problem, low, blocks(among), costs.peak_share(problem.dtype))
 
 
 def form_of(problem: ConvProblem, x: Any, out: Any, parts: int) -> GemmForm:
