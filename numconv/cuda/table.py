@@ -1,4 +1,4 @@
-"""All rows of the CUDA device.  A new kernel is one file with its ROWS, and one name here."""
+"""All rows of the CUDA device.  A new family is one folder with its rows.py, and one name here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from ..problem import ConvProblem
 from .dense import rows as dense
 from .depthwise import rows as depthwise
 from .named import rows as named
-from .operators import dynamic, patches, resize, shuffle
-from .operators.deformable import forward as deformable
+from .operators import rows as operators
 from .weight_grad.cuda_cores import kernel as weight_grad
 from .weight_grad.depthwise import kernel as depthwise_grad
 from .weight_grad.tensor_cores import plan as tensor_core_weights
@@ -27,10 +26,6 @@ _KERNELS: tuple[Kernel, ...] = (
     *named.ROWS,
     *weight_grad.ROWS,
     *tensor_core_weights.ROWS,
-    *shuffle.ROWS,
-    *resize.ROWS,
-    *dynamic.ROWS,
-    *deformable.ROWS,
-    *patches.ROWS,
+    *operators.ROWS,
 )
 ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)

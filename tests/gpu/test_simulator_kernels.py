@@ -242,7 +242,7 @@ def test_tiles_are_chosen_by_waste_and_shared_memory() -> None:
     assert form((112, 112), (3, 3)).quad_loads and form((112, 112), (3, 3)).shift == 3
     for layout in ("channels_first", "channels_last"):
         large = form((56, 56), (31, 31), layout=layout)
-        assert halo.sizes(large).elements * 4 <= halo.PLAIN_SHARED
+        assert halo.sizes(large).elements * 4 <= halo.UNASKED_SHARED
         assert form((512, 512), (7, 7), 96, layout) is None
 
 

@@ -85,7 +85,7 @@ def elementwise(name: str, a: Any, b: Any | None = None, out_dtype: str | None =
     total = prod(a.shape)
     if total:
         kernel = make_elementwise(name, a.dtype.name, out.dtype.name)
-        launch(kernel, *flat_grid(total), stream_of(out), flat(a), flat(b), flat(out), np.int32(total))
+        launch(kernel, *flat_grid(total), stream_of(out), flat(a), flat(b), flat(out), total)
     return out
 
 

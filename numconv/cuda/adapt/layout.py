@@ -39,7 +39,7 @@ def reverse(array: Any) -> Any:
     """A fresh C-contiguous array, reversed along all axes."""
     source = contiguous(array)
     out = allocate(tuple(array.shape), array.dtype.name, array)
-    launch(make_reverse(array.dtype.name), *flat_grid(out.size), stream_of(out), flat(source), flat(out), np.int32(out.size))
+    launch(make_reverse(array.dtype.name), *flat_grid(out.size), stream_of(out), flat(source), flat(out), out.size)
     return out
 
 
@@ -80,7 +80,7 @@ def copy_into(source: Any, out: Any, permutation: tuple[int, ...] | None = None)
     y = flat(out) if contiguous else extent(out)
     table = _strided_table(shape, steps, None if contiguous else steps_of(out))
     kernel = make_gather(source.dtype.name, out.dtype.name, not contiguous)
-    launch(kernel, *flat_grid(total), stream_of(out), x, y, table, np.int32(total))
+    launch(kernel, *flat_grid(total), stream_of(out), x, y, table, total)
 
 
 def contiguous(array: Any) -> Any:

@@ -19,7 +19,7 @@ from .arrays import allow_shared, current_device, upload
 #: threads of a block in kernels without shared memory; the simulator interprets each of them, so few
 THREADS = 4 if SIMULATED else 256
 #: dynamic shared memory that any kernel may have without asking
-PLAIN_SHARED = 48 << 10
+UNASKED_SHARED = 48 << 10
 #: blocks of a grid-stride kernel at most
 MAX_BLOCKS = 2 if SIMULATED else 132 * 16
 
@@ -80,6 +80,6 @@ def _given(value: Any) -> Any:
 def launch(kernel: Any, grid: Any, block: Any, stream: Any, *arguments: Any, shared: int = 0) -> None:
     """`shared`: bytes of dynamic shared memory.  Whole numbers reach the kernel as int32, a NamedTuple as its fields under their names."""
     values = [_given(a) for a in arguments]
-    if shared > PLAIN_SHARED:
+    if shared > UNASKED_SHARED:
         allow_shared(kernel, values, shared)
     kernel[grid, block, stream, shared](*values)

@@ -11,7 +11,7 @@ from ... import costs
 from ...environment import SIMULATED
 from ...geometry.image import Image, Three, Two, image, three
 from ...runtime.arrays import is_aligned
-from ...runtime.launch import PLAIN_SHARED, Table, ceil_div
+from ...runtime.launch import UNASKED_SHARED, Table, ceil_div
 from ...runtime.record import table
 from ...scalars import COMPLEX, scalars
 
@@ -199,7 +199,7 @@ def _with_tile(form: HaloForm, channels: int, outputs: Three, itemsize: int) -> 
         return max(blocks, costs.FULL) * (size.tile + tried.tile.channels * prod(size.outputs))
 
     forms = (form._replace(tile=tile) for tile in HALO_TILES[form.channels_last])
-    return min((f for f in forms if sizes(f).elements * itemsize <= PLAIN_SHARED), key=badness, default=None)
+    return min((f for f in forms if sizes(f).elements * itemsize <= UNASKED_SHARED), key=badness, default=None)
 
 
 @lru_cache(maxsize=256)
