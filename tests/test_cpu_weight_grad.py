@@ -13,8 +13,9 @@ from guarded import guarded
 from numconv.cpu.machine import detect
 from numconv.cpu.weight_grad import rows as weight_grad
 from numconv.cpu.weight_grad.dots import plan as dot_plan
-from numconv.cpu.weight_grad.outer import kernel as outer_product
+from numconv.cpu.weight_grad.dots import tables as dot_tables
 from numconv.cpu.weight_grad.outer import plan as outer_plan
+from numconv.cpu.weight_grad.outer.cost import Choice
 from numconv.kernel import Kernel, Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -54,7 +55,7 @@ def _arrays(p: ConvProblem) -> tuple[np.ndarray, np.ndarray]:
 
 def _computed(p: ConvProblem, x: np.ndarray, y: np.ndarray, machine: Machine) -> np.ndarray:
     out = np.full(p.weight_shape, 99, p.dtype)
-    outer_product.run(p, (x, y), out, machine)
+    weight_grad._run_outer(p, (x, y), out, machine)
     return out
 
 
@@ -68,9 +69,10 @@ def test_every_way_to_read(case: tuple, copied: int, monkeypatch: pytest.MonkeyP
     """Chosen or not: in place, copied by chunk, copied whole; chunks of about 30 positions; channels split unevenly."""
     p, machine = _problem(case), detect()
     lanes = machine.vector_bytes // 4
-    choice = outer_plan._Choice((4, 1, lanes), (1, 1, min(p.outputs[-1], 30)), 1, -(-p.group_in * 2 // 3), copied)
+    choice = Choice(4, 1, lanes, (1, 1, min(p.outputs[-1], 30)), 1, -(-p.group_in * 2 // 3), copied)
     monkeypatch.setattr(outer_plan, "_best", lambda *_: (1.0, choice))
-    monkeypatch.setattr(outer_product, "plan", outer_plan.plan.__wrapped__)
+    monkeypatch.setattr(outer_plan, "prepared", outer_plan.prepared.__wrapped__)
+    monkeypatch.setattr(weight_grad, "_outer_work", weight_grad._outer_work.__wrapped__)
     x, y = _arrays(p)
     np.testing.assert_array_equal(_computed(p, x, y, machine), _expected(p, x, y))
 
@@ -114,28 +116,29 @@ def test_bits_depend_on_no_split() -> None:
         numba.set_num_threads(min(workers, before))
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(outer_product, "threads", lambda workers=workers: workers)
+                patch.setattr(weight_grad, "threads", lambda workers=workers: workers)
                 found.append(_computed(p, x, y, machine))
         finally:
             numba.set_num_threads(before)
-    assert outer_plan.plan(p, detect(), 5).tasks > outer_plan.plan(p, detect(), 1).tasks
+    assert outer_plan.prepared(p, detect(), 5).tasks > outer_plan.prepared(p, detect(), 1).tasks
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
 
 
-@pytest.mark.parametrize("flat", [dot_plan.FLAT, 0])  # runs of positions over several axes where the arrays match; output rows
+@pytest.mark.parametrize("flat", [dot_tables.FLAT, 0])  # stretches of positions over several axes where the arrays match; output rows
 @pytest.mark.parametrize("machine", [*NARROW, "little"])
 @pytest.mark.parametrize("case", CASES[:3] + CASES[-4:], ids=lambda c: "-".join(map(str, c[3:])))
-def test_dot_rows_by_every_run_and_chunk(case: tuple, machine: str, flat: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dot_rows_by_every_stretch_and_chunk(case: tuple, machine: str, flat: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """`little`: a second cache that holds few positions, so that sums are taken up again chunk by chunk."""
-    monkeypatch.setattr(dot_plan, "FLAT", flat)
-    monkeypatch.setattr(dot_plan, "_layout", dot_plan._layout.__wrapped__)
-    monkeypatch.setattr(dot_plan, "plan", dot_plan.plan.__wrapped__)
+    monkeypatch.setattr(dot_tables, "FLAT", flat)
+    monkeypatch.setattr(dot_plan, "layout", dot_tables.layout.__wrapped__)
+    monkeypatch.setattr(dot_plan, "prepared", dot_plan.prepared.__wrapped__)
+    monkeypatch.setattr(weight_grad, "_dot_work", weight_grad._dot_work.__wrapped__)
     p, dots = _problem(case), next(row for row in weight_grad.ROWS if row.name == "dot_rows")
     narrow = replace(detect(), **NARROW.get(machine, {"l2": 1 << 10}))
     x, y = _arrays(p)
     out = np.full(p.weight_shape, 99, "float32")
     dots.run(p, (x, y), out, narrow)
     np.testing.assert_array_equal(out, _expected(p, x, y))
-    vectors = dot_plan.plan(p, narrow, 1).vectors.size // 3
+    vectors = dot_plan.prepared(p, narrow, 1).plan.vectors
     assert vectors >= -(-np.prod(p.outputs) * 4 // narrow.vector_bytes)

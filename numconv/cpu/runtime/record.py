@@ -49,9 +49,17 @@ def _integers(part: Any) -> list[int]:
     return [n for field in part for n in (_integers(field) if isinstance(field, tuple) else (int(field),))]
 
 
+def _array(part: Any) -> np.ndarray:
+    if not isinstance(part, np.ndarray):
+        return np.array(_integers(part), np.int64)
+    if part.dtype == np.uint16:  # masks of lanes, four to an integer: `masks_at` reads them
+        return np.concatenate([part.ravel(), np.zeros(-part.size % 4, np.uint16)]).view(np.int64)
+    return part.ravel()
+
+
 def table(*parts: Any) -> np.ndarray:
-    """Records, lists of records, and arrays or lists of integers, one after the other."""
-    return np.concatenate([p.ravel() if isinstance(p, np.ndarray) else np.array(_integers(p), np.int64) for p in parts], dtype=np.int64)
+    """Records, lists of records, arrays or lists of integers, arrays of masks, one after the other."""
+    return np.concatenate([_array(p) for p in parts], dtype=np.int64)
 
 
 def reader(kind: type) -> Any:
@@ -67,3 +75,14 @@ def reader(kind: type) -> Any:
         return record(tables, types.intp), codegen
 
     return record_at
+
+
+@intrinsic
+def masks_at(typingctx, tables, at):  # type: ignore[no-untyped-def]
+    """For kernels: a pointer to the masks of lanes, 16 bits each, that begin `at` integers on."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        place = array_pointer(context, builder, sig.args[0], args[0], args[1])
+        return builder.bitcast(place, context.get_value_type(sig.return_type))
+
+    return types.CPointer(types.uint16)(tables, types.intp), codegen

@@ -1,11 +1,9 @@
-"""The weight gradient: w[k, c, r] = Σ_{n, p} y[n, k, p]·x[n, c, p·stride − pad + r·dilation].
-
-`outer_product` (in its own file) has output channels in the lanes, and so has `winograd_weights` (a row of `winograd`), with fewer multiplications.
-`dot_rows` (weight_rows.py) has positions there, for depthwise convolutions and others whose channels cannot fill a vector.
-"""
+"""The rows of the weight gradient: `outer_product` has output channels in the lanes, `dot_rows` positions, for depthwise convolutions and
+others whose channels cannot fill a vector; how each is run."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -15,46 +13,88 @@ from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
 from ..adapt.sums import summed
 from ..runtime.launch import threads
-from ..runtime.workspace import borrow
-from .dots import plan as dot_plan
-from .dots.kernel import dot_driver, rows_to_phases
-from .outer import kernel as outer_product
+from ..runtime.tasks import Work, perform
+from .dots import plan as dots
+from .dots.cost import SPLIT_ELEMENT
+from .dots.kernel import driver as dot_driver
+from .dots.kernel import rows_to_phases
+from .outer import plan as outer
+from .outer.kernel import driver as outer_driver
+
+SMALL_DOTS = 1e5  # multiply-adds; fewer are done in the calling thread …
+SMALL_OUTER = 2e5  # … those of whole vectors of channels take half as long
 
 Array = np.ndarray[Any, Any]
 
 
-def _phases(c: ConvProblem, x: Array) -> Array:
+def _workers(problem: ConvProblem, workers: int, tasks: int, small: float) -> int:
+    return min(workers, tasks) if problem.multiplications > small else 1
+
+
+@lru_cache(maxsize=512)
+def _outer_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
+    p = outer.prepared(problem, machine, workers)
+    return Work(
+        loop=outer_driver(*p.tile),
+        tables=p.numbers,
+        offsets=p.offsets,
+        tasks=p.tasks,
+        workers=_workers(problem, workers, p.tasks, SMALL_OUTER),
+        room_pitch=p.room,
+    )
+
+
+def _run_outer(problem: ConvProblem, arrays: tuple[Any, ...], out: Array, machine: Machine) -> None:
+    x, y = arrays
+    perform(_outer_work(problem, machine, threads()), x, y, None, out)
+
+
+def _outer_cost(problem: ConvProblem, machine: Machine) -> float:
+    """Of all cores."""
+    return machine.launch + outer.prepared(problem, machine, machine.cores).cycles * machine.cycle
+
+
+def _outer_workspace(problem: ConvProblem, machine: Machine) -> int:
+    return machine.cores * outer.prepared(problem, machine, machine.cores).room * np.dtype(problem.out_dtype).itemsize
+
+
+@lru_cache(maxsize=512)
+def _dot_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
+    p = dots.prepared(problem, machine, workers)
+    return Work(
+        loop=dot_driver(*p.tile),
+        tables=p.numbers,
+        offsets=p.numbers,
+        tasks=p.tasks,
+        workers=_workers(problem, workers, p.tasks, SMALL_DOTS),
+        room_pitch=p.room,
+    )
+
+
+def _phases(problem: ConvProblem, x: Array) -> Array:
     """Rows split into stride phases, so that the columns under a tap are contiguous."""
-    step, width = c.stride[-1], c.spatial[-1]
+    step, width = problem.stride[-1], problem.spatial[-1]
     if step == 1:
-        return x.reshape(-1)
+        return x
     pitch, count = -(-width // step), prod(x.shape[:-1])
     split = np.empty(count * pitch * step, x.dtype)
     rows_to_phases(x.reshape(-1), split, count, width, step, pitch)
     return split
 
 
-def _run_dot(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
+def _run_dots(problem: ConvProblem, arrays: tuple[Any, ...], out: Array, machine: Machine) -> None:
     x, y = arrays
-    p = dot_plan.plan(c, machine, threads())
-    workers = min(threads(), p.tasks) if c.multiplications > 100_000 else 1
-    loop = dot_driver(*p.tile)
-    with borrow(workers * p.worker_pitch, out.dtype) as scratch:
-        (loop if workers > 1 else loop.serial)(
-            _phases(c, x), y.reshape(-1), out.reshape(-1), scratch, p.worker_pitch, workers, p.tasks, p.vectors, p.places, p.masks, p.integers
-        )  # fmt: skip
+    perform(_dot_work(problem, machine, threads()), _phases(problem, x), y, None, out)
 
 
-def _dot_cost(c: ConvProblem, machine: Machine) -> float:
-    copied = c.in_channels * prod(c.spatial) if c.stride[-1] > 1 else 0
-    cycles = dot_plan.cycles(c, machine)
-    return machine.launch + (cycles * machine.cycle + 1e-9 * copied) / machine.cores
+def _dot_cost(problem: ConvProblem, machine: Machine) -> float:
+    copied = problem.in_channels * prod(problem.spatial) if problem.stride[-1] > 1 else 0
+    return machine.launch + (dots.cycles(problem, machine) * machine.cycle + SPLIT_ELEMENT * copied) / machine.cores
 
 
-def _dot_workspace(c: ConvProblem, machine: Machine) -> int:
-    size = np.dtype(c.out_dtype).itemsize
-    phases = 2 * c.batch * c.in_channels * prod(c.spatial) if c.stride[-1] > 1 else 0
-    return size * (phases + dot_plan.sums(c, machine))
+def _dot_workspace(problem: ConvProblem, machine: Machine) -> int:
+    phases = 2 * problem.batch * problem.in_channels * prod(problem.spatial) if problem.stride[-1] > 1 else 0
+    return np.dtype(problem.out_dtype).itemsize * (phases + dots.sums(problem, machine))
 
 
 _SHARED: dict[str, Any] = {
@@ -66,11 +106,19 @@ _SHARED: dict[str, Any] = {
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(
-        name="outer_product", run=summed(outer_product.run), cost=outer_product.cost, workspace=outer_product.workspace,
-        summary="sum of outer products over positions, output channels in the lanes, input values spread over them", **_SHARED,
+        name="outer_product",
+        run=summed(_run_outer),
+        cost=_outer_cost,
+        workspace=_outer_workspace,
+        summary="sum of outer products over positions, output channels in the lanes, input values spread over them",
+        **_SHARED,
     ),
     Kernel(
-        name="dot_rows", run=summed(_run_dot), cost=_dot_cost, workspace=_dot_workspace,
-        summary="positions in the lanes, vectors of the gradient times vectors of the input; for depthwise and few channels", **_SHARED,
+        name="dot_rows",
+        run=summed(_run_dots),
+        cost=_dot_cost,
+        workspace=_dot_workspace,
+        summary="positions in the lanes, vectors of the gradient times vectors of the input; for depthwise and few channels",
+        **_SHARED,
     ),
-)  # fmt: skip
+)

@@ -1,12 +1,4 @@
-"""The loops of `dot_rows`: w[k, c, r] = Σ_p y[k, p]·x[c, p + r] with neighbouring positions in the lanes of a register.
-
-    for each task (group, range of blocks of filters, range of tiles of rows)
-        for each sample, each chunk of positions
-            for each block of filters, each tile of rows (channel, tap): dot_tile over the chunk's vectors          simd.dots
-        the lanes of each sum added                                                                                lane_sums
-
-No channel fills a lane, so a depthwise filter is served as well as eight channels; which lanes see the input is in tables, one for all planes.
-"""
+"""The loops of `dot_rows`: see the folder."""
 
 from __future__ import annotations
 
@@ -15,74 +7,68 @@ from typing import Any
 
 from numba import prange
 
-from ...runtime.launch import device_function, kernel
-from ...simd.dots import dot_tile, lane_sums
+from ...runtime.launch import device_function, inlined, kernel
+from ...runtime.record import masks_at, reader, size_of
+from ...runtime.tasks import over_tasks
+from ...simd.dots import Positions, dot_tile, lane_sums
 from ...simd.tiles import columns, lanes, rows, tile_shape
-from ...simd.vector import get, pointer, put
+from ...simd.vector import get, moved, put
+from .plan import Plan
+
+plan_at, POSITIONS_SIZE = reader(Plan), size_of(Positions)
 
 
 @device_function
-def _sums(shape, n, group, blocks, tiles, x, y, scratch, s0, vectors, places, masks, g):
-    """One sample's part of every sum of the task."""
-    groups, group_in, group_out, volume, positions, count, chunk = (
-        get(g, 1),
-        get(g, 2),
-        get(g, 3),
-        get(g, 4),
-        get(g, 5),
-        get(g, 6),
-        get(g, 7),
-    )
+def _sums(shape, plan, task, sample, group, blocks, tiles):
+    """One sample's part of every sum of the task: blocks of filters and tiles of rows, from … to."""
+    group_out, positions, vectors, chunk = plan.group_out, plan.positions, plan.vectors, plan.chunk
     mr, filters, size = rows(shape), columns(shape) // lanes(shape), rows(shape) * columns(shape)
-    x0 = (n * groups + group) * group_in * volume
-    for first in range(0, count, chunk):
+    x = moved(task.x, (sample * plan.groups + group) * plan.group_in * plan.source_volume)
+    y = moved(task.weights, (sample * plan.groups + group) * group_out * positions)
+    table, places, masks = moved(task.tables, plan.vectors_at), moved(task.tables, plan.places_at), masks_at(task.tables, plan.masks_at)
+    for first in range(0, vectors, chunk):
+        some, seen = moved(table, first * POSITIONS_SIZE), min(chunk, vectors - first)
         for b in range(blocks[0], blocks[1]):
-            y0 = ((n * groups + group) * group_out + min(b * filters, group_out - filters)) * positions
+            gradient = moved(y, min(b * filters, group_out - filters) * positions)
             for tile in range(tiles[0], tiles[1]):
+                sums = moved(task.room, ((b - blocks[0]) * (tiles[1] - tiles[0]) + tile - tiles[0]) * size)
+                row = tile * mr
                 dot_tile(
-                    shape, y, y0, positions, x, x0, vectors, 3 * first, places, tile * mr, masks, 1 + tile * mr, scratch,
-                    s0 + ((b - blocks[0]) * (tiles[1] - tiles[0]) + tile - tiles[0]) * size, min(chunk, count - first), first > 0 or n > 0,
+                    shape, gradient, positions, x, some, moved(places, row), masks, 1 + row, sums, seen, first > 0 or sample > 0
                 )  # fmt: skip
 
 
 @device_function
-def _task(shape, task, x, y, w, scratch, s0, vectors, places, masks, g):
-    group_out, all_tiles, split_tiles, split_blocks, length = get(g, 3), get(g, 8), get(g, 9), get(g, 10), get(g, 11)
+def _task(shape, plan, task, number):
+    """A range of blocks of filters and one of tiles, of one group."""
+    group_out, split_tiles, split_blocks, length = plan.group_out, plan.split_tiles, plan.split_blocks, plan.filter_size
     width, mr, filters = lanes(shape), rows(shape), columns(shape) // lanes(shape)
     all_blocks = (group_out + filters - 1) // filters
-    parts, splits = (all_tiles + split_tiles - 1) // split_tiles, (all_blocks + split_blocks - 1) // split_blocks
-    part, split, group = task % parts, task // parts % splits, task // (parts * splits)
-    tiles = (part * split_tiles, min(all_tiles, (part + 1) * split_tiles))
+    parts, splits = (plan.tiles + split_tiles - 1) // split_tiles, (all_blocks + split_blocks - 1) // split_blocks
+    part, split, group = number % parts, number // parts % splits, number // (parts * splits)
+    tiles = (part * split_tiles, min(plan.tiles, (part + 1) * split_tiles))
     blocks = (split * split_blocks, min(all_blocks, (split + 1) * split_blocks))
-    for n in range(get(g, 0)):
-        _sums(shape, n, group, blocks, tiles, x, y, scratch, s0, vectors, places, masks, g)
+    for sample in range(plan.batch):
+        _sums(shape, plan, task, sample, group, blocks, tiles)
     begin, end = tiles[0] * mr, min(length, tiles[1] * mr)
     for b in range(blocks[0], blocks[1]):
         first = min(b * filters, group_out - filters)
         for k in range(max(first, b * filters), first + filters):  # the last block overlaps the one before
-            source = s0 + (b - blocks[0]) * (tiles[1] - tiles[0]) * mr * columns(shape) + (k - first) * width
+            source = moved(task.room, (b - blocks[0]) * (tiles[1] - tiles[0]) * mr * columns(shape) + (k - first) * width)
+            w = moved(task.y, (group * group_out + k) * length)
             for i in range(begin, end, width):
-                lane_sums(
-                    shape, scratch, source + (i - begin) * columns(shape), columns(shape), min(width, end - i), w,
-                    (group * group_out + k) * length + i,
-                )  # fmt: skip
+                lane_sums(shape, moved(source, (i - begin) * columns(shape)), columns(shape), min(width, end - i), moved(w, i))
 
 
 @lru_cache(maxsize=64)
-def dot_driver(tile_rows: int, filters: int, tile_lanes: int) -> Any:
-    """The loop of `dot_rows` for one tile shape."""
+def driver(tile_rows: int, filters: int, tile_lanes: int) -> Any:
+    """The loop for one tile shape.  A task's x: rows as stride phases, (sample, channel, plane, row, phase, column)."""
 
-    def dot_rows(x, y, w, scratch, worker_pitch, workers, tasks, vectors, places, masks, geometry):
-        """x: rows as stride phases, (n, c, t, h, phase, column)."""
-        for worker in prange(workers):
-            shape = tile_shape(tile_rows, filters, tile_lanes)
-            for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-                _task(
-                    shape, task, pointer(x), pointer(y), pointer(w), pointer(scratch), worker * worker_pitch, pointer(vectors), pointer(places),
-                    pointer(masks), pointer(geometry),
-                )  # fmt: skip
+    @inlined
+    def body(task, number):
+        _task(tile_shape(tile_rows, filters, tile_lanes), plan_at(task.tables, 0), task, number)
 
-    return kernel(dot_rows)
+    return over_tasks("dot_rows", body)
 
 
 @kernel
