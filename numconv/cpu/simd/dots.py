@@ -23,11 +23,11 @@ class Positions(NamedTuple):
 
 @intrinsic
 def dot_tile(typingctx, shape, y, y_pitch, x, vectors, places, masks, first_mask, c, terms, accumulate):  # type: ignore[no-untyped-def]
-    """c[i, j, lane] (+)= Σ_k y[gradient_at(k) + j·y_pitch + lane]·x[source_at(k) + places[i] + lane], i < rows, j < vectors; in the order of k.
+    """c[i, j, lane] (+)= Σ_k y[gradient_at(k) + j·y_pitch + lane]·x[source_at(k) + places[i] + lane]; i < rows, j < vectors.
 
-    `vectors`: records of Positions, one for each k < `terms`, at least one.  Bit `lane` of masks[masks_at(k)] says which lanes there are, of
-    masks[masks_at(k) + first_mask + i] which see the input.  Others count as zeros and are not touched.  c: (rows, vectors, lanes).
-    All arrays are pointers; `accumulate`: start from c, not from zero.
+    `vectors`: records of Positions, one for each k < `terms`, at least one; summed in the order of k.  Bit `lane` of masks[masks_at(k)]
+    says which lanes there are, of masks[masks_at(k) + first_mask + i] which see the input.  Others count as zeros and are not touched.
+    c: (rows, vectors, lanes).  All arrays are pointers; `accumulate`: start from c, not from zero.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:

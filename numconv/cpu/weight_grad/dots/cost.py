@@ -11,13 +11,13 @@ from ....kernel import Machine
 from ....problem import ConvProblem
 from .tables import Layout, vectors_of
 
-START = 60.0  # cycles a tile begun
+TILE_BEGUN = 60.0  # cycles a tile begun
 REDUCE = 8.0  # cycles a sum over lanes
 ISSUE = 1.2  # cycles a multiply-add, where the core starts one in a cycle …
-ROW = 2.7  # … or a row's vector of the input, which mostly lies across two lines, and its mask …
-FILTER = 0.6  # … with a filter's vector of the gradient …
+ROW_READ = 2.7  # … or a row's vector of the input, which mostly lies across two lines, and its mask …
+FILTER_READ = 0.6  # … with a filter's vector of the gradient …
 CHAIN = 4.0  # … or from one multiply-add of a sum to the next
-CROWDED = 1.4  # of those cycles, where several filters' gradients share few sets of the caches
+CROWDED_FILTERS = 1.4  # of those cycles, where several filters' gradients share few sets of the caches
 PAGE = 4096  # bytes: planes so far apart, or a multiple of it, do
 FAR_LINE = 1.0  # cycles a line from the second cache, where the first does not hold the planes
 SPLIT_ELEMENT = 1e-9  # seconds an element of the input whose rows are split into stride phases
@@ -27,9 +27,9 @@ def tile_cycles(problem: ConvProblem, a: Layout, rows: int, filters: int, size: 
     """Of a whole group and sample with such tiles; `size`: bytes of an element."""
     lanes, length = machine.vector_bytes // size, problem.group_in * problem.taps
     starts = -(-problem.group_out // filters) * -(-length // rows)
-    each = max(ISSUE * rows * filters / machine.multiply_adds, ROW * rows + FILTER * filters, CHAIN)
+    each = max(ISSUE * rows * filters / machine.multiply_adds, ROW_READ * rows + FILTER_READ * filters, CHAIN)
     if filters > 1 and prod(a.outputs) * size % PAGE == 0:
-        each *= CROWDED
+        each *= CROWDED_FILTERS
     if (problem.group_in + filters) * prod(a.outputs) * size > machine.l1:
         each += FAR_LINE * (-(-rows // problem.taps) + filters)
-    return starts * (vectors_of(a, lanes) * each + START) + problem.group_out * length * REDUCE
+    return starts * (vectors_of(a, lanes) * each + TILE_BEGUN) + problem.group_out * length * REDUCE

@@ -33,9 +33,8 @@ def _sums(shape, plan, task, sample, group, blocks, tiles):
             for tile in range(tiles[0], tiles[1]):
                 sums = moved(task.room, ((b - blocks[0]) * (tiles[1] - tiles[0]) + tile - tiles[0]) * size)
                 row = tile * mr
-                dot_tile(
-                    shape, gradient, positions, x, some, moved(places, row), masks, 1 + row, sums, seen, first > 0 or sample > 0
-                )  # fmt: skip
+                again = first > 0 or sample > 0
+                dot_tile(shape, gradient, positions, x, some, moved(places, row), masks, 1 + row, sums, seen, again)
 
 
 @device_function

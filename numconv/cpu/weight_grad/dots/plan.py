@@ -24,7 +24,7 @@ TILES: dict[int, tuple[tuple[int, int], ...]] = {
 FEW = ((9, 1), (3, 1), (4, 2))  # of them, for dtypes other than float32: each is seconds of compilation
 LEAST_CHUNK = 16  # vectors
 TASKS_PER_WORKER = 2
-GAP = 64  # bytes between the sums of two workers
+BETWEEN_WORKERS = 64  # bytes between the sums of two workers
 
 
 class Plan(NamedTuple):
@@ -131,4 +131,4 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
         places_at=size_of(Plan) + count * size_of(Positions),
         masks_at=size_of(Plan) + count * size_of(Positions) + places.size,
     )
-    return Prepared(plan, table(plan, vectors, places, masks), (rows, filters, lanes), d.tasks, d.sums + GAP // size)
+    return Prepared(plan, table(plan, vectors, places, masks), (rows, filters, lanes), d.tasks, d.sums + BETWEEN_WORKERS // size)

@@ -78,7 +78,7 @@ def _taps(a: Layout, axes: range, coordinates: np.ndarray) -> np.ndarray:
 
 
 def _whole(a: Layout, position: np.ndarray) -> np.ndarray:
-    """Of the vectors of a row, those that see the input with every tap: all but some at its ends.  None is looked for in stretches of several rows."""
+    """Of the vectors of a row, those that see the input with every tap: all but some at its ends.  Of longer stretches none is sought."""
     if a.inner > 1:
         return np.zeros(len(position), bool)
     ends = position[:, [0, -1]]
@@ -123,7 +123,7 @@ def tables_of(a: Layout, lanes: int, channels: int, rows: int) -> tuple[np.ndarr
     starts = steps[: len(outside)] @ stretches
     vectors = Positions(
         gradient_at=np.arange(starts.size)[:, None] * a.stretch + np.arange(each) * lanes,  # type: ignore[arg-type]  # of all vectors
-        source_at=starts[:, None] + np.arange(each) * lanes,
+        source_at=starts[:, None] + np.arange(each) * lanes,  # type: ignore[arg-type]
         masks_at=(which.reshape(-1, 1) * taps.shape[1] + mask_row) * masks.shape[2],
     )
     return np.stack(vectors, -1).astype(np.int64), _places(a, channels, rows), masks.astype(np.uint16)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from ...geometry.tiles import term_cycles
 from .tables import Layout
 
 TASK = 300.0  # cycles a task
-START = 60.0  # cycles a tile begun …
+TILE_BEGUN = 60.0  # cycles a tile begun …
 FAR_SUMS = 2  # … as many times that, where the sums of a task fill more than half of the second cache
 LOOP = 0.5  # cycles a term of a tile beside its multiply-adds
 SUMS = 1.0  # cycles a register of sums on its way from zero and out
@@ -60,7 +60,7 @@ def task_cycles(a: Layout, c: Choice, batch: int, size: int, machine: Machine) -
     merged, registers = a.merged(c.copied), c.rows * c.vectors
     each = term_cycles(c.rows, c.vectors, machine, 0.0, LOOP) * (CROWDED if not c.copied and crowded(a, size) else 1.0)
     sums = c.split_blocks * outer * tiles * registers * c.lanes * size
-    start = (START if sums <= machine.l2 // 2 else FAR_SUMS * START) * (1 if merged else c.box[1])
+    start = (TILE_BEGUN if sums <= machine.l2 // 2 else FAR_SUMS * TILE_BEGUN) * (1 if merged else c.box[1])
     t, h, w = a.axes
     pairs = t.inside * h.inside * (w.outputs if merged else w.inside)  # of a position and an outer tap
     cycles = c.split_blocks * tiles * (batch * pairs * each + outer * (chunks * start + SUMS * registers))

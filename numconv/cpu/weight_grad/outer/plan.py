@@ -151,6 +151,12 @@ def _copy(a: Layout, c: Choice, size: int) -> tuple[Copy, int]:
     return copy, up(c.split_channels * channel_pitch + c.lanes, line) if c.copied else 0
 
 
+def _offsets(plan: Plan) -> np.ndarray:
+    """Of each position of a chunk in what is read."""
+    t, h, w = (np.arange(x.box) * x.step for x in (plan.t, plan.h, plan.w))
+    return (t[:, None, None] * plan.copy.plane_pitch + h[:, None] * plan.copy.row_pitch + w).ravel().astype(np.int64)
+
+
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
     """No bit of the result depends on any of it."""
@@ -200,14 +206,10 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
     )
     last = a.group_in - (splits - 1) * c.split_channels
     places = [places_of(a, c.copied, channels, rows, copy.channel_pitch) for channels in (c.split_channels, last)]
-    steps = [
-        np.arange(x.box) * (x.step * pitch)
-        for x, pitch in ((plan.t, copy.plane_pitch), (plan.h, copy.row_pitch), (plan.w, copy.pixel_pitch))
-    ]
     return Prepared(
         plan=plan,
         numbers=table(plan, outer, *places, sources_of(a, c.copied, c.split_channels, rows)),
-        offsets=sum(np.ix_(*steps)).ravel().astype(np.int64),  # type: ignore[union-attr]
+        offsets=_offsets(plan),
         tile=(c.rows, c.vectors, c.lanes),
         tasks=problem.groups * block_splits * splits,
         room=spaced(up(sums_at + c.split_blocks * block_size, 64) + CACHE_LINE // size, size),

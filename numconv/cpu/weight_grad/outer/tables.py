@@ -14,7 +14,7 @@ from ...geometry.axes import collapsed, live_taps, three
 
 
 @dataclass(frozen=True)
-class Taps:
+class AxisTaps:
     """One axis."""
 
     kernel: int
@@ -49,7 +49,7 @@ class Layout:
 
     group_in: int
     group_out: int
-    axes: tuple[Taps, Taps, Taps]
+    axes: tuple[AxisTaps, AxisTaps, AxisTaps]
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -76,7 +76,7 @@ def layout(problem: ConvProblem) -> Layout:
     kernel, stride, dilation, low = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0)
     extent, outputs = three(c.spatial, 1), three(c.outputs, 1)
     axes = [
-        Taps(k, live_taps(k, s, d, lo, o, e), s, d, lo, e, o)
+        AxisTaps(k, live_taps(k, s, d, lo, o, e), s, d, lo, e, o)
         for k, s, d, lo, e, o in zip(kernel, stride, dilation, low, extent, outputs, strict=True)
     ]
     return Layout(c.group_in, c.group_out, tuple(axes))  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def outer_taps(a: Layout, copied: int, plane_pitch: int, row_pitch: int) -> list
 
 
 def places_of(a: Layout, copied: int, channels: int, rows: int, channel_pitch: int) -> np.ndarray:
-    """Of each row (channel, inner tap) of the tiles of so many channels in what is read; the last one for those that only fill the last tile."""
+    """Of each row (channel, inner tap) of so many channels' tiles in what is read; the last one for those that only fill the last tile."""
     inner = a.taps(copied)[1]
     row = np.minimum(np.arange(rows), channels * len(inner) - 1)
     return row // len(inner) * channel_pitch + np.array(inner)[row % len(inner)] * a.axes[2].dilation
