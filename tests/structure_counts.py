@@ -46,8 +46,6 @@ DATA = {
     ("cuda/ptx/simulator/intrinsics.py", "array[]"): "the numbers of a 128-bit load",
     ("cuda/scalars.py", "values[]"): "the numbers of a 128-bit store",
     ("cuda/scalars.py", "target[]"): "the numbers of a 128-bit store",
-    ("cuda/stages/fragments.py", "b[]"): "registers of a fragment",
-    ("cuda/stages/fragments.py", "d[]"): "registers of a fragment",
     ("cuda/winograd/kernel.py", "d[]"): "a row of a tile, transformed",
 }
 #: tuples of roles, not of geometry: (file, their first element)

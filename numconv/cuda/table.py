@@ -10,9 +10,7 @@ from .dense import rows as dense
 from .depthwise import rows as depthwise
 from .named import rows as named
 from .operators import rows as operators
-from .weight_grad.cuda_cores import kernel as weight_grad
-from .weight_grad.depthwise import kernel as depthwise_grad
-from .weight_grad.tensor_cores import plan as tensor_core_weights
+from .weight_grad import rows as weight_grad
 from .winograd import rows as winograd
 
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
@@ -22,10 +20,8 @@ _KERNELS: tuple[Kernel, ...] = (
     *dense.ROWS,
     *winograd.ROWS,
     *depthwise.ROWS,
-    *depthwise_grad.ROWS,
     *named.ROWS,
     *weight_grad.ROWS,
-    *tensor_core_weights.ROWS,
     *operators.ROWS,
 )
 ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)

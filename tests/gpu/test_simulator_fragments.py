@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from numconv.cuda.stages import fragments
-from numconv.cuda.stages.fragments import CHUNK, TILES, Operand, make_read, make_slot, make_start, make_swizzle, operands, threads
+from numconv.cuda.stages.fragments import Operand, make_read, make_slot, make_start, make_swizzle, operands
+from numconv.cuda.stages.warp_tiles import CHUNK, WARP_TILES
 
-CASES = [(dtype, tile, along_k) for dtype in ("float16", "float32") for tile in TILES for along_k in (False, True)]
+CASES = [(dtype, tile, along_k) for dtype in ("float16", "float32") for tile in WARP_TILES for along_k in (False, True)]
 LANES = [np.int32(lane) for lane in range(32)]
 
 
@@ -43,7 +44,7 @@ def test_a_copy_fills_every_chunk_once_and_meets_no_bank_twice(dtype: str, tile:
         assert sorted(found.reshape(-1)) == list(range(0, found.size * 4, 4))
         for eight in found.reshape(-1, 8):  # neighbouring threads copy neighbouring chunks; eight of 16 bytes are one access
             assert len({at // 4 % 8 for at in eight}) == 8
-        step = threads(tile) // operand.chunks
+        step = tile.threads // operand.chunks
         swizzle = make_swizzle(operand)
         for row in range(min(step, operand.rows)):  # a thread reckons its place once, and copies every `step` rows from there
             assert len({int(swizzle(np.int32(r))) for r in range(row, operand.rows, step)}) == 1
@@ -67,11 +68,11 @@ def test_a_read_gives_each_lane_its_fragment_and_meets_no_bank_twice(
     monkeypatch.setattr(fragments, "ldmatrix4", noted)
     monkeypatch.setattr(fragments, "ldmatrix4_trans", noted)
     halves = (0, 1) if dtype == "float16" else (0,)
-    for operand, warp in zip(operands(dtype, tile, along_k), tile[3:5], strict=True):
+    for operand, warp in zip(operands(dtype, tile, along_k), (tile.warp_rows, tile.warp_columns), strict=True):
         where = {at: (row, chunk) for row, line in enumerate(places(operand).tolist()) for chunk, at in enumerate(line)}
         start, read = make_start(operand), make_read(operand)
         for first in range(0, operand.extent, warp):
-            for ks in range(tile[2] // 8):
+            for ks in range(tile.words // 8):
                 for i in range(warp // 16):
                     lanes = []
                     for lane in LANES:
@@ -97,7 +98,7 @@ def test_a_read_gives_each_lane_its_fragment_and_meets_no_bank_twice(
                         assert got == wanted
 
 
-@pytest.mark.parametrize("extent", sorted({tile[0] for tile in TILES}))
+@pytest.mark.parametrize("extent", sorted({tile.rows for tile in WARP_TILES}))
 def test_sums_wait_in_places_of_their_own_and_meet_no_bank_twice(extent: int) -> None:
     slot = make_slot(extent)
     table = np.array([[int(slot(np.int32(m), np.int32(n))) for m in range(extent)] for n in range(64)])

@@ -15,7 +15,7 @@ from numba import cuda
 from numconv.cuda import costs, device
 from numconv.cuda.dense.tensor_cores import rows as tensor_core
 from numconv.cuda.depthwise.halo import plan as halo
-from numconv.cuda.stages import fragments
+from numconv.cuda.stages import warp_tiles
 from numconv.cuda.stages.implicit_gemm import product as implicit_gemm
 from numconv.cuda.weight_grad.tensor_cores import plan as tensor_core_weights
 from numconv.plan import make_plan
@@ -179,8 +179,8 @@ def forced(parts: int) -> Any:
     """A choice of so many parts."""
 
     def schedule(problem: ConvProblem) -> Any:
-        tile = fragments.SIMULATED_TILES[0]
-        total, step = problem.batch * prod(problem.outputs), tile[2] // 4 * fragments.CHUNK[problem.dtype]
+        tile = warp_tiles.SIMULATED_WARP_TILES[0]
+        total, step = problem.batch * prod(problem.outputs), warp_tiles.stage_terms(tile, problem.dtype)
         length = -(-total // (parts * step)) * step
         return tile, length, -(-total // length)
 

@@ -22,12 +22,16 @@ from ..named import matrix, scatter
 from ..operators import axis_gather, dynamic, patches, resize, shuffle
 from ..operators.deformable import backward as deformable_grad
 from ..operators.deformable import forward as deformable
-from ..stages import fragments, split_k
+from ..stages import split_k
 from ..stages.implicit_gemm import plan as implicit_gemm
 from ..stages.implicit_gemm.kernel import make_implicit_gemm
-from ..weight_grad.cuda_cores import kernel as weight_grad
-from ..weight_grad.depthwise import kernel as depthwise_grad
-from ..weight_grad.tensor_cores import plan as tensor_core_weights
+from ..stages.warp_tiles import WARP_TILES, fitting, shared_bytes
+from ..weight_grad.cuda_cores import plan as weight_grad
+from ..weight_grad.cuda_cores.kernel import make_weight_grad
+from ..weight_grad.depthwise.kernel import make_depthwise_grad
+from ..weight_grad.depthwise.plan import FORM
+from ..weight_grad.parts import Cut, make_sum_parts
+from ..weight_grad.tensor_cores.kernel import make_tensor_core_weights
 from ..winograd import kernel as winograd_kernel
 
 
@@ -122,32 +126,30 @@ MMA = {
 
 
 def _tensor_core() -> Iterator[Specimen]:
-    every = [(d, t, None, False, False) for d in ("float16", "bfloat16", "float32") for t in fragments.TILES]
-    every += [("float16", fragments.TILES[2], "silu", True, False), ("float32", fragments.TILES[3], "tanh", True, False)]
-    every += [
-        ("float16", fragments.fitting(fragments.TILES[0], 100 << 10), None, False, False)
-    ]  # what a card with less shared memory takes
-    every += [(d, fragments.TILES[3], None, False, True) for d in ("float16", "float32")]
+    every = [(d, t, None, False, False) for d in ("float16", "bfloat16", "float32") for t in WARP_TILES]
+    every += [("float16", WARP_TILES[2], "silu", True, False), ("float32", WARP_TILES[3], "tanh", True, False)]
+    every += [("float16", fitting(WARP_TILES[0], 100 << 10), None, False, False)]  # what a card with less shared memory takes
+    every += [(d, WARP_TILES[3], None, False, True) for d in ("float16", "float32")]
     for dtype, tile, act, outer, split in every:
         out, bias = ("float32", None) if split else (dtype, dtype)
         yield Specimen(
-            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words by {tile[3]}×{tile[4]}, {tile[5]} stages"
+            f"{'tf32' if dtype == 'float32' else dtype} {tile.rows}×{tile.columns}×{tile.words} words by {tile.warp_rows}×{tile.warp_columns}, {tile.stages} stages"
             + (f" {act} 3-D" if act else " split-K" if split else ""),
             "tensor_core",
             lambda dtype=dtype, tile=tile, act=act, outer=outer, split=split, out=out, bias=bias: tensor_core.make_tensor_core(
                 dtype, out, bias, act, outer, tile, split
             ),
             ("uint32[]", "uint32[]", *(_arrays(dtype) if bias else ("uint32[]",)), *_arrays(out), "int32[]", "int32", "int32"),
-            fragments.threads(tile),
+            tile.threads,
             least=(8, 0),
             wanted=(
                 MMA[dtype],
                 "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
                 "cp.async.cg.shared.global",
-                f"cp.async.wait_group {tile[5] - 2}",
+                f"cp.async.wait_group {tile.stages - 2}",
             ),
-            registers=255 if tile[4] == 64 else 168 if tile[3] == 64 else 128,
-            dynamic=fragments.shared_bytes(tile),
+            registers=255 if tile.warp_columns == 64 else 168 if tile.warp_rows == 64 else 128,
+            dynamic=shared_bytes(tile),
         )
     for dtype in ("float32", "float16", "int8"):
         yield Specimen(
@@ -157,42 +159,43 @@ def _tensor_core() -> Iterator[Specimen]:
 
 
 def _tensor_core_weights() -> Iterator[Specimen]:
-    every = [(d, t, False) for d in ("float16", "float32") for t in fragments.TILES]
-    for dtype, tile, outer in [*every, ("bfloat16", fragments.TILES[3], True), ("float32", fragments.TILES[3], True)]:
+    every = [(d, t, False) for d in ("float16", "float32") for t in WARP_TILES]
+    for dtype, tile, outer in [*every, ("bfloat16", WARP_TILES[3], True), ("float32", WARP_TILES[3], True)]:
         yield Specimen(
-            f"{'tf32' if dtype == 'float32' else dtype} {tile[0]}×{tile[1]}×{tile[2]} words by {tile[3]}×{tile[4]}, {tile[5]} stages"
+            f"{'tf32' if dtype == 'float32' else dtype} {tile.rows}×{tile.columns}×{tile.words} words by {tile.warp_rows}×{tile.warp_columns}, {tile.stages} stages"
             + (" 3-D" if outer else ""),
             "tensor_core_weights",
-            lambda dtype=dtype, tile=tile, outer=outer: tensor_core_weights.make_tensor_core_weights(dtype, outer, tile),
-            ("uint32[]", "uint32[]", "float32[]", "int32[]", *["int32"] * 4),
-            fragments.threads(tile),
+            lambda dtype=dtype, tile=tile, outer=outer: make_tensor_core_weights(dtype, outer, tile),
+            ("uint32[]", "uint32[]", "float32[]", "int32[]", _fields(Cut)),
+            tile.threads,
             least=(8, 0),
             wanted=(
                 MMA[dtype],
                 *(("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16",) if dtype != "float32" else ()),
                 "cp.async.cg.shared.global",
-                f"cp.async.wait_group {tile[5] - 2}",
+                f"cp.async.wait_group {tile.stages - 2}",
             ),
-            registers=255 if tile[4] == 64 else 168 if tile[3] == 64 else 128,
-            dynamic=fragments.shared_bytes(tile),
+            registers=255 if tile.warp_columns == 64 else 168 if tile.warp_rows == 64 else 128,
+            dynamic=shared_bytes(tile),
         )
 
 
 def _weight_grad() -> Iterator[Specimen]:
-    for dtype, tile in (*(("float32", t) for t in weight_grad.TILES), ("float16", weight_grad.TILES[0]), ("float64", weight_grad.TILES[0])):
+    tiles = (weight_grad.MANY, weight_grad.FEW, weight_grad.FEWEST)
+    for dtype, tile in (*(("float32", t) for t in tiles), ("float16", weight_grad.MANY), ("float64", weight_grad.MANY)):
         acc = "float64" if dtype == "float64" else "float32"
         yield Specimen(
-            f"{dtype} {tile[0]}×{tile[1]}×{tile[2]}",
+            f"{dtype} {tile.targets}×{tile.terms}×{tile.positions}",
             "weight_grad",
-            lambda dtype=dtype, tile=tile: weight_grad.make_weight_grad(dtype, dtype, True, tile),
-            (*_arrays(dtype, dtype, acc), "int32[]", "int32", "int32"),
-            (tile[0] // tile[3]) * (tile[1] // tile[4]),
+            lambda dtype=dtype, tile=tile: make_weight_grad(dtype, dtype, True, tile),
+            (*_arrays(dtype, dtype, acc), "int32[]", _fields(Cut)),
+            tile.threads,
             doubles=_has_doubles(dtype),
         )
     yield Specimen(
         "sum of parts",
         "weight_grad",
-        lambda: weight_grad.make_sum_parts("float32", "bfloat16"),
+        lambda: make_sum_parts("float32", "bfloat16"),
         (*_arrays("float32", "bfloat16"), "int32", "int32"),
     )
 
@@ -258,8 +261,8 @@ def _channelwise() -> Iterator[Specimen]:
         acc = "float64" if dtype == "float64" else "float32"
         yield Specimen(
             f"{dtype} weight gradient", "depthwise",
-            lambda dtype=dtype: depthwise_grad.make_depthwise_grad(dtype, dtype, depthwise_grad.TAPS, depthwise_grad.THREADS),
-            (*_arrays(dtype, dtype, acc), "int32[]"), depthwise_grad.THREADS, doubles=_has_doubles(dtype),
+            lambda dtype=dtype: make_depthwise_grad(dtype, dtype, FORM),
+            (*_arrays(dtype, dtype, acc), "int32[]"), FORM.threads, doubles=_has_doubles(dtype),
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from ..adapt.gather import gather_axes
 from ..adapt.transpose import transpose
 from ..runtime.arrays import allocate, is_aligned
 from ..runtime.launch import ceil_div
-from .fragments import CHUNK
+from .warp_tiles import CHUNK
 
 #: a place before every element, which a gather copy reads as zero
 NOWHERE = -(2**28)

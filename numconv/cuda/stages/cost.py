@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import costs
-from .fragments import CHUNK, Tile, shared_bytes, threads
+from .warp_tiles import CHUNK, WarpTile, shared_bytes
 
 #: threads that a multiprocessor holds where each has 128 registers of its 65536: data sheet
 RESIDENT = 512
@@ -30,7 +30,7 @@ def cuda_core_block(tile: Any, rows: int, columns: int, depth: int, block_thread
     return costs.Block(tile, rows, columns, depth, share, RESIDENT // block_threads, -(-block_threads // WARP))
 
 
-def tensor_core_block(dtype: str, tile: Tile) -> costs.Block:
+def tensor_core_block(dtype: str, tile: WarpTile) -> costs.Block:
     """The share is what `mma.sync` reaches of the peak, or what shared memory feeds.
 
     That is 128 bytes a cycle (data sheet), for all warps' fragments and the copies; a cycle is 128 products of the CUDA cores.
@@ -38,5 +38,5 @@ def tensor_core_block(dtype: str, tile: Tile) -> costs.Block:
     BM, BN, BK, WM, WN, _ = tile
     words = (BM // WM) * (BN // WN) * (WM + WN) + BM + BN
     share = min(MMA_SYNC, BM * BN / (words * costs.itemsize(dtype) * RATE[dtype]))
-    resident = min(RESIDENT // threads(tile), costs.MOST_SHARED // shared_bytes(tile))
+    resident = min(RESIDENT // tile.threads, costs.MOST_SHARED // shared_bytes(tile))
     return costs.Block(tile, BM, BN, BK // CHUNK_WORDS * CHUNK[dtype], share, resident)

@@ -7,8 +7,8 @@ rows along m (or n)   a row is BK words of k: fragments by `ldmatrix`, for tf32 
 rows along k          a row is BM elements of one k: fragments by `ldmatrix.trans`, for tf32 word by word
 
 A chunk lies at chunk ^ swizzle(row), so that what a warp reads or writes at once falls in different banks:
-`tests/gpu/test_simulator_fragments.py` computes the conflicts of every tile.  Tiles are powers of two, so an offset along the swizzled axis is
-an exclusive or by a constant, along the other an addition.
+`tests/gpu/test_simulator_fragments.py` computes the conflicts of every tile.  Tiles are powers of two, so an offset along the swizzled
+axis is an exclusive or by a constant, along the other an addition.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from typing import Any
 
 from numba.cuda.types import float32, int32, uint32
 
-from ..environment import SIMULATED
-from ..ptx import (  # fmt: skip
+from ..ptx import (
     cvt_rna_tf32,
     f32_bits,
     f32_from_bits,
@@ -34,48 +33,9 @@ from ..ptx import (  # fmt: skip
     mma_m16n8k16_f16,
 )
 from ..runtime.launch import inlined
+from .warp_tiles import CHUNK, WarpTile, places
 
-#: (BM, BN, words of k in a stage, WM, WN, stages); a warp computes WM × WN
-Tile = tuple[int, int, int, int, int, int]
-TILES: tuple[Tile, ...] = (
-    (128, 256, 32, 64, 64, 3),
-    (128, 128, 32, 64, 32, 3),
-    (128, 128, 32, 64, 64, 3),
-    (128, 64, 32, 32, 32, 4),
-    (64, 64, 32, 32, 32, 4),
-    (64, 64, 16, 32, 32, 4),
-    (128, 32, 16, 32, 32, 4),
-    (128, 16, 16, 32, 16, 4),
-)
-SIMULATED_TILES: tuple[Tile, ...] = ((16, 16, 16, 16, 16, 3),)
-#: elements of 16 bytes
-CHUNK = {"float16": 8, "bfloat16": 8, "float32": 4}
 MMA = {"float16": mma_m16n8k16_f16, "bfloat16": mma_m16n8k16_bf16, "float32": mma_m16n8k8_tf32}
-
-
-def threads(tile: Tile) -> int:
-    return (tile[0] // tile[3]) * (tile[1] // tile[4]) * 32
-
-
-def fitting(tile: Tile, most: int) -> Tile:
-    """The tile with as many of its stages as fit `most` bytes of shared memory; the order of the sums does not depend on it."""
-    while tile[5] > 2 and shared_bytes(tile) > most:
-        tile = (*tile[:5], tile[5] - 1)
-    return tile
-
-
-def shared_bytes(tile: Tile) -> int:
-    """The stages, later the tile of sums in their place; behind them the places of its rows and columns, and the bias."""
-    return 4 * (sums_end(tile) + tile[0] + 2 * tile[1])
-
-
-def sums_end(tile: Tile) -> int:
-    BM, BN, BK, _, _, stages = tile
-    return max((BM + BN) * BK * stages, BM * BN)
-
-
-def tiles() -> tuple[Tile, ...]:
-    return SIMULATED_TILES if SIMULATED else TILES
 
 
 @dataclass(frozen=True)
@@ -102,8 +62,9 @@ class Operand:
         return self.along_k and self.dtype == "float32"
 
 
-def make_places(tile: Tile) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """block(index, tiles_m, tiles_n) → (first row, first column, what is left of the index); warp(thread) → (lane, first row, first column)."""
+def make_shares(tile: WarpTile) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """block(index, tiles_m, tiles_n) → (first row, first column, what is left of the index);
+    warp(thread) → (lane, first row, first column)."""
     BM, BN, _, WM, WN, _ = tile
     WARPS_N = BN // WN
 
@@ -160,21 +121,18 @@ def make_start(operand: Operand) -> Callable[[Any, Any], Any]:
 def make_read(operand: Operand) -> Callable[..., Any]:
     """read(shared, at, ks, i): the four words of a lane for k step `ks` of the sixteen rows `i` of m, as `mma` has them in A.
 
-    `at` is where the operand's stage begins plus the lane's start.  Words 0 and 2 are the first eight rows, 1 and 3 the second: two fragments
-    of B.
+    `at` is where the operand's stage begins plus the lane's start.  Words 0 and 2 are the first eight rows, 1 and 3 the second: two
+    fragments of B.
     """
     ALONG_K, PITCH, STEP = operand.along_k, 4 * operand.chunks, 2 * CHUNK[operand.dtype]
     TF32 = operand.dtype == "float32"
     ACROSS = 4 * 16 // CHUNK[operand.dtype]  # words of sixteen elements of m, where rows run along k
 
     @inlined
-    def rounded(a, b, c, d):
+    def rounded(word):
         if TF32:
-            return (
-                cvt_rna_tf32(f32_from_bits(a)), cvt_rna_tf32(f32_from_bits(b)),
-                cvt_rna_tf32(f32_from_bits(c)), cvt_rna_tf32(f32_from_bits(d)),
-            )  # fmt: skip
-        return a, b, c, d
+            return cvt_rna_tf32(f32_from_bits(word))
+        return word
 
     if operand.by_words:
 
@@ -183,9 +141,9 @@ def make_read(operand: Operand) -> Callable[..., Any]:
             near = int32(int32(at ^ int32(i * ACROSS)) + int32(ks * STEP * PITCH))
             far = int32(int32(at ^ int32(i * ACROSS + 8)) + int32(ks * STEP * PITCH))
             down = int32(4 * PITCH)
-            return rounded(
-                shared[uint32(near)], shared[uint32(far)], shared[uint32(int32(near + down))], shared[uint32(int32(far + down))]
-            )  # fmt: skip
+            a, b = shared[uint32(near)], shared[uint32(far)]
+            c, d = shared[uint32(int32(near + down))], shared[uint32(int32(far + down))]
+            return rounded(a), rounded(b), rounded(c), rounded(d)
 
     elif ALONG_K:
 
@@ -198,16 +156,16 @@ def make_read(operand: Operand) -> Callable[..., Any]:
         @inlined
         def read(shared, at, ks, i):
             a, b, c, d = ldmatrix4(shared, int32(int32(at ^ int32(ks * 8)) + int32(i * 16 * PITCH)))
-            return rounded(a, b, c, d)
+            return rounded(a), rounded(b), rounded(c), rounded(d)
 
     return read
 
 
-def operands(dtype: str, tile: Tile, along_k: bool) -> tuple[Operand, Operand]:
-    return Operand(dtype, tile[0], tile[2], along_k), Operand(dtype, tile[1], tile[2], along_k)
+def operands(dtype: str, tile: WarpTile, along_k: bool) -> tuple[Operand, Operand]:
+    return Operand(dtype, tile.rows, tile.words, along_k), Operand(dtype, tile.columns, tile.words, along_k)
 
 
-def make_multiply(dtype: str, tile: Tile, along_k: bool) -> Callable[..., Any]:
+def make_multiply(dtype: str, tile: WarpTile, along_k: bool) -> Callable[..., Any]:
     """multiply(shared, a_at, b_at, acc, fb): acc[i, j] += the products of one stage; `fb` room for (WN / 8, 2) words."""
     _, _, BK, WM, WN, _ = tile
     MT, PAIRS, KS = WM // 16, WN // 16, BK // 8
@@ -218,19 +176,13 @@ def make_multiply(dtype: str, tile: Tile, along_k: bool) -> Callable[..., Any]:
     def multiply(shared, a_at, b_at, acc, fb):
         for ks in range(KS):
             for p in range(PAIRS):
-                b = read_b(shared, b_at, ks, p)
-                fb[2 * p, 0] = b[0]
-                fb[2 * p, 1] = b[2]
-                fb[2 * p + 1, 0] = b[1]
-                fb[2 * p + 1, 1] = b[3]
+                fb[2 * p, 0], fb[2 * p + 1, 0], fb[2 * p, 1], fb[2 * p + 1, 1] = read_b(shared, b_at, ks, p)
             for i in range(MT):
                 a = read_a(shared, a_at, ks, i)
                 for j in range(2 * PAIRS):
-                    d = mma(a, (fb[j, 0], fb[j, 1]), (acc[i, j, 0], acc[i, j, 1], acc[i, j, 2], acc[i, j, 3]))
-                    acc[i, j, 0] = d[0]
-                    acc[i, j, 1] = d[1]
-                    acc[i, j, 2] = d[2]
-                    acc[i, j, 3] = d[3]
+                    acc[i, j, 0], acc[i, j, 1], acc[i, j, 2], acc[i, j, 3] = mma(
+                        a, (fb[j, 0], fb[j, 1]), (acc[i, j, 0], acc[i, j, 1], acc[i, j, 2], acc[i, j, 3])
+                    )
 
     return multiply
 
@@ -252,17 +204,16 @@ def make_slot(extent: int) -> Callable[[Any, Any], Any]:
     return slot
 
 
-def make_epilogue(tile: Tile, store: Callable[..., Any], apply: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def make_epilogue(tile: WarpTile, store: Callable[..., Any], apply: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """y[row's place + column's place] = apply(sum + bias), in two steps with a barrier before each.
 
-    keep(shared, acc, tid, m_warp, n_warp) puts a warp's sums in the place of the stages; put(shared, y, tid, across) stores them, neighbouring
-    threads along n if `across`, else along m: whole sectors in either layout, and the code of a store is there once.  Rows and columns
-    outside have negative places.
+    keep(shared, acc, tid, m_warp, n_warp) puts a warp's sums in the place of the stages; put(shared, y, tid, across) stores them,
+    neighbouring threads along n if `across`, else along m: whole sectors in either layout, and the code of a store is there once.  Rows
+    and columns outside have negative places.
     """
     BM, BN, _, WM, WN, _ = tile
-    MT, NJ, NT = WM // 16, WN // 8, threads(tile)
-    ROWS_AT = sums_end(tile)
-    COLUMNS_AT, BIAS_AT = ROWS_AT + BM, ROWS_AT + BM + BN
+    MT, NJ, NT = WM // 16, WN // 8, tile.threads
+    ROW_PLACES, COLUMN_PLACES, BIAS, _ = places(tile)
     slot = make_slot(BM)
     SHIFT_M, SHIFT_N = BM.bit_length() - 1, BN.bit_length() - 1
 
@@ -283,17 +234,10 @@ def make_epilogue(tile: Tile, store: Callable[..., Any], apply: Callable[..., An
             m, n = int32(i & int32(BM - 1)), int32(i >> int32(SHIFT_M))
             if across:
                 m, n = int32(i >> int32(SHIFT_N)), int32(i & int32(BN - 1))
-            first, second = int32(shared[uint32(m + int32(ROWS_AT))]), int32(shared[uint32(n + int32(COLUMNS_AT))])
+            first, second = int32(shared[uint32(m + int32(ROW_PLACES))]), int32(shared[uint32(n + int32(COLUMN_PLACES))])
             if first >= int32(0) and second >= int32(0):
-                total = float32(f32_from_bits(shared[slot(m, n)]) + f32_from_bits(shared[uint32(n + int32(BIAS_AT))]))
+                total = float32(f32_from_bits(shared[slot(m, n)]) + f32_from_bits(shared[uint32(n + int32(BIAS))]))
                 store(y, int32(first + second), apply(total))
             i = int32(i + int32(NT))
 
     return keep, put
-
-
-def check(tile: Tile) -> None:
-    """What the kernels take for granted."""
-    BM, BN, BK, WM, WN, stages = tile
-    assert BM % WM == 0 and BN % WN == 0 and WM % 16 == 0 and WN % 16 == 0 and BK % 8 == 0 and stages >= 2
-    assert all(n & (n - 1) == 0 for n in (BM, BN, BK, WM, WN))

@@ -1,4 +1,4 @@
-"""The positions of a weight gradient, cut into parts of fixed length: each is summed by blocks of its own, and the parts in ascending order."""
+"""Positions cut into parts of fixed length: each is summed by blocks of its own, and then the parts in ascending order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from numba import cuda
 from numba.cuda.types import int32
 
-from ..runtime.launch import flat, flat_grid, jit, kernel_factory, launch, stream_of
+from ..runtime.arrays import flat, stream_of
+from ..runtime.launch import flat_grid, jit, kernel_factory, launch
 from ..scalars import loader, scalars, storer
 
 

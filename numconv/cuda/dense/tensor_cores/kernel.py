@@ -23,29 +23,19 @@ from ...geometry.decode import element, first_read, position, shuffled, split
 from ...ptx import cp_async16, cp_async_commit, f32_bits, idiv, imod, imul, make_cp_async_wait
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, bias_loader, storer
-from ...stages.fragments import (
-    Tile,
-    check,
-    make_epilogue,
-    make_multiply,
-    make_places,
-    make_start,
-    make_swizzle,
-    operands,
-    sums_end,
-    threads,
-)
+from ...stages.fragments import make_epilogue, make_multiply, make_shares, make_start, make_swizzle, operands
 from ...stages.split_k import part_of
+from ...stages.warp_tiles import WarpTile, check, places
 
 
 @kernel_factory
 def make_tensor_core(
-    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: Tile, parted: bool = False
+    dtype: str, out_dtype: str, bias_dtype: str | None, act: str | None, outer: bool, tile: WarpTile, parted: bool = False
 ) -> Any:
     """The kernel for these types and tile; `outer`: the third axis takes part; `parted`: y is the workspace of split-K's parts."""
     check(tile)
     BM, BN, BK, WM, WN, STAGES = tile
-    NT = threads(tile)
+    NT = tile.threads
     CH = BK // 4  # chunks of a row
     STEP = NT // CH  # rows loaded at once
     A_ROWS, B_ROWS = max(1, BM // STEP), max(1, BN // STEP)
@@ -55,12 +45,11 @@ def make_tensor_core(
     OUTSIDE = -(1 << 30)
     left, right = operands(dtype, tile, False)
     swizzle, start_a, start_b = make_swizzle(left), make_start(left), make_start(right)
-    ROWS_AT = sums_end(tile)
-    COLUMNS_AT, BIAS_AT = ROWS_AT + BM, ROWS_AT + BM + BN
+    ROW_PLACES, COLUMN_PLACES, BIAS, _ = places(tile)
     WHOLE_A, WHOLE_B = BM % STEP == 0, BN % STEP == 0
     multiply, wait = make_multiply(dtype, tile, False), make_cp_async_wait(STAGES - 2)
     load_bias = bias_loader(bias_dtype, "float32")
-    block, warp = make_places(tile)
+    block, warp = make_shares(tile)
     keep, put = make_epilogue(tile, storer(out_dtype, "float32"), activation(act, "float32"))
 
     def tensor_core(x, w, bias, y, tab, tiles_m, tiles_n):
@@ -106,15 +95,15 @@ def make_tensor_core(
                 where = int32(phase.first_target + element(plan.target, n, int32(0), jt, jh, jw))
                 if parted:
                     where = int32(where + imul(part, imul(plan.batch, plan.target.sample_pitch)))
-                shared[uint32(r + int32(ROWS_AT))] = uint32(where if m < M else int32(-1))
+                shared[uint32(r + int32(ROW_PLACES))] = uint32(where if m < M else int32(-1))
         channels, shuffle = plan.target.channels, plan.shuffle
         r = tid
         while r < int32(BN):
             o = int32(o_first + r)
             c = int32(imul(g, targets) + o)
             where = imul(shuffled(c, channels, shuffle), plan.target.channel_pitch)
-            shared[uint32(r + int32(COLUMNS_AT))] = uint32(where if o < targets else int32(-1))
-            shared[uint32(r + int32(BIAS_AT))] = f32_bits(float32(load_bias(bias, c)) if o < targets and not parted else float32(0))
+            shared[uint32(r + int32(COLUMN_PLACES))] = uint32(where if o < targets else int32(-1))
+            shared[uint32(r + int32(BIAS))] = f32_bits(float32(load_bias(bias, c)) if o < targets and not parted else float32(0))
             r = int32(r + int32(NT))
         place = int32(row * int32(BK) + int32(chunk ^ swizzle(row)) * int32(4))
         w_row = int32(imul(int32(imul(g, targets) + o_first + row), all_k) + kstart)

@@ -10,7 +10,7 @@ from ... import costs
 from ...geometry.convolution import Lowered, lower
 from ...stages.chunks import in_place, padded
 from ...stages.cost import RATE, tensor_core_block
-from ...stages.fragments import CHUNK, TILES, Tile, tiles
+from ...stages.warp_tiles import CHUNK, WARP_TILES, WarpTile, tiles
 from .. import cost as model
 
 
@@ -19,7 +19,7 @@ def lowered(problem: ConvProblem) -> Lowered:
 
 
 @lru_cache(maxsize=512)
-def schedule(problem: ConvProblem) -> tuple[Tile, int]:
+def schedule(problem: ConvProblem) -> tuple[WarpTile, int]:
     """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
     low, dtype = lowered(problem), problem.dtype
     depth = low.depth * CHUNK[dtype]
@@ -39,7 +39,7 @@ def schedule(problem: ConvProblem) -> tuple[Tile, int]:
 
 def estimate(problem: ConvProblem, machine: Machine) -> costs.Estimate:
     width = padded(problem.source[0] // problem.groups, problem.dtype)
-    blocks = [tensor_core_block(problem.dtype, t) for t in TILES]
+    blocks = [tensor_core_block(problem.dtype, t) for t in WARP_TILES]
     return model.tensor_cores(problem, machine, blocks, width, in_place(problem))
 
 

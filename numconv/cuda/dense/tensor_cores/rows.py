@@ -14,9 +14,9 @@ from ...adapt.gather import gather_axes
 from ...runtime.arrays import allocate, flat, shared_limit, stream_of, words
 from ...runtime.launch import ceil_div, launch
 from ...stages.chunks import NOWHERE, chunked, in_place, padded
-from ...stages.fragments import fitting, shared_bytes, threads
 from ...stages.rounding import ROUNDINGS, refuse
 from ...stages.split_k import finish
+from ...stages.warp_tiles import fitting, shared_bytes
 from .kernel import make_tensor_core
 from .plan import cost, lowered, schedule
 
@@ -52,11 +52,11 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     if parts == 1:
         kernel = make_tensor_core(problem.dtype, problem.out_dtype, bias_dtype, problem.activation, outer, tile)
         bias_flat = w_words if bias is None else flat(bias)
-        launch(kernel, grid, threads(tile), stream, x_words, w_words, bias_flat, flat(out), low.table, *sizes, shared=shared)
+        launch(kernel, grid, tile.threads, stream, x_words, w_words, bias_flat, flat(out), low.table, *sizes, shared=shared)
         return
     space = allocate((parts, out.size), "float32", out)
     kernel = make_tensor_core(problem.dtype, "float32", None, None, outer, tile, True)
-    launch(kernel, grid, threads(tile), stream, x_words, w_words, w_words, flat(space), low.table, *sizes, shared=shared)
+    launch(kernel, grid, tile.threads, stream, x_words, w_words, w_words, flat(space), low.table, *sizes, shared=shared)
     finish(problem, space, bias, out, parts, "float32")
 
 

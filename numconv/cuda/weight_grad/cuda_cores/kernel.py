@@ -2,8 +2,8 @@
 
 dw[g, o, j] = Σ_{n, p} dy[n, g·Og + o, p] · x[n, base(p) + term[j].source], j over (channel of the group, tap): the terms of the forward
 convolution.  A block computes BM output channels × BN terms over one part of the positions; a thread TM × TN of them, in quads that its
-neighbours' lie between.  Parts go to a workspace (parts, weights), which `parts.add` adds in ascending order, so that the order of summation
-depends on the problem alone.  No atomics; each partial sum has one thread.
+neighbours' lie between.  Parts go to a workspace (parts, weights), which `parts.add` adds in ascending order, so that the order of
+summation depends on the problem alone.  No atomics; each partial sum has one thread.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ...geometry.convolution import TERM, convolution_at, phase_at, term_at
+from ...geometry.convolution import TERM_SIZE, convolution_at, phase_at, term_at
 from ...geometry.decode import element, first_read, position, split
 from ...ptx import idiv, imod, imul
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import scalars
-from ...stages.tiles import RegisterTile
+from .plan import WeightTile
 
 
 @kernel_factory
-def make_weight_grad(dtype: str, out_dtype: str, outer: bool, tile: RegisterTile) -> Any:
+def make_weight_grad(dtype: str, out_dtype: str, outer: bool, tile: WeightTile) -> Any:
     """The kernel for these types and tile; `outer`: the third axis takes part.  It stores partial sums in the accumulator's type."""
     BM, BN, BK, TM, TN = tile
     number = scalars(dtype, out_dtype)
@@ -52,7 +52,7 @@ def make_weight_grad(dtype: str, out_dtype: str, outer: bool, tile: RegisterTile
         rest, tile_m = split(rest, cut.tiles_m)
         part, g = split(rest, plan.groups)
         o_first, j_first = int32(tile_m * int32(BM)), int32(tile_n * int32(BN))
-        targets, columns, positions = plan.targets, plan.weights.target_pitch, plan.positions
+        targets, terms, positions = plan.targets, plan.weights.target_pitch, plan.positions
         nh, nw = phase.h, phase.w
         begin = imul(part, cut.length)
         end = min(int32(begin + cut.length), imul(positions, plan.batch))
@@ -80,13 +80,14 @@ def make_weight_grad(dtype: str, out_dtype: str, outer: bool, tile: RegisterTile
                         o = int32(o_first + row + int32(i * STEP))
                         if o < targets:
                             a_next[i] = load(dy, int32(y_at + imul(o, plan.target.channel_pitch)))
+                    terms_at, planes_at = plan.terms_at, plan.planes_at
                     for i in range(B_STEPS):
                         j = int32(j_first + row + int32(i * STEP))
-                        if j < columns:
-                            term = term_at(tab, int32(plan.terms_at + j * int32(TERM)))
+                        if j < terms:
+                            term = term_at(tab, int32(terms_at + j * int32(TERM_SIZE)))
                             ok = uint32(int32(h0 + term.h)) < uint32(plan.source.h) and uint32(int32(w0 + term.w)) < uint32(plan.source.w)
                             if outer:
-                                ok = ok and uint32(int32(t0 + tab[uint32(int32(plan.planes_at + j))])) < uint32(plan.source.t)
+                                ok = ok and uint32(int32(t0 + tab[uint32(int32(planes_at + j))])) < uint32(plan.source.t)
                             if ok:
                                 b_next[i] = load(x, int32(x_at + term.source))
             if t > int32(0):
@@ -111,11 +112,11 @@ def make_weight_grad(dtype: str, out_dtype: str, outer: bool, tile: RegisterTile
             t = int32(t + int32(1))
         for i in range(TM):
             o = int32(o_first + m_thread + int32((i // 4) * 4 * ROWS_T + i % 4))
-            where = int32(part * plan.weights.elements + imul(int32(imul(g, targets) + o), columns))
+            where = int32(part * plan.weights.elements + imul(int32(imul(g, targets) + o), terms))
             if o < targets:
                 for j in range(TN):
                     c = int32(j_first + j_thread + int32((j // 4) * (4 * (BN // TN)) + j % 4))
-                    if c < columns:
+                    if c < terms:
                         parts[uint32(int32(where + c))] = acc[i, j]
 
     return jit(weight_grad, launch_bounds=NT)

@@ -8,7 +8,8 @@ from typing import Any
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ...geometry.convolution import lower
-from ...runtime.launch import allocate, ceil_div, flat, launch, stream_of
+from ...runtime.arrays import allocate, flat, stream_of
+from ...runtime.launch import ceil_div, launch
 from ...scalars import ALL, scalars
 from ..parts import add, cut
 from . import plan
@@ -21,13 +22,11 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     acc = scalars(problem.dtype, problem.out_dtype).name
     direct = count == 1 and acc == problem.out_dtype
     parts = out if direct else allocate((count, prod(problem.weight_shape)), acc, out)
-    tiles_m, tiles_n = ceil_div(problem.group_out, tile.rows), ceil_div(problem.group_in * problem.taps, tile.columns)
+    tiles_m, tiles_n = ceil_div(problem.group_out, tile.targets), ceil_div(problem.group_in * problem.taps, tile.terms)
     kernel = make_weight_grad(problem.dtype, problem.out_dtype, problem.rank == 3, tile)
-    table = lower(problem.with_(direction="forward")).table
-    launch(
-        kernel, tiles_m * tiles_n * problem.groups * count, tile.threads, stream_of(out), flat(x), flat(dy), flat(parts), table,
-        cut(tiles_m, tiles_n, plan.part_length(problem, tile)),
-    )  # fmt: skip
+    table, blocks = lower(problem.with_(direction="forward")).table, tiles_m * tiles_n * problem.groups * count
+    sizes = cut(tiles_m, tiles_n, plan.part_length(problem, tile))
+    launch(kernel, blocks, tile.threads, stream_of(out), flat(x), flat(dy), flat(parts), table, sizes)
     if not direct:
         add(parts, out, count)
 

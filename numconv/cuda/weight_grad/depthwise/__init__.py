@@ -1,1 +1,1 @@
-"""Where a weight belongs to one channel of the image: no product of matrices, but sums over positions, a tree of threads for each channel."""
+"""Where a weight belongs to one channel of the image: sums over positions, a block for each channel, its threads added by a tree."""

@@ -1,8 +1,8 @@
 """Weight gradient of a depthwise convolution: dw[c, r] = Σ_{n, p} dy[n, c, p] · x[n, c//m, p·s − lo + r·d].
 
-A GEMM would waste all but one row of its tile here.  A block takes one output channel, one group of taps and one part of the positions; each
-thread strides over positions, dy is read once for all its taps; then a tree of fixed shape in shared memory adds the threads.  Parts of
-fixed length are added in ascending order by `parts.add`.  The order depends on the problem alone.
+A GEMM would waste all but one row of its tile here.  A block takes one output channel, one group of taps and one part of the positions;
+each thread strides over positions, dy is read once for all its taps; then a tree of fixed shape in shared memory adds the threads.  Parts
+of fixed length are added in ascending order by `parts.add`.  The order depends on the problem alone.
 
 The table is that of the forward convolution, whose terms of a group are the taps of a channel.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
-from ...geometry.convolution import TERM, convolution_at, phase_at, term_at
+from ...geometry.convolution import TERM_SIZE, convolution_at, phase_at, term_at
 from ...geometry.decode import element, first_read, position, split
 from ...ptx import idiv, imul
 from ...runtime.launch import jit, kernel_factory
@@ -53,7 +53,7 @@ def make_depthwise_grad(dtype: str, out_dtype: str, form: TreeForm) -> Any:
             for r in range(TC):
                 tap = int32(r_first + int32(r))
                 if tap < taps:
-                    term = term_at(tab, int32(plan.terms_at + tap * int32(TERM)))
+                    term = term_at(tab, int32(plan.terms_at + tap * int32(TERM_SIZE)))
                     inside = uint32(int32(t0 + tab[uint32(int32(plan.planes_at + tap))])) < uint32(plan.source.t)
                     inside = inside and uint32(int32(h0 + term.h)) < uint32(plan.source.h)
                     inside = inside and uint32(int32(w0 + term.w)) < uint32(plan.source.w)

@@ -6,7 +6,8 @@ from math import prod
 from typing import NamedTuple
 
 from ....problem import ConvProblem
-from ...runtime.launch import SIMULATED, ceil_div
+from ...environment import SIMULATED
+from ...runtime.launch import ceil_div
 
 
 class TreeForm(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any
 from ....kernel import Kernel, Machine
 from ....problem import ConvProblem
 from ...geometry.convolution import lower
-from ...runtime.launch import allocate, flat, launch, stream_of
+from ...runtime.arrays import allocate, flat, stream_of
+from ...runtime.launch import launch
 from ...scalars import ALL, scalars
 from .. import cost
 from ..parts import add

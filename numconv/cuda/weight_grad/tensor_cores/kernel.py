@@ -1,4 +1,4 @@
-"""Weight gradient on tensor cores: the product of `tensor_core_kernel` with the positions summed over.
+"""Weight gradient on tensor cores: the product of `dense/tensor_cores` with the positions summed over.
 
 dw[o, j] = Σ_p X[p, j] · dY[p, o], j over (tap, channel), p over the positions of all samples: A is the image gathered through the table of
 taps, B the gradient of the result, both channels last in 16-byte chunks.  A stage holds rows along k, so that fragments come by
@@ -6,7 +6,7 @@ taps, B the gradient of the result, both channels last in 16-byte chunks.  A sta
 
 A thread copies one chunk of every row it has: its entry of the table is fixed, its positions advance by a stage at a time, as digits of
 (sample, t, h, w) with carries, for want of a division in the loop.  A block sums one part of the positions, in ascending order; parts go to
-a workspace and are added in ascending order by `weight_grad.make_sum_parts`.  Writes are disjoint, nothing is atomic.
+a workspace and are added in ascending order by `parts.add`.  Writes are disjoint, nothing is atomic.
 """
 
 from __future__ import annotations
@@ -21,27 +21,16 @@ from ...geometry.decode import first_read, position, split
 from ...ptx import cp_async16, cp_async_commit, idiv, imod, imul, make_cp_async_wait
 from ...runtime.launch import jit, kernel_factory
 from ...scalars import activation, storer
-from ...stages.fragments import (
-    CHUNK,
-    Tile,
-    check,
-    make_epilogue,
-    make_multiply,
-    make_places,
-    make_start,
-    make_swizzle,
-    operands,
-    sums_end,
-    threads,
-)
+from ...stages.fragments import make_epilogue, make_multiply, make_shares, make_start, make_swizzle, operands
+from ...stages.warp_tiles import CHUNK, WarpTile, check, places
 
 
 @kernel_factory
-def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
+def make_tensor_core_weights(dtype: str, outer: bool, tile: WarpTile) -> Any:
     """The kernel for this type and tile; `outer`: the third axis takes part.  It stores float32."""
     check(tile)
     BM, BN, BK, WM, WN, STAGES = tile
-    NT, C = threads(tile), CHUNK[dtype]
+    NT, C = tile.threads, CHUNK[dtype]
     left, right = operands(dtype, tile, True)
     K = left.rows  # positions of a stage
     ACROSS_A, ACROSS_B = left.chunks, right.chunks
@@ -50,14 +39,13 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
     WHOLE_A, WHOLE_B = K % STEP_A == 0, K % STEP_B == 0
     A_STAGE, B_STAGE, A_ALL = BM * BK, BN * BK, STAGES * BM * BK
     MT, NJ = WM // 16, WN // 8
-    ROWS_AT = sums_end(tile)
-    COLUMNS_AT, BIAS_AT = ROWS_AT + BM, ROWS_AT + BM + BN
+    ROW_PLACES, COLUMN_PLACES, BIAS, _ = places(tile)
     swizzle_a, swizzle_b, start_a, start_b = make_swizzle(left), make_swizzle(right), make_start(left), make_start(right)
     multiply, wait = make_multiply(dtype, tile, True), make_cp_async_wait(STAGES - 2)
-    block, warp = make_places(tile)
+    block, warp = make_shares(tile)
     keep, put = make_epilogue(tile, storer("float32", "float32"), activation(None, "float32"))
 
-    def tensor_core_weights(x, dy, parts, tab, tiles_m, tiles_n, length, columns):
+    def tensor_core_weights(x, dy, parts, tab, cut):
         shared = cuda.shared.array(0, uint32, alignment=16)
         acc = cuda.local.array((MT, NJ, 4), float32)
         fb = cuda.local.array((NJ, 2), uint32)
@@ -67,13 +55,14 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
         jw = cuda.local.array(A_ROWS, int32)
 
         tid = int32(cuda.threadIdx.x)
-        j_first, o_first, z = block(int32(cuda.blockIdx.x), tiles_m, tiles_n)
+        j_first, o_first, z = block(int32(cuda.blockIdx.x), cut.tiles_m, cut.tiles_n)
         plan = convolution_at(tab, 0)
         part, g = split(z, plan.groups)
         phase = phase_at(tab, plan.phases_at)  # forward has one
-        entries, nt, nh, nw, positions, targets = phase.terms, phase.t, phase.h, phase.w, phase.positions, plan.targets
-        begin = imul(part, length)
-        end = min(int32(begin + length), imul(positions, plan.batch))
+        chunks, nt, nh, nw, positions, targets = phase.terms, phase.t, phase.h, phase.w, plan.positions, plan.targets
+        columns = plan.weights.target_pitch  # weights of an output channel
+        begin = imul(part, cut.length)
+        end = min(int32(begin + cut.length), imul(positions, plan.batch))
         it, ih, iw = uint32(plan.source.t), uint32(plan.source.h), uint32(plan.source.w)
         o_chunks = idiv(int32(targets + int32(C - 1)), int32(C))  # of a group
 
@@ -83,19 +72,17 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
             j = int32(j_first + r)
             k = idiv(j, int32(C))
             where = int32(-1)
-            if k < entries:
-                where = int32(
-                    one_term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE))).weight + imul(imod(j, int32(C)), plan.weights.taps)
-                )
+            if k < chunks:
+                where = int32(one_term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE))).weight + imul(imod(j, int32(C)), plan.weights.taps))
                 where = int32(where + imul(part, plan.weights.elements)) if where < columns else int32(-1)
-            shared[uint32(r + int32(ROWS_AT))] = uint32(where)
+            shared[uint32(r + int32(ROW_PLACES))] = uint32(where)
             r = int32(r + int32(NT))
         r = tid
         while r < int32(BN):
             o = int32(o_first + r)
             where = imul(int32(imul(g, targets) + o), columns)
-            shared[uint32(r + int32(COLUMNS_AT))] = uint32(where if o < targets else int32(-1))
-            shared[uint32(r + int32(BIAS_AT))] = uint32(0)
+            shared[uint32(r + int32(COLUMN_PLACES))] = uint32(where if o < targets else int32(-1))
+            shared[uint32(r + int32(BIAS))] = uint32(0)
             r = int32(r + int32(NT))
 
         chunk_a, row_a = imod(tid, int32(ACROSS_A)), idiv(tid, int32(ACROSS_A))
@@ -103,7 +90,7 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: Tile) -> Any:
         place_a = int32(row_a * int32(4 * ACROSS_A) + int32(chunk_a ^ swizzle_a(row_a)) * int32(4))
         place_b = int32(row_b * int32(4 * ACROSS_B) + int32(chunk_b ^ swizzle_b(row_b)) * int32(4) + int32(A_ALL))
         k = int32(idiv(j_first, int32(C)) + chunk_a)
-        taken = k < entries
+        taken = k < chunks
         term = term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE)) if taken else int32(0))
         dt = int32(0)
         if outer and taken:
