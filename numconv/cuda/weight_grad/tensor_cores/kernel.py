@@ -73,7 +73,9 @@ def make_tensor_core_weights(dtype: str, outer: bool, tile: WarpTile) -> Any:
             k = idiv(j, int32(C))
             where = int32(-1)
             if k < chunks:
-                where = int32(one_term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE))).weight + imul(imod(j, int32(C)), plan.weights.taps))
+                where = int32(
+                    one_term_at(tab, int32(plan.terms_at + k * int32(TERM_SIZE))).weight + imul(imod(j, int32(C)), plan.weights.taps)
+                )
                 where = int32(where + imul(part, plan.weights.elements)) if where < columns else int32(-1)
             shared[uint32(r + int32(ROW_PLACES))] = uint32(where)
             r = int32(r + int32(NT))
