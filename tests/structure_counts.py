@@ -55,7 +55,6 @@ ROLES = {
     ("cuda/operators/deformable/backward.py", "dx"): "the gradients of the operands",
     ("cuda/dense/direct/rows.py", "flat(x)"): "the arguments of a launch",
     ("cuda/ptx/intrinsics.py", "names[:4]"): "the registers of an instruction, by operand",
-    ("cuda/proof/specimens.py", "_implicit_gemm"): "functions",
     ("cuda/table.py", "*dense.ROWS"): "the rows of the families",
 }
 #: what an intrinsic's code generator is handed: LLVM's arguments come by number

@@ -16,12 +16,8 @@ from .winograd import rows as winograd
 #: what `device.execute` brings about by a copy where a convolution's row does not honour it
 ADAPTED = frozenset({"layout", "padding_mode"})
 
-_KERNELS: tuple[Kernel, ...] = (
-    *dense.ROWS,
-    *winograd.ROWS,
-    *depthwise.ROWS,
-    *named.ROWS,
-    *weight_grad.ROWS,
-    *operators.ROWS,
+ROWS: tuple[Kernel, ...] = tuple(
+    replace(row, adapted=ADAPTED) if row.problem is ConvProblem else row
+    for family in (dense, winograd, depthwise, named, weight_grad, operators)
+    for row in family.ROWS
 )
-ROWS: tuple[Kernel, ...] = tuple(replace(k, adapted=ADAPTED) if k.problem is ConvProblem else k for k in _KERNELS)

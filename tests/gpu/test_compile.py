@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from numconv.cuda.proof.resources import ARCHITECTURES, BLOCK_SHARED, LIMITS, Usage, architecture, link, link_ptx, lint, ptx
-from numconv.cuda.proof.specimens import Specimen, specimens
+from numconv.cuda.proof.specimens import specimens
+from numconv.cuda.proof.specimens.specimen import Specimen
 
 ALL = specimens()
 IDS = [f"{s.family}: {s.label}" for s in ALL]

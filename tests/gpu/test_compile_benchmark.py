@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from numconv.cuda.proof.resources import lint, ptx
-from numconv.cuda.proof.specimens import Specimen
+from numconv.cuda.proof.specimens.specimen import Specimen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import gpu_measure  # noqa: E402

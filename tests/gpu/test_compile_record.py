@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from numba.cuda.types import int32
 
 from numconv.cuda.proof.resources import ptx
-from numconv.cuda.proof.specimens import Specimen
+from numconv.cuda.proof.specimens.specimen import Specimen
 from numconv.cuda.runtime.launch import jit
 from numconv.cuda.runtime.record import quad_reader, reader
 

@@ -11,7 +11,7 @@ from cuda.core import Linker, LinkerOptions, ObjectCode
 from numba import cuda
 from numba.cuda import dispatcher, types
 
-from .specimens import Specimen
+from .specimens.specimen import Specimen
 
 #: resident threads, registers and shared bytes of a multiprocessor
 LIMITS = {"sm_75": (1024, 65536, 65536), "sm_80": (2048, 65536, 167936), "sm_90": (2048, 65536, 233472), "sm_90a": (2048, 65536, 233472)}
