@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import forks  # noqa: F401  (its handlers must be there before the first fork)
 from .api.channelwise import depthwise_conv2d, grouped_conv2d, pointwise_grouped_conv2d, shuffled_grouped_conv2d
 from .api.deformable import deform_conv2d
 from .api.dense import conv1d, conv2d, conv3d, dilated_conv2d, pointwise_conv2d

@@ -33,7 +33,7 @@ def facts() -> dict[str, str]:
     import numba
 
     from ..cpu.machine import detect
-    from ..cpu.runtime.cache import folder
+    from ..cpu.runtime.cache import folder, why_not
 
     machine = detect()
     found = [name for name in FEATURES if name in machine.features]
@@ -46,7 +46,7 @@ def facts() -> dict[str, str]:
         "features": ", ".join(found) or "none of " + ", ".join(FEATURES),
         "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS} (numba.set_num_threads)",
         "gpu": gpu(),
-        "cache": cache(folder()),
+        "cache": cache(folder(), why_not()),
     }
 
 
@@ -73,10 +73,10 @@ def gpu() -> str:
         return f"none: {type(error).__name__}: {error}"
 
 
-def cache(path: Path | None) -> str:
+def cache(path: Path | None, why_not: str) -> str:
     """Where compiled kernels are kept, how many there are and what they take."""
     if path is None:
-        return "none: no folder can be written"
+        return f"none: {why_not}"
     files = [f for f in path.rglob("*.kernel") if f.is_file()]
     return f"{path}: {len(files)} compiled kernels, {sum(f.stat().st_size for f in files) / 2**20:.1f} MiB"
 

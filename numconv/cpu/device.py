@@ -33,16 +33,31 @@ from .runtime.workspace import aligned, borrow
 from .table import table
 
 __all__ = [
-    "adopt", "bind", "broadcast", "cast", "conjugate", "copy", "empty", "execute", "flip", "machine", "name", "overlaps", "pack", "release", "reshape",
-    "table", "transpose",
-]  # fmt: skip
+    "adopt",
+    "bind",
+    "broadcast",
+    "cast",
+    "conjugate",
+    "copy",
+    "empty",
+    "execute",
+    "flip",
+    "machine",
+    "name",
+    "overlaps",
+    "pack",
+    "release",
+    "reshape",
+    "table",
+    "transpose",
+]
 
 name = "cpu"
 LARGE = 1 << 15  # elements
 
 
 def empty(shape: tuple[int, ...], dtype: str, like: Any) -> np.ndarray:
-    """From the start of a cache line on, if large: vectors stored across lines take up to twice as long, and NumPy's large arrays begin 16 bytes after."""
+    """From the start of a cache line on, if large: vectors across lines take up to twice as long, NumPy's begin 16 bytes after."""
     kind = dtype_of(dtype)
     return np.empty(shape, kind) if prod(shape) < LARGE else aligned(shape, kind)
 
@@ -100,7 +115,7 @@ def execute(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool =
 
 
 def bind(plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[[tuple[Any, ...]], np.ndarray]:
-    """What `execute` into a fresh array amounts to for arrays like these (shapes, types, flags): what repeated calls need not find out again."""
+    """What `execute` into a fresh array amounts to for arrays like these (shapes, types, flags), found out once for repeated calls."""
     problem, kernel, machine = plan.problem, plan.kernel, plan.machine
     shape, kind = problem.result_shape, dtype_of(problem.out_dtype)
     fresh = np.empty if prod(shape) < LARGE else aligned

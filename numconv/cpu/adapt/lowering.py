@@ -53,7 +53,7 @@ def framed(problem: ConvProblem) -> tuple[int, ...]:
 
 
 def plain(problem: ConvProblem, honours: frozenset[str]) -> ConvProblem:
-    """The problem without what `device.execute` brings about around a kernel that does not honour it; the same object where that is nothing."""
+    """The problem without what `device.execute` brings about around a kernel that does not honour it; where that is nothing, itself."""
     changes: dict[str, Any] = {}
     if problem.layout != "channels_first" and ("layout" not in honours or problem.dtype in COMPLEX):
         changes["layout"] = "channels_first"

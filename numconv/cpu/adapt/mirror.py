@@ -1,6 +1,7 @@
 """The input gradient of a convolution of stride 1 as what it also is: a convolution, with the filters flipped and their channels swapped.
 
-So kernels that know the forward map serve it as well: `winograd` reads the filters in that order, the depthwise ones are given flipped copies.
+So kernels that know the forward map serve it as well: `winograd` reads the filters in that order, the depthwise ones are given flipped
+copies.
 """
 
 from __future__ import annotations

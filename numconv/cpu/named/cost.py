@@ -1,4 +1,4 @@
-"""What the rows that are chosen by name cost, in seconds: rough, since `auto` takes none of them but `fft`.  AVX-512 (Zen 4), 2026-11-24."""
+"""What the rows that are chosen by name cost, in seconds: rough, since `auto` takes none but `fft`.  AVX-512 (Zen 4), 2026-11-24."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ def _transformed_weights(c: ConvProblem, w: Array, workers: int) -> Array:
         dilated = np.zeros((*w.shape[:2], *extents), w.dtype)
         steps: list[Any] = [slice(None, None, d) for d in c.dilation]
         dilated[(..., *steps)] = w
-    return rfftn(dilated.astype(np.float64, copy=False), _extents(c), axes=range(2, 2 + c.rank), workers=workers)  # type: ignore[no-any-return]
+    found: Array = rfftn(dilated.astype(np.float64, copy=False), _extents(c), axes=range(2, 2 + c.rank), workers=workers)
+    return found
 
 
 def _transform(c: ConvProblem, x: Array, w: Array, workers: int) -> Array:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import stat
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,27 +46,76 @@ def digest() -> str:
     return state.hexdigest()
 
 
-def user_cache() -> Path:
-    """The user's cache folder, by the platform's custom."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def user_cache() -> Path | None:
+    """The user's cache folder, by the platform's custom; None where there is no home."""
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches"
+        named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        return named if named.is_absolute() else Path.home() / ".cache"  # the XDG specification: relative ones are ignored
+    except RuntimeError:
+        return None
+
+
+def distrust(path: Path) -> str:
+    """Why code may not be loaded from below this folder, or "": some part of it could be changed by another user."""
+    if not hasattr(os, "geteuid"):
+        return ""
+    owners = (0, os.geteuid())
+    for part in (*reversed(path.parents), path, *reversed(path.resolve().parents), path.resolve()):
+        try:
+            found = part.lstat()
+        except OSError:
+            return ""  # not there yet: made below by this user
+        if found.st_uid not in owners:
+            return f"{part} belongs to user {found.st_uid}"
+        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        # in a sticky folder like /tmp others may add, but neither rename nor remove what is another's
+        if shared and not stat.S_ISLNK(found.st_mode) and (not found.st_mode & stat.S_ISVTX or part == path.resolve()):
+            return f"others may write to {part}"
+    return ""
+
+
+def _make(path: Path) -> None:
+    """With all that is missing above it, for this user alone, whatever the umask."""
+    for part in (*reversed(path.parents), path):
+        if not part.is_dir():
+            part.mkdir(mode=0o700, exist_ok=True)
 
 
 @cache
+def _place() -> tuple[Path | None, str]:
+    """`<base>/numconv/<version>-<digest>` and "", or None and why kernels are not kept: then nothing breaks."""
+    named = os.environ.get("NUMCONV_CACHE_DIR")
+    if named == "off":
+        return None, "NUMCONV_CACHE_DIR is off"
+    base = user_cache() if not named else Path(named)
+    if base is None:
+        return None, "there is no home folder"
+    if not base.is_absolute():
+        return None, f"NUMCONV_CACHE_DIR must be an absolute path; got {named!r}"
+    path = base / "numconv" / f"{__version__}-{digest()}"
+    try:
+        why = distrust(base)
+        if why:
+            return None, why
+        _make(path)
+        why = distrust(path)
+    except OSError as error:
+        why = "" if path.is_dir() else str(error)  # a read-only medium with kernels compiled before
+    return (None, why) if why else (path, "")
+
+
 def folder() -> Path | None:
-    """`<user cache>/numconv/<version>-<digest>`, or None where nothing can be written: then nothing is kept, and nothing breaks."""
-    for base in (user_cache(), Path(tempfile.gettempdir()) / f"numconv-{os.getuid() if hasattr(os, 'getuid') else 'user'}"):
-        path = base / "numconv" / f"{__version__}-{digest()}"
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path):
-                return path
-        except OSError:
-            continue
-    return None
+    """Where kernels are kept; None: nowhere."""
+    return _place()[0]
+
+
+def why_not() -> str:
+    """Why nowhere, or ""."""
+    return _place()[1]
 
 
 def identity(value: Any) -> str:
@@ -122,17 +173,25 @@ class KernelCache(_Cache):
         checksum, rest = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         if checksum != hashlib.blake2b(rest, digest_size=DIGEST_BYTES).digest() or not rest.startswith(key):
             return None
-        return CompileResult._rebuild(target_context, *pickle.loads(rest[len(key) :]))
+        try:
+            return CompileResult._rebuild(target_context, *pickle.loads(rest[len(key) :]))
+        except Exception:  # whole and meant for this key, and still of no use: compiled again, and written over
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        """Whole, then renamed; where that fails nothing is kept, and nothing breaks."""
         key = self._key(sig, data.codegen)
         rest = key + dumps(_reduced(data))
+        part = ""
         try:
+            _make(self.place)  # it may have vanished
             with tempfile.NamedTemporaryFile(dir=self.place, suffix=".part", delete=False) as file:
+                part = file.name
                 file.write(hashlib.blake2b(rest, digest_size=DIGEST_BYTES).digest() + rest)
-            os.replace(file.name, self._file(key))
-        except OSError:  # nothing is kept, and nothing breaks
-            return
+            os.replace(part, self._file(key))
+        except OSError:
+            with suppress(OSError):
+                os.unlink(part)
 
 
 def keep(dispatcher: Any) -> Any:

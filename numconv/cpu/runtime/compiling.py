@@ -1,7 +1,8 @@
 """How Numba compiles a kernel here: each function inside it is only lowered to IR; the whole is optimised and translated once.
 
-Numba makes every function a library of its own, optimised and translated to machine code when it is done and again in each of its callers: code four calls
-deep is translated five times.  Nobody starts ours from Python, so a `Part` ends as IR.  A 3×3 layer's first call: 14.4 s before, 7 s now.
+Numba makes every function a library of its own, optimised and translated to machine code when it is done and again in each of its callers:
+code four calls deep is translated five times.  Nobody starts ours from Python, so a `Part` ends as IR.  A 3×3 layer's first call: 14.4 s
+before, 7 s now.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _resolve(self: Any, context: Any, args: tuple[Any, ...], kws: dict[str, Any]
 
 
 class WholeCompiler(Compiler):
-    """For kernels: what Numba makes on the way (bodies of parallel loops, its own functions) is parts too.  Runs under Numba's compiler lock."""
+    """For kernels: what Numba makes on the way (bodies of parallel loops, its own functions) is parts too.  Under Numba's compiler lock."""
 
     def compile_extra(self, func: Any) -> Any:
         codegen = self.state.targetctx.codegen()

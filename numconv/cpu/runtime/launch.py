@@ -11,10 +11,14 @@ from typing import Any
 import numba
 from numba.extending import overload
 
+from ...forks import threads_lost
 from .cache import keep
 from .compiling import PartCompiler, WholeCompiler
 
-#: No flags.  Even `contract` is one too many: LLVM then fuses a·b + c in one variant of a loop and not in another, and a thread count changes bits.
+if numba.config.DISABLE_JIT:
+    raise RuntimeError("numconv's CPU kernels are compiled by Numba, which NUMBA_DISABLE_JIT=1 switches off: unset it")
+
+#: No flags.  Even `contract` is one too many: LLVM then fuses a·b + c in one variant of a loop and not in another, and threads change bits.
 FAST: set[str] = set()
 
 KERNEL: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST, "pipeline_class": WholeCompiler}
@@ -23,7 +27,7 @@ INNER = KERNEL | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipelin
 
 
 def _first_count() -> int:
-    """Leaves the count itself to later calls: `numba.get_num_threads` takes two locks first to see that the layer is there, 0.8 µs, several times a call."""
+    """Leaves the count itself to later calls: `numba.get_num_threads` takes two locks to see that the layer is there, 0.8 µs a time."""
     from numba.np.ufunc import parallel
 
     count = numba.get_num_threads()
@@ -32,19 +36,17 @@ def _first_count() -> int:
 
 
 _lock = threading.Lock()
-_state: dict[str, Any] = {"layer": "", "forked": False, "count": _first_count}
+_state: dict[str, Any] = {"layer": "", "count": _first_count}
 
 
-def _after_fork_in_child() -> None:
-    """GNU OpenMP ends a forked child at its first parallel loop; the child runs the serial variants instead."""
+def _fresh_lock_in_child() -> None:
+    """Another thread may have held it."""
     global _lock
     _lock = threading.Lock()
-    if _state["layer"]:
-        _state["forked"] = True
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=_fresh_lock_in_child)
 
 
 def _start_layer() -> str:
@@ -57,7 +59,7 @@ def _start_layer() -> str:
 
 def threads() -> int:
     """How many threads a parallel kernel started from here uses (Numba's own setting, `numba.set_num_threads`)."""
-    return 1 if _state["forked"] else int(_state["count"]())
+    return 1 if threads_lost() else int(_state["count"]())
 
 
 def _renamed(function: Any, suffix: str) -> Any:
@@ -114,12 +116,12 @@ def device_function(function: Any) -> Any:
 
 
 def inlined(function: Any) -> Any:
-    """Like `device_function`, for small ones: always inlined by LLVM.  An array is seven arguments, so a call costs as much as a short row."""
+    """Like `device_function`, for small ones: always inlined by LLVM.  An array is seven arguments; a call costs as much as a short row."""
     return numba.njit(forceinline=True, **INNER)(function)
 
 
 def by_type(choose: Any, inline: bool = False) -> Any:
-    """Decorator for a stub, compiled as the function that `choose` gives for the type of its first argument: the others are not compiled at all."""
+    """Decorator for a stub, compiled as the function that `choose` gives for the type of its first argument, and no other."""
 
     def decorate(stub: Any) -> Any:
         options = INNER | ({"forceinline": True} if inline else {})

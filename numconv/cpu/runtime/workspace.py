@@ -34,8 +34,8 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 def spaced(count: int, size: int) -> int:
     """Elements of `size` bytes from the scratch of one worker, `count`, to that of the next.
 
-    The machine's prefetchers follow the channels of a box at their fixed step, and go on by several steps beyond the last: without a gap they
-    keep fetching lines that the next worker is writing (decision 0026: a fifth of a layer's time).
+    The machine's prefetchers follow the channels of a box at their fixed step, and go on by several steps beyond the last: without a gap
+    they keep fetching lines that the next worker is writing (decision 0026: a fifth of a layer's time).
     """
     return count + -(-min(count, GAP // size) // 16) * 16
 

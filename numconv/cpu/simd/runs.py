@@ -1,4 +1,7 @@
-"""Shuffles of runs of neighbouring lanes: what `deinterleave` and `interleave` do to single lanes.  The shape of `stepping(shape, run)` says how long."""
+"""Shuffles of runs of neighbouring lanes: what `deinterleave` and `interleave` do to single lanes.
+
+The shape of `stepping(shape, run)` says how long they are.
+"""
 
 from __future__ import annotations
 

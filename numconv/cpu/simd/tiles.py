@@ -19,7 +19,10 @@ INTP = ir.IntType(64)
 
 
 class TileShape(types.Type):
-    """`rows` of `vectors` SIMD registers of `lanes` values; `step`: how far apart in the input neighbouring rows are, where rows are positions; 0: a distance known when the tile runs."""
+    """`rows` of `vectors` SIMD registers of `lanes` values.
+
+    `step`: how far apart in the input neighbouring rows are, where rows are positions; 0: a distance known when the tile runs.
+    """
 
     def __init__(self, rows: int, vectors: int, lanes: int, step: int = 1) -> None:
         self.rows, self.vectors, self.lanes, self.step = rows, vectors, lanes, step

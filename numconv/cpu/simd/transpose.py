@@ -16,9 +16,11 @@ from .tiles import INTP, TileShape
 
 
 def _rounds(n: int, within: int) -> Iterator[list[ir.Constant]]:
-    """For each round of a transposition the lanes of a‖b that make its two results; `within` lanes to 128 bits: first inside of those, then of whole ones.
+    """For each round of a transposition the lanes of a‖b that make its two results.
 
-    Such shuffles need no register that says which lanes: 50 cycles for a square of 16, against 70 with an interleaving across the whole register.
+    `within` lanes to 128 bits: first inside of those, then of whole ones.
+
+    Such shuffles need no register that says which lanes: 50 cycles for a square of 16, against 70 with an interleaving across all of it.
     """
     lanes, size, blocks = np.arange(2 * n), 1, n // within
     while size < within or blocks > 1:

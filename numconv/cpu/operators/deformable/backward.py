@@ -80,7 +80,7 @@ def spread_columns(g, offset, mask, dx, walks, offset_groups, masked):
 
 @device_function
 def _slopes(x, height, width, h, w):
-    """The bilinear image at a real position: its slopes along h and w, and its value.  At a whole position the slope is that towards the larger index."""
+    """The bilinear image at a real position: its slopes along h and w (at a whole position towards the larger index), and its value."""
     kind = type(h)
     top, left = int(np.floor(h)), int(np.floor(w))
     down, right, one = h - kind(top), w - kind(left), kind(1)
@@ -91,7 +91,7 @@ def _slopes(x, height, width, h, w):
 
 @kernel
 def shift_gradients(x, g, offset, mask, doffset, dmask, walks, offset_groups, masked):
-    """Derivatives by (Δy, Δx) and by the mask, summed over a group's channels, ascending.  Parallel over (group, tap).  Outside they are zero."""
+    """Derivatives by (Δy, Δx) and by the mask, summed over a group's channels, ascending; zero outside.  Parallel over (group, tap)."""
     first = walk_at(pointer(walks), 0)
     for row in prange(offset_groups * first.h.taps * first.w.taps):
         walk, one = walk_at(pointer(walks), 0), x.dtype.type(1)
@@ -165,5 +165,6 @@ def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: A
         flat = dcolumns.reshape(-1)
         spread_columns(flat, shift, factor, dx[n].reshape(-1), *fixed)
         shift_gradients(image, flat, shift, factor, doffset[n].reshape(-1), dfactor, *fixed)
-    found = (dx, doffset, dw.reshape(w.shape), dmask)
-    return tuple(None if a is None else d.astype(a.dtype, copy=False) for a, d in zip(given, found, strict=True))  # type: ignore[return-value, union-attr]
+    found: tuple[Any, ...] = (dx, doffset, dw.reshape(w.shape), dmask)
+    own = [None if a is None else d.astype(a.dtype, copy=False) for a, d in zip(given, found, strict=True)]
+    return own[0], own[1], own[2], own[3]
