@@ -12,11 +12,12 @@ from numba import cuda
 from tolerance import assert_within
 
 from numconv.cuda import device
-from numconv.cuda.winograd import rows as winograd
+from numconv.cuda.winograd import plan as winograd
+from numconv.cuda.winograd import rows
 from numconv.plan import make_plan
 from numconv.problem import ConvProblem
 
-ROW = winograd.ROWS[0]
+ROW = rows.ROWS[0]
 #: channels in, out, groups, spatial, padding, dilation, shuffle, activation
 CASES = [
     (4, 3, 1, (5, 7), (1, 1), (1, 1), 1, "relu"),

@@ -1,33 +1,44 @@
 """The three transforms of `winograd`: of the image, of the filters, and of the products back to outputs; a thread for each tile.
 
-F(m, 3) makes m outputs of a 3-tap filter from m + 2 samples by m + 2 multiplications, its *frequencies*.  m = 4 has the interpolation points 0, ±1/2,
-±3/2, ∞ (docs/decisions/0004), m = 2 has 0, ±1, ∞; the same as on the CPU.  A dilated axis is `dilation` interleaved plain ones: tile (u, r) of an
-axis has the outputs (u·m + i)·dilation + r.  Neighbouring threads take neighbouring tiles, so that frequencies are written and read in rows.
+F(m, 3) makes m outputs of a 3-tap filter from m + 2 samples by m + 2 multiplications, its *frequencies*.  m = 4 has the interpolation
+points 0, ±1/2, ±3/2, ∞ (docs/decisions/0004), m = 2 has 0, ±1, ∞; the same as on the CPU.  A dilated axis is `dilation` interleaved ones
+without: tile (u, r) of an axis has the outputs (u·m + i)·dilation + r.  Neighbouring threads take neighbouring tiles, so that frequencies
+are written and read in rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from numba import cuda
 from numba.cuda.types import float32, int32, uint32
 
 from ...winograd import PAIRS
-from ..geometry.decode import shuffled
-from ..ptx import idiv, imul
+from ..geometry.decode import shuffled, split
+from ..ptx import imul
 from ..runtime.launch import inlined, jit, kernel_factory
+from ..runtime.record import reader
 from ..scalars import activation, bias_loader, quad_storer, storer
+from .plan import TransformPlan
 
 A, B = PAIRS[6]  # the points of m = 4 are 0, ±A, ±B and infinity
-# table: 0 channels in, 1 out, 2-3 extents, 4-5 outputs, 6-7 dilation, 8-9 pads, 10 tiles along w, 11 tiles, 12 tiles padded, 13 shuffle
-SIZE = 14
+
+
+class Transforms(NamedTuple):
+    """In place, along one line d[s], d[s + step], … of a tile."""
+
+    samples: Callable[..., Any]  # Bᵀ, of m + 2 samples
+    filters: Callable[..., Any]  # G, of 3 taps to m + 2
+    outputs: Callable[..., Any]  # Aᵀ, of m + 2 frequencies to m
+
+
+plan_at = reader(TransformPlan)
 
 
 @lru_cache(maxsize=4)
-def lines(m: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """(Bᵀ, G, Aᵀ) of one line d[s], d[s + step], …, in place."""
+def transforms(m: int) -> Transforms:
     if m == 2:
         half = float32(0.5)
 
@@ -47,7 +58,7 @@ def lines(m: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[...,
             m0, m1, m2, m3 = d[s], d[s + step], d[s + 2 * step], d[s + 3 * step]
             d[s], d[s + step] = m0 + m1 + m2, m1 - m2 - m3
 
-        return short_samples, short_filter, short_outputs
+        return Transforms(short_samples, short_filter, short_outputs)
 
     a, b, a2, b2, both, ends = (float32(v) for v in (A, B, A * A, B * B, A * A + B * B, A * A * B * B))
     na, nb, first = (float32(v) for v in (0.5 / (A * A * (A * A - B * B)), 0.5 / (B * B * (B * B - A * A)), 1 / (A * A * B * B)))
@@ -76,17 +87,17 @@ def lines(m: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[...,
         d[s], d[s + step] = m0 + sum_a + sum_b, a * dif_a + b * dif_b
         d[s + 2 * step], d[s + 3 * step] = a2 * sum_a + b2 * sum_b, a3 * dif_a + (b3 * dif_b + m5)
 
-    return samples, filters, outputs
+    return Transforms(samples, filters, outputs)
 
 
 @inlined
-def corner(tab, m, p):
+def corner(plan, m, p):
     """The first output (row, column) of tile p."""
-    h = idiv(p, tab[10])
-    w = int32(p - imul(h, tab[10]))
-    u, v = idiv(h, tab[6]), idiv(w, tab[7])
-    row = int32(imul(imul(u, int32(m)), tab[6]) + int32(h - imul(u, tab[6])))
-    return row, int32(imul(imul(v, int32(m)), tab[7]) + int32(w - imul(v, tab[7])))
+    h, w = split(p, plan.tiles_w)
+    u, rest_h = split(h, plan.dilation.h)
+    v, rest_w = split(w, plan.dilation.w)
+    row = int32(imul(imul(u, int32(m)), plan.dilation.h) + rest_h)
+    return row, int32(imul(imul(v, int32(m)), plan.dilation.w) + rest_w)
 
 
 @kernel_factory
@@ -94,36 +105,36 @@ def make_image(m: int) -> Any:
     """V[n, (i, j), c, p] = (Bᵀ d B)(i, j) of tile p of channel c."""
     T = m + 2
     ALL = T * T
-    line = lines(m)[0]
+    transform = transforms(m).samples
 
     def image(x, v, tab, total):
         d = cuda.local.array(ALL, float32)
         index = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
-        ih, iw = uint32(tab[2]), uint32(tab[3])
+        plan = plan_at(tab, 0)
+        ih, iw = uint32(plan.image.h), uint32(plan.image.w)
         while index < total:
-            nc = idiv(index, tab[11])
-            p = int32(index - imul(nc, tab[11]))
-            row, column = corner(tab, m, p)
-            row, column = int32(row - tab[8]), int32(column - tab[9])
-            base = imul(imul(nc, tab[2]), tab[3])
+            nc, p = split(index, plan.tiles)
+            row, column = corner(plan, m, p)
+            row, column = int32(row - plan.pad_low.h), int32(column - plan.pad_low.w)
+            base = imul(imul(nc, plan.image.h), plan.image.w)
             for i in range(T):
-                at_h = int32(row + imul(int32(i), tab[6]))
+                at_h = int32(row + imul(int32(i), plan.dilation.h))
                 for j in range(T):
-                    at_w = int32(column + imul(int32(j), tab[7]))
+                    at_w = int32(column + imul(int32(j), plan.dilation.w))
                     d[i * T + j] = float32(0)
                     if uint32(at_h) < ih and uint32(at_w) < iw:
-                        d[i * T + j] = x[uint32(int32(base + imul(at_h, tab[3]) + at_w))]
+                        d[i * T + j] = x[uint32(int32(base + imul(at_h, plan.image.w) + at_w))]
             for i in range(T):
-                line(d, i * T, 1)
+                transform(d, i * T, 1)
             for j in range(T):
-                line(d, j, T)
-            n = idiv(nc, tab[0])
-            plane = imul(tab[0], tab[12])
-            where = int32(imul(imul(n, int32(ALL)), plane) + imul(int32(nc - imul(n, tab[0])), tab[12]) + p)
+                transform(d, j, T)
+            n, c = split(nc, plan.channels_in)
+            frequency_pitch = imul(plan.channels_in, plan.channel_pitch)
+            where = int32(imul(imul(n, int32(ALL)), frequency_pitch) + imul(c, plan.channel_pitch) + p)
             for f in range(ALL):
                 v[uint32(where)] = d[f]
-                where = int32(where + plane)
+                where = int32(where + frequency_pitch)
             index = int32(index + step)
 
     return jit(image)
@@ -134,7 +145,7 @@ def make_filters(m: int) -> Any:
     """U[(i, j), k, c] = (G g Gᵀ)(i, j) of the filter of channels k and c; `total` of them."""
     T = m + 2
     ALL = T * T
-    line = lines(m)[1]
+    transform = transforms(m).filters
 
     def filters(w, u, total):
         d = cuda.local.array(ALL, float32)
@@ -145,9 +156,9 @@ def make_filters(m: int) -> Any:
                 for j in range(3):
                     d[i * T + j] = w[uint32(int32(index * int32(9) + int32(3 * i + j)))]
             for i in range(3):
-                line(d, i * T, 1)
+                transform(d, i * T, 1)
             for j in range(T):
-                line(d, j, T)
+                transform(d, j, T)
             where = index
             for f in range(ALL):
                 u[uint32(where)] = d[f]
@@ -162,7 +173,7 @@ def make_outputs(m: int, out_dtype: str, bias_dtype: str | None, act: str | None
     """y of tile p of channel k: Aᵀ M A, bias, activation; `quads`: four columns by one store."""
     T = m + 2
     ALL = T * T
-    line = lines(m)[2]
+    transform = transforms(m).outputs
     store, put = storer(out_dtype, "float32"), quad_storer("float32", quads, out_dtype)
     load_bias, apply = bias_loader(bias_dtype, "float32"), activation(act, "float32")
 
@@ -170,37 +181,40 @@ def make_outputs(m: int, out_dtype: str, bias_dtype: str | None, act: str | None
         d = cuda.local.array(ALL, float32)
         index = int32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)
         step = int32(cuda.blockDim.x * cuda.gridDim.x)
+        plan = plan_at(tab, 0)
         while index < total:
-            nk = idiv(index, tab[11])
-            p = int32(index - imul(nk, tab[11]))
-            n = idiv(nk, tab[1])
-            k = int32(nk - imul(n, tab[1]))
-            plane = imul(tab[1], tab[12])
-            where = int32(imul(imul(n, int32(ALL)), plane) + imul(k, tab[12]) + p)
+            nk, p = split(index, plan.tiles)
+            n, k = split(nk, plan.channels_out)
+            frequency_pitch = imul(plan.channels_out, plan.channel_pitch)
+            where = int32(imul(imul(n, int32(ALL)), frequency_pitch) + imul(k, plan.channel_pitch) + p)
             for f in range(ALL):
                 d[f] = z[uint32(where)]
-                where = int32(where + plane)
+                where = int32(where + frequency_pitch)
             for i in range(T):
-                line(d, i * T, 1)
+                transform(d, i * T, 1)
             for j in range(m):
-                line(d, j, T)
+                transform(d, j, T)
             beta = load_bias(bias, k)
-            k = shuffled(k, tab[1], tab[13])
-            row, column = corner(tab, m, p)
-            base = imul(imul(int32(imul(n, tab[1]) + k), tab[4]), tab[5])
+            k = shuffled(k, plan.channels_out, plan.shuffle)
+            row, column = corner(plan, m, p)
+            base = imul(imul(int32(imul(n, plan.channels_out) + k), plan.outputs.h), plan.outputs.w)
             for i in range(m):
-                at_h = int32(row + imul(int32(i), tab[6]))
-                if at_h < tab[4]:
-                    at = int32(base + imul(at_h, tab[5]))
+                at_h = int32(row + imul(int32(i), plan.dilation.h))
+                if at_h < plan.outputs.h:
+                    at = int32(base + imul(at_h, plan.outputs.w))
                     if quads:
                         put(
-                            y, int32(at + column), apply(float32(d[i * T] + beta)), apply(float32(d[i * T + 1] + beta)),
-                            apply(float32(d[i * T + 2] + beta)), apply(float32(d[i * T + 3] + beta)),
-                        )  # fmt: skip
+                            y,
+                            int32(at + column),
+                            apply(float32(d[i * T] + beta)),
+                            apply(float32(d[i * T + 1] + beta)),
+                            apply(float32(d[i * T + 2] + beta)),
+                            apply(float32(d[i * T + 3] + beta)),
+                        )
                     else:
                         for j in range(m):
-                            at_w = int32(column + imul(int32(j), tab[7]))
-                            if at_w < tab[5]:
+                            at_w = int32(column + imul(int32(j), plan.dilation.w))
+                            if at_w < plan.outputs.w:
                                 store(y, int32(at + at_w), apply(float32(d[i * T + j] + beta)))
             index = int32(index + step)
 
