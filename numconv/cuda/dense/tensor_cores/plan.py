@@ -10,6 +10,7 @@ from ... import costs
 from ...geometry.convolution import Lowered, lower
 from ...stages.chunks import in_place, padded
 from ...stages.cost import RATE, tensor_core_block
+from ...stages.schedule import quickest
 from ...stages.warp_tiles import CHUNK, WARP_TILES, WarpTile, tiles
 from .. import cost as model
 
@@ -20,21 +21,9 @@ def lowered(problem: ConvProblem) -> Lowered:
 
 @lru_cache(maxsize=512)
 def schedule(problem: ConvProblem) -> tuple[WarpTile, int]:
-    """(tile, parts of split-K), for one sample of a card as large as an H100: neither batch nor card changes the order of a sum."""
-    low, dtype = lowered(problem), problem.dtype
-    depth = low.depth * CHUNK[dtype]
-    product = costs.Product(
-        positions=low.plan.positions,
-        targets=low.plan.targets,
-        terms=depth,
-        deepest=depth,
-        copies=problem.groups * low.plan.phases,
-        rate=RATE[dtype],
-        itemsize=costs.itemsize(dtype),
-        moved=costs.traffic(problem),
-    )
-    found = costs.gemm([tensor_core_block(dtype, t) for t in tiles()], product, costs.H100)
-    return found.tile, found.parts
+    """(tile, parts of split-K)."""
+    dtype = problem.dtype
+    return quickest(problem, lowered(problem), [tensor_core_block(dtype, t) for t in tiles()], RATE[dtype], CHUNK[dtype])
 
 
 def estimate(problem: ConvProblem, machine: Machine) -> costs.Estimate:

@@ -41,9 +41,8 @@ def run(problem: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machin
     x, w, bias = arrays
     low = lowered(problem)
     tile, parts = schedule(problem)
-    BM, BN, *_ = tile
     bias_dtype = None if bias is None else bias.dtype.name
-    tiles_m, tiles_n = ceil_div(low.plan.positions * problem.batch, BM), ceil_div(low.plan.targets, BN)
+    tiles_m, tiles_n = ceil_div(low.plan.positions * problem.batch, tile.rows), ceil_div(low.plan.targets, tile.columns)
     grid = tiles_m * tiles_n * problem.groups * low.plan.phases * parts
     outer, stream, tile = problem.rank == 3, stream_of(out), fitting(tile, shared_limit())
     shared = shared_bytes(tile)
