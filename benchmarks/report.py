@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import fit as fitted
@@ -211,6 +212,30 @@ def fit(name: str) -> str:
     return NOT_YET if found is None else fitted.table(found)
 
 
+def taken(row: str) -> str:
+    """On which layers of the contests `auto` took a row, and how it compared with torch there."""
+    lines = ["| contest | layers | torch time / numconv time | worst | of |", "|---|---|---|---|---|"]
+    used = {}
+    for name, title in TAKEN.items():
+        found = results(name)
+        mine = [layer for layer in found["layers"] if layer["algorithm"] == row] if found else []
+        if found and mine:
+            worst, used[machine.line(found)] = min(mine, key=lambda layer: float(layer["ratio"])), None
+            mean = geometric_mean(layer["ratio"] for layer in mine)
+            lines.append(f"| {title} | {len(mine)} of {len(found['layers'])} | {mean:.2f} | {worst['ratio']:.2f} | {worst['shape']} |")
+    return "\n".join([*lines, "", *(f"{line}.  " for line in used)]).rstrip() if used else NOT_YET
+
+
+def kinds(name: str) -> str:
+    """Ratios by kind of layer."""
+    found = results(name)
+    if found is None:
+        return NOT_YET
+    lines = ["| layers | number | torch time / numconv time | worst |", "|---|---|---|---|"]
+    lines += [f"| {kind} | {k['layers']} | {k['ratio']:.2f} | {k['worst']:.2f} |" for kind, k in found["summary"]["kinds"].items()]
+    return "\n".join([*lines, "", f"{machine.line(found)}."])
+
+
 def roofline() -> str:
     """What the model of the CUDA kernels predicts for each named layer."""
     found = results("cuda_roofline")
@@ -240,6 +265,13 @@ CONTESTS = {
     "peers_float64": "float64, every fifth layer", "peers_last": "channels last, every fifth layer", "layouts": "channels last, against numconv's own channels first", "peers_one": "one thread, every third layer",
     "backward": "gradients of input and weights (`nc.vjp`)", "peers_onnx": "onnxruntime, whose weights are constants; ours prepacked; every third layer",
 }  # fmt: skip
+TAKEN = {
+    "peers": "channels first, AVX-512",
+    "peers_avx2": "channels first, AVX2",
+    "peers_last": "channels last, AVX-512, every fifth layer",
+    "peers_last_avx2": "channels last, AVX2, every fifth layer",
+}
+ROWS_TAKEN = ("direct", "gather", "spread", "winograd", "depthwise", "depthwise_last")
 TABLES: dict[str, Callable[[str], str]] = {
     "variants": variants,
     "kernels cpu": lambda link: kernels("cpu", link),
@@ -259,6 +291,8 @@ TABLES: dict[str, Callable[[str], str]] = {
     "roofline": lambda link: roofline(),
     "dispatch": lambda link: figures("dispatch"),
     "compile": lambda link: figures("compile"),
+    "gradients": lambda link: kinds("backward"),
+    **{f"taken {row.replace('_', ' ')}": lambda link, row=row: taken(row) for row in ROWS_TAKEN},  # type: ignore[misc]
 }
 MARK = re.compile(r"(<!-- table ([a-z ]+?) -->\n)(.*?)(<!-- end \2 -->)", re.DOTALL)
 INCLUDE = re.compile(r"(<!-- include (\S+?):(\w+) -->\n)(.*?)(<!-- end include -->)", re.DOTALL)
