@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from . import forks
 from .kernel import Kernel, Machine
 from .plan import Plan
 
@@ -89,4 +90,5 @@ def kind(array: Any) -> str:
 @cache
 def device(name: str) -> Device:
     """The device module of that name; the first call imports its kernels' table, not CUDA's driver."""
-    return importlib.import_module(f"numconv.{name}.device")
+    with forks.importing:
+        return importlib.import_module(f"numconv.{name}.device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import devices
 from ..arguments.convolution import ConvOptions, conv
 from ..arguments.request import Builder, Request, View, optional, required, weights
 from ..arguments.transposed import TransposeOptions, transpose
@@ -101,6 +102,14 @@ class _Layer:
             self._calls.clear()
         packed = self.pack(plan)
         self._calls[x.shape, x.dtype, x.flags.num] = plan, packed, bias, self._device.bind(plan, (x, packed, bias), True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: the weights and keywords; what is packed or bound is found again."""
+        fresh: dict[str, Any] = {"_packed": {}, "gradients": {}, "_calls": {}}
+        return vars(self) | fresh | {"_device": self._device.name, "_like": self._like[:0]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _device=devices.device(state["_device"]))
 
     def __repr__(self) -> str:
         return f"{self._name}(w {tuple(self._weight.shape)} {self._weight.dtype}, bias={self._bias is not None})"

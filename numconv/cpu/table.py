@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 
+from .. import forks
 from ..kernel import Kernel
 from ..problem import ConvProblem
 from .adapt.cost import around_bytes, turning_seconds
@@ -33,7 +34,8 @@ FAMILIES = (
 
 @cache
 def table() -> tuple[Kernel, ...]:
-    return tuple(_adapted(row) for family in FAMILIES for row in import_module(f"{__package__}.{family}").ROWS)
+    with forks.importing:
+        return tuple(_adapted(row) for family in FAMILIES for row in import_module(f"{__package__}.{family}").ROWS)
 
 
 def _adapted(row: Kernel) -> Kernel:

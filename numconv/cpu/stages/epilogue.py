@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...activations import HARDSWISH, IDENTITY, RELU, RELU6, SIGMOID, SILU
+from ...activations import HARDSWISH, IDENTITY, RELU, RELU6, SIGMOID, SILU, SILU_FLOOR
 from ..runtime.launch import device_function, inlined
 from ..simd.streaming import store_past, to_boundary
 from ..simd.tiles import exp, expm1, lanes, quotient
@@ -13,7 +13,7 @@ from ..simd.vector import at_least, at_most, filled, get, load, load_n, put, sto
 def smooth(v, activation):
     """The activations that need an exponential; a call, since it is long and stands in several loops of every kernel."""
     if activation == SILU:
-        return quotient(v, exp(v * -1) + 1)
+        return quotient(at_least(v, SILU_FLOOR), exp(v * -1) + 1)
     if activation == SIGMOID:
         return quotient(filled(v, 1), exp(v * -1) + 1)
     e = expm1(v + v)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ...activations import ACTIVATIONS, HARDSWISH, RELU, RELU6, SIGMOID, SILU
+from ...activations import ACTIVATIONS, HARDSWISH, RELU, RELU6, SIGMOID, SILU, SILU_FLOOR
 from ...problem import ConvProblem
 from ..runtime.launch import device_function, kernel
 from ..simd.vector import get, put
@@ -23,7 +23,7 @@ def activated(v, code):
     if code == RELU6:
         return 0.0 if v < 0.0 else (6.0 if v > 6.0 else v)
     if code == SILU:
-        return v / (1.0 + exp(-v))
+        return v if v != v else max(v, SILU_FLOOR) / (1.0 + exp(-max(v, SILU_FLOOR)))
     if code == HARDSWISH:
         return v * (0.0 if v < -3.0 else (6.0 if v > 3.0 else v + 3.0)) / 6.0
     if code == SIGMOID:
