@@ -10,8 +10,8 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu.depthwise.cut import cut_for, tables
-from numconv.cpu.depthwise.planes import ROWS
+from numconv.cpu.depthwise.plan import cut_for, prepared
+from numconv.cpu.depthwise.rows import ROWS
 from numconv.cpu.machine import detect
 from numconv.problem import ConvProblem
 
@@ -111,7 +111,7 @@ def test_every_tap_once(case: tuple) -> None:
 def test_tables_stay_small() -> None:
     """What differs between strips is their place; masks repeat."""
     p = _problem((1, (2000, 3000), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)))
-    assert tables(p, detect()).masks.size < 1000
+    assert prepared(p, detect()).masks < 1000
 
 
 def test_refusals() -> None:

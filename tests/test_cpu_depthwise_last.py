@@ -9,11 +9,11 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu.depthwise.pixels import ROWS
+from numconv.cpu.depthwise.rows import ROWS
 from numconv.cpu.machine import detect
 from numconv.problem import ConvProblem
 
-ROW = ROWS[0]
+ROW = ROWS[1]
 MACHINES = {"avx512": (64, 32), "avx2": (32, 16), "neon": (16, 32)}
 #: channels, spatial, kernel, stride, padding (low, high) per axis, dilation
 CASES = (

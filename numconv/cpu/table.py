@@ -16,8 +16,7 @@ from .adapt.lowering import COMPLEX, HALF, INTEGERS, lower, plain
 FAMILIES = (
     "dense.positions.kernel",
     "dense.channels.rows",
-    "depthwise.planes",
-    "depthwise.pixels",
+    "depthwise.rows",
     "winograd.rows",
     "operators.shuffle",
     "operators.resize",

@@ -21,9 +21,9 @@ class Reads(NamedTuple):
 
 
 def reads_of(c: Cut) -> Reads:
-    reads = [(tap, s) for tap in c.shared for s in loads(c.rows, c.taps, c.apart)]
-    reads += [(tap, s * c.apart) for tap in c.single for s in range(c.rows)]
-    at = [[tap[i] * a.dilation + (s * c.unit if i == c.along else 0) - a.low for i, a in enumerate(c.axes)] for tap, s in reads]
+    reads = [(tap, s) for tap in c.shared for s in loads(c.rows, c.taps, c.advance)]
+    reads += [(tap, s * c.advance) for tap in c.single for s in range(c.rows)]
+    at = [[tap[i] * a.dilation + (s * c.read_step if i == c.along else 0) - a.low for i, a in enumerate(c.axes)] for tap, s in reads]
     return Reads(np.array(at), np.array([s for _, s in reads]))
 
 
@@ -42,7 +42,7 @@ class Masks:
         extents = np.array([a.spatial for a in c.axes])
         where = (first * [a.stride for a in c.axes])[:, None, :] + at  # (strips, reads, axes)
         rows_in = ((where[..., :-1] >= 0) & (where[..., :-1] < extents[:-1])).all(-1)
-        idle = number > (rows[:, None] - 1) * c.apart + c.taps - 1  # only vectors that are not stored read it
+        idle = number > (rows[:, None] - 1) * c.advance + c.taps - 1  # only vectors that are not stored read it
         flat = where @ pitches(extents.tolist())
         step, width, result = c.axes[-1].stride, int(extents[-1]), np.empty((len(first), len(c.columns)), np.int64)
         for j, (column, lanes) in enumerate(c.columns):
@@ -71,7 +71,7 @@ class Masks:
         if c.apiece:
             return _bits(np.where(rows_in, left, width), width, lanes, step).ravel()
         found, begin = [], 0
-        for groups, reads in ((len(c.shared), len(loads(c.rows, c.taps, c.apart))), (len(c.single), c.rows)):
+        for groups, reads in ((len(c.shared), len(loads(c.rows, c.taps, c.advance))), (len(c.single), c.rows)):
             end = begin + groups * reads
             inside, first = rows_in[begin:end].reshape(groups, reads), left[begin:end].reshape(groups, reads)[:, 0]
             begin = end

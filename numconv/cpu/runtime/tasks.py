@@ -1,8 +1,8 @@
-"""One loop over tasks for all kernels that have rooms, and how it is started.
+"""One loop over tasks for all kernels, and how it is started.
 
     for each worker (in parallel)
         task = the pointers of this call, and the worker's own room
-        for each number of its share of the tasks: body(task, number)
+        for each number of its share of the tasks: body(task, number)    or the share as one: body(task, number, end)
 
 Shares are contiguous and fixed by the number of workers; no task writes what another one reads, so bits depend on none of it.
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from ..simd.vector import moved, pointer
-from .launch import ParallelKernel, kernel
+from .launch import ParallelKernel, inlined, kernel
 from .workspace import borrow
 
 
@@ -33,18 +34,31 @@ class Task(NamedTuple):
     tables: Any  # the plan and what belongs to it
 
 
-def over_tasks(name: str, body: Any) -> ParallelKernel:
-    """The loop over `body(task, number)`, an `inlined` function (a closure may hold the numbers that are compiled in)."""
+def over_shares(name: str, body: Any) -> ParallelKernel:
+    """The loop over `body(task, number, end)`, the tasks `number` to `end`: for such that begin where the one before ends.
+
+    `body`: an `inlined` function; a closure may hold the numbers that are compiled in.
+    """
 
     def loop(x, weights, bias, y, scratch, offsets, tables, room_pitch, workers, tasks):  # type: ignore[no-untyped-def]
         for worker in prange(workers):
             room = moved(pointer(scratch), worker * room_pitch)
             task = Task(pointer(x), pointer(weights), pointer(bias), pointer(y), room, pointer(offsets), pointer(tables))
-            for number in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-                body(task, number)
+            body(task, worker * tasks // workers, (worker + 1) * tasks // workers)
 
     loop.__name__ = name
     return kernel(loop)
+
+
+def over_tasks(name: str, body: Any) -> ParallelKernel:
+    """The same over `body(task, number)`, one task at a time."""
+
+    @inlined
+    def share(task, number, end):  # type: ignore[no-untyped-def]
+        for i in range(number, end):
+            body(task, i)
+
+    return over_shares(name, share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +70,22 @@ class Work:
     offsets: Any  # int32 or int64, where the kernel has some; else the tables again, or a tuple of arrays that a family reads
     tasks: int
     workers: int  # at most as many as tasks; 1: in the calling thread
-    room_pitch: int  # elements of scratch from one worker to the next
+    room_pitch: int  # elements of scratch from one worker to the next; 0: the kernel has no rooms
     packed: int = 0  # elements of the weights that are packed in the call, ahead of all tasks; 0: none are
+
+    @cached_property
+    def start(self) -> Any:
+        return self.loop if self.workers > 1 else self.loop.serial
+
+    @cached_property
+    def rooms(self) -> int:
+        """Elements of all workers' scratch."""
+        return self.workers * self.room_pitch
+
+    @cached_property
+    def rest(self) -> tuple[Any, ...]:
+        """The arguments that are the same at every call."""
+        return self.offsets, self.tables, self.room_pitch, self.workers, self.tasks
 
 
 def perform(
@@ -65,20 +93,13 @@ def perform(
 ) -> None:
     """Every task, into `out`.  `pack(w, packed)` is called where the plan has weights packed ahead of all tasks."""
     y = out.ravel()
-    with borrow(work.workers * work.room_pitch + work.packed, out.dtype) as scratch:
+    bias = y if bias is None else bias
+    if not (work.rooms or work.packed):
+        work.start(x.ravel(), w.ravel(), bias, y, y, *work.rest)
+        return
+    with borrow(work.rooms + work.packed, out.dtype) as scratch:
         if work.packed and pack is not None:
-            packed = scratch[work.workers * work.room_pitch :]
+            packed = scratch[work.rooms :]
             pack(w, packed)
             w = packed
-        (work.loop if work.workers > 1 else work.loop.serial)(
-            x.ravel(),
-            w.ravel(),
-            y if bias is None else bias,
-            y,
-            scratch,
-            work.offsets,
-            work.tables,
-            work.room_pitch,
-            work.workers,
-            work.tasks,
-        )
+        work.start(x.ravel(), w.ravel(), bias, y, scratch, *work.rest)

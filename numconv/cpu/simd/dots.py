@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .emit import I32, element_type, emit_fma, is_float
+from .emit import I32, element_type, emit_fma, emit_record, is_float
 from .masks import lanes_of_bits, masked_load, store_first
 from .tiles import INTP, TileShape, _Grid, chain
 
@@ -43,9 +43,7 @@ def dot_tile(typingctx, shape, y, y_pitch, x, vectors, places, masks, first_mask
             return builder.call(load, [builder.bitcast(builder.gep(base, [offset]), place), align, mask, zero])
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
-            fields = len(Positions._fields)
-            row = builder.gep(table, [builder.mul(k, INTP(fields))])
-            at = Positions(*(builder.load(builder.gep(row, [INTP(i)])) for i in range(fields)))
+            at = emit_record(builder, builder.gep(table, [builder.mul(k, INTP(len(Positions._fields)))]), Positions)
             line = builder.gep(masks, [at.masks_at])
 
             def mask(offset: Any) -> Any:

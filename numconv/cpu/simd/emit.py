@@ -62,3 +62,9 @@ def emit_prefetch(builder: Any, place: Any) -> None:
     fnty = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
     function = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
     builder.call(function, [place, I32(0), I32(2), I32(1)])  # to read, locality 2, data
+
+
+def emit_record(builder: Any, place: Any, kind: Any) -> Any:
+    """The integers of such a NamedTuple, which lie one after the other at `place`."""
+    place = builder.bitcast(place, I64.as_pointer())
+    return kind(*(builder.load(builder.gep(place, [I64(i)])) for i in range(len(kind._fields))))

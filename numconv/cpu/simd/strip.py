@@ -1,34 +1,34 @@
 """The micro-kernel of a depthwise convolution: a strip of one plane's outputs, read where the input lies.
 
-`rows` vectors of outputs, a fixed distance apart (rows below each other, or pieces of one long row), are summed in registers.  Taps that are
-that distance apart as well read each other's vectors: a group of `taps` such taps loads (rows − 1)·apart + taps vectors for rows·taps
+`rows` vectors of outputs, at a fixed distance (rows below each other, or pieces of one long row), are summed in registers.  Taps at that
+distance as well read each other's vectors: a group of `taps` such taps loads (rows − 1)·advance + taps vectors for rows·taps
 multiply-adds.  Lanes that would read beside the plane's rows are masked to zero: the border needs no copy of the input.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .emit import I32, array_pointer, element_type, emit_fma, splat
+from .emit import I32, element_type, emit_fma, emit_record, splat
 from .masks import lanes_of_bits, masked_load, store_low
 from .tiles import INTP
 from .vector import Vector
 
 
 class StripShape(types.Type):
-    """`rows` vectors of `lanes` outputs; groups of `taps`; neighbouring vectors `apart` loads from each other; lanes `step` elements apart.
+    """`rows` vectors of `lanes` outputs; groups of `taps`; each vector `advance` reads on from the one before; lanes `step` elements apart.
 
     `apiece`: each read is under a mask of its own; else those of a group have one, but rows beside the image.
     """
 
-    def __init__(self, rows: int, taps: int, apart: int, step: int, lanes: int, apiece: int) -> None:
-        self.rows, self.taps, self.apart, self.step, self.lanes, self.apiece = rows, taps, apart, step, lanes, apiece
-        super().__init__(name=f"StripShape({rows}, {taps}, {apart}, {step}, {lanes}, {apiece})")
+    def __init__(self, rows: int, taps: int, advance: int, step: int, lanes: int, apiece: int) -> None:
+        self.rows, self.taps, self.advance, self.step, self.lanes, self.apiece = rows, taps, advance, step, lanes, apiece
+        super().__init__(name=f"StripShape({rows}, {taps}, {advance}, {step}, {lanes}, {apiece})")
 
 
 @register_model(StripShape)
@@ -36,24 +36,44 @@ class _StripShapeModel(models.OpaqueModel):
     pass
 
 
+class Groups(NamedTuple):
+    """What the taps of a strip are, and how its vectors follow one another; pitches in elements."""
+
+    shared: int  # groups of `taps` taps, which share their reads
+    single: int  # taps left over
+    read_pitch: int  # in x, from one read of a group to the next
+    tap_pitch: int  # in w, from one tap of a group to the next
+    target_pitch: int  # in y, from one vector to the next
+    drop: int  # of the outputs that there is room for, those that a vector has fewer of than the one before
+
+
+class Tap(NamedTuple):
+    """The first tap of a group, or one left over."""
+
+    source_at: int  # in x, seen from the strip's first output
+    weight_at: int  # in w
+
+
 @intrinsic(prefer_literal=True)
-def strip_shape(typingctx, rows, taps, apart, step, lanes, apiece):  # type: ignore[no-untyped-def]
+def strip_shape(typingctx, rows, taps, advance, step, lanes, apiece):  # type: ignore[no-untyped-def]
     """The (dataless) value that carries a strip's shape in its type."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
-    values = (rows, taps, apart, step, lanes, apiece)
-    return StripShape(*(v.literal_value for v in values))(*values), codegen
+    shape = StripShape(
+        rows.literal_value, taps.literal_value, advance.literal_value, step.literal_value, lanes.literal_value, apiece.literal_value
+    )
+    return shape(rows, taps, advance, step, lanes, apiece), codegen
 
 
-def loads(rows: int, taps: int, apart: int) -> list[int]:
+def loads(rows: int, taps: int, advance: int) -> list[int]:
     """Which multiples of the distance a group of taps reads: one for each vector and tap, the same ones once."""
-    return sorted({m * apart + a for m in range(rows) for a in range(taps)})
+    return sorted({m * advance + a for m in range(rows) for a in range(taps)})
 
 
 def entries(reads: int, step: int, apiece: int) -> int:
-    """Of a group in the table of masks: one for each register of each read; or for each register of all, and whether each read is inside at all."""
+    """Masks of a group: one for each register of each read; or for each register of all, and whether each read is inside at all."""
     return reads * step if apiece else step + reads
 
 
@@ -92,11 +112,11 @@ class _Sums:
     """The sums of a strip: what does not change from one group of taps to the next."""
 
     def __init__(
-        self, builder: Any, shape: StripShape, dtype: Any, own: bool, x: Any, w: Any, groups: Any, pitch: Any, tap_pitch: Any, masks: Any
+        self, builder: Any, shape: StripShape, dtype: Any, own: bool, x: Any, w: Any, groups: Groups, taps: Any, masks: Any
     ) -> None:
         self.builder, self.shape, self.align, self.own = builder, shape, dtype.bitwidth // 8, own  # `own`: weights of each lane's own
         self.vector = ir.VectorType(element_type(dtype), shape.lanes)
-        self.x, self.w, self.groups, self.pitch, self.tap_pitch, self.masks = x, w, groups, pitch, tap_pitch, masks
+        self.x, self.w, self.groups, self.taps, self.masks = x, w, groups, taps, masks
         self.pointer = self.vector.as_pointer()
 
     def lanes(self, masks: Any) -> list[Any]:
@@ -120,25 +140,24 @@ class _Sums:
         return b.shuffle_vector(*parts, ir.Constant(ir.VectorType(I32, n), [2 * lane for lane in range(n)]))
 
     def sweep(self, first: Any, count: Any, taps: int, mask0: Any, values: list[Any]) -> list[Any]:
-        """`count` groups of `taps` taps, from the first in the list of groups; `mask0`: of their first mask, or None for none."""
+        """`count` groups of `taps` taps, from number `first` on; `mask0`: of their first mask, or None for none."""
         b, shape = self.builder, self.shape
-        reads = loads(shape.rows, taps, shape.apart)
+        reads = loads(shape.rows, taps, shape.advance)
 
         def filters(place: Any) -> Any:
             return b.load(b.bitcast(place, self.pointer), align=self.align) if self.own else splat(b, b.load(place), shape.lanes)
 
         def group(i: Any, sums: list[Any]) -> list[Any]:
-            entry = b.gep(self.groups, [b.shl(b.add(first, i), INTP(1))])
-            line = b.gep(self.x, [b.load(entry)])
-            weight = b.gep(self.w, [b.load(b.gep(entry, [INTP(1)]))])
-            weights = [filters(b.gep(weight, [b.mul(self.tap_pitch, INTP(a))])) for a in range(taps)]
+            tap = emit_record(b, b.gep(self.taps, [b.mul(b.add(first, i), INTP(len(Tap._fields)))]), Tap)
+            source, weight = b.gep(self.x, [tap.source_at]), b.gep(self.w, [tap.weight_at])
+            weights = [filters(b.gep(weight, [b.mul(self.groups.tap_pitch, INTP(a))])) for a in range(taps)]
             masks = (
                 None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(entries(len(reads), shape.step, shape.apiece))))])
             )
             common = None if masks is None or shape.apiece else self.lanes(masks)
             for n, s in enumerate(reads):
-                place = b.gep(line, [b.mul(self.pitch, INTP(s))])
-                mine = [(m, weights[s - m * shape.apart]) for m in range(shape.rows) if 0 <= s - m * shape.apart < taps]
+                place = b.gep(source, [b.mul(self.groups.read_pitch, INTP(s))])
+                mine = [(m, weights[s - m * shape.advance]) for m in range(shape.rows) if 0 <= s - m * shape.advance < taps]
                 own = None if masks is None else b.gep(masks, [INTP(n * shape.step if shape.apiece else shape.step + n)])
                 sums = self.add(sums, mine, place, own, common)
             return sums
@@ -171,34 +190,12 @@ class _Sums:
 
 
 @intrinsic
-def strip_tile(  # type: ignore[no-untyped-def]
-    typingctx,
-    shape,
-    x,
-    x0,
-    w,
-    w0,
-    y,
-    y0,
-    bias,
-    groups,
-    group0,
-    shared,
-    single,
-    pitch,
-    tap_pitch,
-    masks,
-    mask0,
-    y_pitch,
-    last,
-    rows,
-    room,
-    drop,
-):
-    """y[y0 + m·y_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
+def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, masks, mask, last, rows, room):  # type: ignore[no-untyped-def]
+    """y[m·target_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
 
-    groups: pairs (offset in x, offset in w) from group0, first `shared` groups of `taps` taps (their vectors `pitch` apart in x, the weights
-    `tap_pitch` in w), then `single` taps.  masks[mask0 …]: `entries` of each group, in that order; mask0 < 0: all lanes are read, and must be there.
+    x, w, y, taps and masks are pointers, `taps` to records of Tap: of each group, then of each tap left over.
+    `groups`: Groups in registers; read from a table by each tile, its products are worked out anew (a tenth of a small plane's time).
+    masks[mask …]: `entries` of each group, in that order; mask < 0: all lanes are read, and must be there.
     last: which lanes of the last of the `rows` vectors to write if all others are written whole; 0 if they are not.
     bias: a number, or a vector, then w too has a value for each lane (`lanes` of them to a tap).
     """
@@ -207,42 +204,38 @@ def strip_tile(  # type: ignore[no-untyped-def]
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         tile: StripShape = sig.args[0]
         dtype = sig.args[1].dtype
-        x, w, y, groups = (array_pointer(context, builder, sig.args[i], args[i], args[i + 1]) for i in (1, 3, 5, 8))
-        bias, shared, single, pitch, tap_pitch, masks, mask0, y_pitch, last, rows, room, drop = args[7], *args[10:]
-        sums = _Sums(builder, tile, dtype, own, x, w, groups, pitch, tap_pitch, masks)
+        _, x, w, y, bias, record, taps, masks, mask, last, rows, room = args
+        groups = Groups(*cgutils.unpack_tuple(builder, record))
+        sums = _Sums(builder, tile, dtype, own, x, w, groups, taps, masks)
         start = [bias if own else splat(builder, bias, tile.lanes)] * tile.rows
 
         def total(mask: Any) -> list[Any]:
             values = start
             if tile.taps > 1:
-                values = sums.sweep(INTP(0), shared, tile.taps, mask, values)
+                values = sums.sweep(INTP(0), groups.shared, tile.taps, mask, values)
                 if mask is not None:
-                    mask = builder.add(
-                        mask, builder.mul(shared, INTP(entries(len(loads(tile.rows, tile.taps, tile.apart)), tile.step, tile.apiece)))
-                    )
-            return sums.sweep(shared, single, 1, mask, values)
+                    each = entries(len(loads(tile.rows, tile.taps, tile.advance)), tile.step, tile.apiece)
+                    mask = builder.add(mask, builder.mul(groups.shared, INTP(each)))
+            return sums.sweep(groups.shared, groups.single, 1, mask, values)
 
-        with builder.if_else(builder.icmp_signed("<", mask0, INTP(0)), likely=True) as (inner, border):
+        with builder.if_else(builder.icmp_signed("<", mask, INTP(0)), likely=True) as (inner, border):
             with inner:
-                plain, plain_end = total(None), builder.block
+                unmasked, unmasked_end = total(None), builder.block
             with border:
-                masked, masked_end = total(mask0), builder.block
+                masked, masked_end = total(mask), builder.block
         results = [builder.phi(start[0].type) for _ in range(tile.rows)]
-        for phi, a, b in zip(results, plain, masked, strict=True):
-            phi.add_incoming(a, plain_end)
+        for phi, a, b in zip(results, unmasked, masked, strict=True):
+            phi.add_incoming(a, unmasked_end)
             phi.add_incoming(b, masked_end)
-        _deliver(builder, results, y, y_pitch, rows, room, drop, last, dtype.bitwidth // 8)
+        _deliver(builder, results, y, groups, rows, room, last, dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     intp = types.intp
-    sig = types.void(
-        shape, x, intp, w, intp, y, intp, bias if own else w.dtype, groups, intp, intp, intp, intp, intp, masks, intp, intp, intp, intp, intp, intp
-    )  # fmt: skip
-    return sig, codegen
+    return types.void(shape, x, w, y, bias if own else w.dtype, groups, taps, masks, intp, intp, intp, intp), codegen
 
 
-def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, room: Any, drop: Any, last: Any, align: int) -> None:
-    """The first `rows` values; all but the last as whole vectors where there is room: what they write beyond a row, the next row's overwrite."""
+def _deliver(builder: Any, values: list[Any], y: Any, groups: Groups, rows: Any, room: Any, last: Any, align: int) -> None:
+    """The first `rows` values; all but the last whole where there is room: what they write beyond a row, the next row's overwrite."""
     b, vector = builder, values[0].type
     lanes = ir.IntType(vector.count)
 
@@ -265,7 +258,7 @@ def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, r
                 b.branch(done)
                 b.position_at_end(further)
                 b.store(value, b.bitcast(place, vector.as_pointer()), align=align)
-                place = b.gep(place, [y_pitch])
+                place = b.gep(place, [groups.target_pitch])
             b.branch(done)
             b.position_at_end(done)
         with part:
@@ -273,7 +266,7 @@ def _deliver(builder: Any, values: list[Any], y: Any, y_pitch: Any, rows: Any, r
             for m, value in enumerate(values):
                 b.store(value, b.gep(kept, [INTP(0), INTP(m)]))
             with cgutils.for_range(b, rows) as loop:
-                count = b.sub(room, b.mul(drop, loop.index))
+                count = b.sub(room, b.mul(groups.drop, loop.index))
                 count = b.select(b.icmp_signed("<", count, INTP(vector.count)), count, INTP(vector.count))
                 bits = b.sub(b.shl(INTP(1), count), INTP(1))
-                store(b.load(b.gep(kept, [INTP(0), loop.index])), b.gep(y, [b.mul(y_pitch, loop.index)]), b.trunc(bits, lanes))
+                store(b.load(b.gep(kept, [INTP(0), loop.index])), b.gep(y, [b.mul(groups.target_pitch, loop.index)]), b.trunc(bits, lanes))
