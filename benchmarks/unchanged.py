@@ -1,0 +1,286 @@
+"""Whether a change of the sources changed anything else: bits, plans, machine instructions, CUDA's registers.
+
+    python benchmarks/unchanged.py record OUT.json [--source FOLDER_OR_COMMIT] [--only bits plans …] [--rows spread,direct]
+    python benchmarks/unchanged.py compare BEFORE.json AFTER.json
+
+Timing cannot tell a rewritten kernel from a noisy machine; these figures are the same at every run.  Only the public functions and what a
+device promises (`table`, `machine`, `execute`, `pack`) are used, so that it serves any arrangement of files behind them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import hashlib
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import compare as commits
+import layers
+import machine as here
+import numpy as np
+import unchanged_cases as cases
+
+PARTS = ("bits", "plans", "instructions", "cuda")
+TOLERANCE = 0.03  # of machine instructions: registers are allotted otherwise when a name changes
+#: vector bytes, registers
+MACHINES = {"avx512": (64, 32), **cases.NARROW}
+CC = (9, 0, "a")
+#: what compiles the main kernels: row → function of numconv, shapes, keywords
+COMPILED: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
+    "spread": ("conv2d", ((1, 64, 28, 28), (64, 64, 3, 3), (64,)), {"padding": 1}),
+    "direct": ("conv2d", ((1, 3, 56, 56), (16, 3, 3, 3), (16,)), {"padding": 1, "stride": 2}),
+    "gather": ("conv_transpose2d", ((1, 16, 14, 14), (16, 3, 4, 4)), {"padding": 1, "stride": 2}),
+    "depthwise": ("conv2d", ((1, 32, 28, 28), (32, 1, 3, 3)), {"padding": 1, "groups": 32}),
+    "depthwise_last": ("conv2d", ((1, 28, 28, 32), (32, 1, 3, 3)), {"padding": 1, "groups": 32, "layout": "channels_last"}),
+    "winograd": ("conv2d", ((1, 64, 28, 28), (64, 64, 3, 3)), {"padding": 1}),
+    "winograd, channels last": ("conv2d", ((1, 28, 28, 64), (64, 64, 3, 3)), {"padding": 1, "layout": "channels_last"}),
+    "fft": ("conv2d", ((1, 8, 28, 28), (8, 8, 9, 9)), {"padding": 4}),
+    "scatter": ("conv_transpose2d", ((1, 16, 14, 14), (16, 8, 4, 4)), {"padding": 1, "stride": 2}),
+    "matrix": ("conv_transpose2d", ((1, 4, 8, 8), (4, 3, 3, 3)), {}),
+    "outer_product": ("weight_grad", ((1, 32, 14, 14), (32, 32, 3, 3)), {"padding": 1}),
+    "dot_rows": ("weight_grad", ((1, 3, 28, 28), (8, 3, 3, 3)), {"padding": 1}),
+    "winograd_weights": ("weight_grad", ((1, 64, 28, 28), (64, 64, 3, 3)), {"padding": 1}),
+    "interpolate": ("resize2d", ((1, 8, 14, 14),), {"scale": 2, "mode": "bilinear"}),
+    "permute": ("channel_shuffle", ((1, 8, 14, 14),), {"groups": 2}),
+    "attention": ("dynamic_attention", ((2, 8, 9, 9), (4, 8), (3, 4)), {}),
+    "patches": ("unfold", ((1, 3, 14, 14),), {"kernel": 3}),
+    "columns": ("deform_conv2d", ((1, 8, 14, 14), (1, 18, 12, 12), (8, 8, 3, 3)), {}),
+}
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    record = commands.add_parser("record")
+    record.add_argument("out", type=Path)
+    record.add_argument("--source", default=str(here.ROOT), help="a folder that holds numconv/, or a commit; this checkout by default")
+    record.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    record.add_argument("--rows", default="", help="names of rows (of cuda: families), with commas; all by default")
+    record.add_argument("--inside", default="", help=argparse.SUPPRESS)  # a part, of the package in the folder --source
+    against = commands.add_parser("compare")
+    against.add_argument("before", type=Path)
+    against.add_argument("after", type=Path)
+    options = parser.parse_args(argv)
+    if options.command == "record":
+        options.rows = [row for row in options.rows.split(",") if row]
+    return options
+
+
+def digest(arrays: list[Any]) -> str:
+    state = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        if array is not None:
+            array = np.asarray(array)
+            state.update(f"{array.shape}{array.dtype}".encode())
+            state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()
+
+
+def bits(rows: list[str]) -> dict[str, str]:
+    """Row | case → hash of the result, in one thread; every third in two as well."""
+    import numba
+
+    found: dict[str, str] = {}
+    for number, (row, case, run) in enumerate(cases.everything(rows)):
+        for threads in (1, 2) if number % 3 == 0 else (1,):
+            numba.set_num_threads(threads)
+            try:
+                value = digest(run())
+            except (TypeError, ValueError) as error:  # the user's: this row or type does not serve the case
+                value = f"raises {type(error).__name__}"
+            found[f"{row} | {case} | {threads} threads"] = value
+    return found
+
+
+def plans(rows: list[str]) -> dict[str, str]:
+    """Layer × machine × layout × direction → the row, and of every row that would do its cost and workspace.  A cost follows from tiles and blocks."""
+    from numconv import devices, kernel, plan
+
+    table = devices.device("cpu").table()
+    described = [kernel.Machine(n, vector_bytes=w, registers=r, cores=2, multiply_adds=2, flops=9.6e10 * w / 32) for n, (w, r) in MACHINES.items()]
+    found: dict[str, str] = {}
+    for layer in layers.load():
+        given = cases.layer_problem(layer)
+        for machine in described:
+            for layout in cases.LAYOUTS:
+                for direction in cases.DIRECTIONS:
+                    problem = given.with_(direction=direction, layout=layout, bias=given.bias and direction != "weight_grad")
+                    made = plan.make_plan(problem, machine, table)
+                    key = f"layer {layer.index} {layer.shape}, {direction} {layout} {machine.name}"
+                    if not rows:
+                        found[f"auto | {key}"] = made.kernel.name
+                    for c in made.candidates:
+                        if c.reason is None and cases.wanted(c.kernel.name, rows):
+                            found[f"{c.kernel.name} | {key}"] = f"{c.seconds:.12g} s, {c.workspace} bytes"
+    return found
+
+
+def _weight_grad(name: str, shapes: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    import numconv as nc
+    from numconv import devices
+
+    problem = nc.explain(nc.conv2d, *(np.ones(s, "float32") for s in shapes), **keywords).plan.problem.with_(direction="weight_grad")
+    for _, _, run in cases.by_rows("", problem, [name], devices.device("cpu").machine(), False):
+        run()
+
+
+def compiled(case: str) -> dict[str, Any]:
+    """Of every kernel that the case compiles, in one thread and in two: instructions, and the seconds that compiling took."""
+    import numba
+
+    import numconv as nc
+
+    function, shapes, keywords = COMPILED[case]
+    start = time.process_time()
+    for threads in (1, 2):
+        numba.set_num_threads(threads)
+        if function == "weight_grad":
+            _weight_grad(case, shapes, keywords)
+            continue
+        named = {"algorithm": case.partition(",")[0]} if function.startswith("conv") else {}
+        getattr(nc, function)(*(np.ones(s, "float32") for s in shapes), **keywords, **named)
+    found: dict[str, Any] = {"seconds": time.process_time() - start}
+    for kernel in [o for o in gc.get_objects() if type(o).__name__ == "ParallelKernel"]:
+        for mode in ("serial", "parallel"):
+            made = vars(kernel).get(mode)
+            count = sum(_instructions(text) for text in made.inspect_asm().values()) if made else 0
+            if count:
+                key = f"{kernel.function.__name__}, {mode}"
+                found[key] = found.get(key, 0) + count
+    return found
+
+
+def _instructions(assembly: str) -> int:
+    """Lines of it that are neither labels nor directives nor comments."""
+    return len(re.findall(r"^\t+[a-z]", assembly, re.M))
+
+
+def instructions(rows: list[str], source: Path) -> dict[str, Any]:
+    """Each case in a process and a kernel cache of its own: nothing is found ready."""
+    found: dict[str, Any] = {}
+    for case in COMPILED:
+        row = case.partition(",")[0]
+        if not cases.wanted(row, rows):
+            continue
+        with tempfile.TemporaryDirectory() as cache:
+            made = _inside(f"compile {case}", source, [], {"XDG_CACHE_HOME": cache, "LOCALAPPDATA": cache})
+        found |= {f"{row} | {case}: {name}": count for name, count in made.items()}
+        print(f"{case}: {made}", file=sys.stderr, flush=True)
+    return found
+
+
+def cuda(families: list[str]) -> dict[str, Any]:
+    """PTX instructions, registers, stack, spilt bytes and shared bytes of every specimen; no GPU is needed, but the extra `cuda`."""
+    try:
+        importlib.import_module("numba_cuda")
+    except ImportError:
+        print("cuda: left out, numba-cuda is not installed here", file=sys.stderr)
+        return {}
+    resources, specimens = (_either(name) for name in ("resources", "specimens"))
+    found: dict[str, Any] = {}
+    for s in specimens.specimens():
+        if cases.wanted(s.family, families):
+            used = resources.link(s, CC)
+            count = len(re.findall(r"^\t+(?:@!?%p\d+ )?[a-z][^:]*;", resources.ptx(s, CC), re.M))
+            key = f"{s.family} | {s.label}"
+            assert key not in found, key
+            found[key] = {"ptx": count, "registers": used.registers, "stack": used.stack, "spills": used.spills, "shared": used.shared}
+    return found
+
+
+def _either(name: str) -> Any:
+    """A module of numconv.cuda, wherever it stands."""
+    with contextlib.suppress(ModuleNotFoundError):
+        return importlib.import_module(f"numconv.cuda.{name}")
+    return importlib.import_module(f"numconv.cuda.proof.{name}")
+
+
+def part(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One part, in this process, of the package in the folder."""
+    source = Path(options.source).resolve()
+    sys.path.insert(0, str(source))
+    import numconv
+
+    assert Path(numconv.__file__).is_relative_to(source), numconv.__file__
+    if name.startswith("compile "):
+        return compiled(name.removeprefix("compile "))
+    if name == "instructions":
+        return instructions(options.rows, source)
+    return {"bits": bits, "plans": plans, "cuda": cuda}[name](options.rows)
+
+
+def _inside(name: str, source: Path, rows: list[str], environment: dict[str, str] | None = None) -> Any:
+    """A part, in a process that sees no other package."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "part.json"
+        command = [sys.executable, __file__, "record", str(out), "--source", str(source), "--rows", ",".join(rows), "--inside", name]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(source), **(environment or {})}, stdout=sys.stderr)
+        return json.loads(out.read_text())
+
+
+@contextlib.contextmanager
+def laid(source: str) -> Iterator[Path]:
+    """The folder, or the commit in a folder."""
+    if (Path(source) / "numconv").is_dir():
+        yield Path(source).resolve()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield commits.lay(source, Path(folder).resolve())
+
+
+def record(options: argparse.Namespace) -> None:
+    found: dict[str, Any] = {"about": {"source": options.source, "commit": here.git("rev-parse", "HEAD"), "rows": options.rows, "versions": here.versions()}}
+    with laid(options.source) as source:
+        for name in options.only:
+            start = time.perf_counter()
+            found[name] = _inside(name, source, options.rows)
+            print(f"{name}: {len(found[name])} figures, {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    options.out.write_text(json.dumps(found, indent=0, ensure_ascii=False) + "\n")
+
+
+def same(name: str, key: str, before: Any, after: Any) -> bool:
+    if name == "instructions" and before is not None and after is not None:
+        return key.endswith(": seconds") or abs(after - before) <= TOLERANCE * before
+    return bool(before == after)
+
+
+def compare(before: dict[str, Any], after: dict[str, Any]) -> int:
+    """How many figures differ; each is printed.  Of a part or row that one of them lacks on purpose, none."""
+    restrictions = [set(side["about"]["rows"]) for side in (before, after) if side["about"]["rows"]]
+    differ = 0
+    for name in (p for p in PARTS if before.get(p) and after.get(p)):
+        old, new = before[name], after[name]
+        keys = [k for k in dict.fromkeys((*old, *new)) if all(k.split(" | ")[0] in rows for rows in restrictions)]
+        odd = [k for k in keys if not same(name, k, old.get(k), new.get(k))]
+        for key in odd:
+            print(f"{name}: {key}: {old.get(key, 'missing')} → {new.get(key, 'missing')}")
+        print(f"{name}: {len(keys)} compared, {len(odd)} differ")
+        differ += len(odd)
+    return differ
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = arguments(argv)
+    if options.command == "compare":
+        return 1 if compare(*(json.loads(path.read_text()) for path in (options.before, options.after))) else 0
+    if options.inside:
+        options.out.write_text(json.dumps(part(options.inside, options)))
+        return 0
+    record(options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
