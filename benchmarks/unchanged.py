@@ -15,6 +15,7 @@ import gc
 import hashlib
 import importlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -68,6 +69,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     record.add_argument("--source", default=str(here.ROOT), help="a folder that holds numconv/, or a commit; this checkout by default")
     record.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     record.add_argument("--rows", default="", help="names of rows (of cuda: families), with commas; all by default")
+    record.add_argument("--seconds", type=float, default=math.inf, help="of bits: as many cases as fit, the rest is left out")
     record.add_argument("--inside", default="", help=argparse.SUPPRESS)  # a part, of the package in the folder --source
     against = commands.add_parser("compare")
     against.add_argument("before", type=Path)
@@ -88,20 +90,30 @@ def digest(arrays: list[Any]) -> str:
     return state.hexdigest()
 
 
-def bits(rows: list[str]) -> dict[str, str]:
-    """Row | case → hash of the result, in one thread; every third in two as well."""
+def bits(rows: list[str], seconds: float) -> dict[str, str]:
+    """Row | case → hash of the result, in one thread; every fourth in two as well.  float32 in one thread comes first: it shares most compiled code."""
     import numba
 
     found: dict[str, str] = {}
-    for number, (row, case, run) in enumerate(cases.everything(rows)):
-        for threads in (1, 2) if number % 3 == 0 else (1,):
-            numba.set_num_threads(threads)
-            try:
-                value = digest(run())
-            except (TypeError, ValueError) as error:  # the user's: this row or type does not serve the case
-                value = f"raises {type(error).__name__}"
+    given = [(row, case, threads, run) for row, case, run in cases.everything(rows) for threads in ((1, 2) if cases.number(case) % 4 == 0 else (1,))]
+    given.sort(key=lambda one: (one[2], "float32" not in one[1], cases.number(one[1])))
+    end = time.perf_counter() + seconds
+    for done, (row, case, threads, run) in enumerate(given):
+        if time.perf_counter() > end:
+            print(f"bits: {done} of {len(given)} cases in the time given", file=sys.stderr)
+            break
+        numba.set_num_threads(threads)
+        value = _value(run)
+        if row == "auto" or not value.startswith("raises"):  # else this row does not serve the case: no key, which shows where there was one
             found[f"{row} | {case} | {threads} threads"] = value
     return found
+
+
+def _value(run: cases.Computed) -> str:
+    try:
+        return digest(run())
+    except (TypeError, ValueError) as error:  # as a user would see it
+        return f"raises {type(error).__name__}"
 
 
 def plans(rows: list[str]) -> dict[str, str]:
@@ -218,14 +230,15 @@ def part(name: str, options: argparse.Namespace) -> dict[str, Any]:
         return compiled(name.removeprefix("compile "))
     if name == "instructions":
         return instructions(options.rows, source)
-    return {"bits": bits, "plans": plans, "cuda": cuda}[name](options.rows)
+    return bits(options.rows, options.seconds) if name == "bits" else {"plans": plans, "cuda": cuda}[name](options.rows)
 
 
-def _inside(name: str, source: Path, rows: list[str], environment: dict[str, str] | None = None) -> Any:
+def _inside(name: str, source: Path, rows: list[str], environment: dict[str, str] | None = None, seconds: float = math.inf) -> Any:
     """A part, in a process that sees no other package."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "part.json"
-        command = [sys.executable, __file__, "record", str(out), "--source", str(source), "--rows", ",".join(rows), "--inside", name]
+        command = [sys.executable, __file__, "record", str(out), "--source", str(source), "--inside", name]
+        command += ["--rows", ",".join(rows), "--seconds", str(seconds)]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(source), **(environment or {})}, stdout=sys.stderr)
         return json.loads(out.read_text())
 
@@ -241,11 +254,11 @@ def laid(source: str) -> Iterator[Path]:
 
 
 def record(options: argparse.Namespace) -> None:
-    found: dict[str, Any] = {"about": {"source": options.source, "commit": here.git("rev-parse", "HEAD"), "rows": options.rows, "versions": here.versions()}}
+    found: dict[str, Any] = {"about": {"source": options.source, "rows": options.rows, "partial": options.seconds < math.inf, "versions": here.versions()}}
     with laid(options.source) as source:
         for name in options.only:
             start = time.perf_counter()
-            found[name] = _inside(name, source, options.rows)
+            found[name] = _inside(name, source, options.rows, seconds=options.seconds)
             print(f"{name}: {len(found[name])} figures, {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     options.out.write_text(json.dumps(found, indent=0, ensure_ascii=False) + "\n")
 
@@ -263,6 +276,8 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> int:
     for name in (p for p in PARTS if before.get(p) and after.get(p)):
         old, new = before[name], after[name]
         keys = [k for k in dict.fromkeys((*old, *new)) if all(k.split(" | ")[0] in rows for rows in restrictions)]
+        if name == "bits" and (before["about"]["partial"] or after["about"]["partial"]):
+            keys = [k for k in keys if k in old and k in new]
         odd = [k for k in keys if not same(name, k, old.get(k), new.get(k))]
         for key in odd:
             print(f"{name}: {key}: {old.get(key, 'missing')} → {new.get(key, 'missing')}")

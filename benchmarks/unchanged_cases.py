@@ -19,8 +19,13 @@ DIRECTIONS, LAYOUTS = ("forward", "input_grad", "weight_grad"), ("channels_first
 NARROW = {"avx2": (32, 16), "neon": (16, 32)}
 
 
+def number(label: str) -> int:
+    """The same in every process."""
+    return zlib.crc32(label.encode())
+
+
 def random(label: str, shape: Any, dtype: str) -> Any:
-    rng = np.random.default_rng(zlib.crc32(label.encode()))
+    rng = np.random.default_rng(number(label))
     if np.dtype(dtype).kind in "iu":
         return rng.integers(-50, 50, shape).astype(dtype)
     real = rng.standard_normal(shape)
