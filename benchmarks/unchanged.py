@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,27 +37,6 @@ TOLERANCE = 0.03  # of machine instructions: registers are allotted otherwise wh
 #: vector bytes, registers
 MACHINES = {"avx512": (64, 32), **cases.NARROW}
 CC = (9, 0, "a")
-#: what compiles the main kernels: row → function of numconv, shapes, keywords
-COMPILED: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
-    "spread": ("conv2d", ((1, 64, 28, 28), (64, 64, 3, 3), (64,)), {"padding": 1}),
-    "direct": ("conv2d", ((1, 3, 56, 56), (16, 3, 3, 3), (16,)), {"padding": 1, "stride": 2}),
-    "gather": ("conv_transpose2d", ((1, 16, 14, 14), (16, 3, 4, 4)), {"padding": 1, "stride": 2}),
-    "depthwise": ("conv2d", ((1, 32, 28, 28), (32, 1, 3, 3)), {"padding": 1, "groups": 32}),
-    "depthwise_last": ("conv2d", ((1, 28, 28, 32), (32, 1, 3, 3)), {"padding": 1, "groups": 32, "layout": "channels_last"}),
-    "winograd": ("conv2d", ((1, 64, 28, 28), (64, 64, 3, 3)), {"padding": 1}),
-    "winograd, channels last": ("conv2d", ((1, 28, 28, 64), (64, 64, 3, 3)), {"padding": 1, "layout": "channels_last"}),
-    "fft": ("conv2d", ((1, 8, 28, 28), (8, 8, 9, 9)), {"padding": 4}),
-    "scatter": ("conv_transpose2d", ((1, 16, 14, 14), (16, 8, 4, 4)), {"padding": 1, "stride": 2}),
-    "matrix": ("conv_transpose2d", ((1, 4, 8, 8), (4, 3, 3, 3)), {}),
-    "outer_product": ("weight_grad", ((1, 32, 14, 14), (32, 32, 3, 3)), {"padding": 1}),
-    "dot_rows": ("weight_grad", ((1, 3, 28, 28), (8, 3, 3, 3)), {"padding": 1}),
-    "winograd_weights": ("weight_grad", ((1, 64, 28, 28), (64, 64, 3, 3)), {"padding": 1}),
-    "interpolate": ("resize2d", ((1, 8, 14, 14),), {"scale": 2, "mode": "bilinear"}),
-    "permute": ("channel_shuffle", ((1, 8, 14, 14),), {"groups": 2}),
-    "attention": ("dynamic_attention", ((2, 8, 9, 9), (4, 8), (3, 4)), {}),
-    "patches": ("unfold", ((1, 3, 14, 14),), {"kernel": 3}),
-    "columns": ("deform_conv2d", ((1, 8, 14, 14), (1, 18, 12, 12), (8, 8, 3, 3)), {}),
-}
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -91,20 +69,30 @@ def digest(arrays: list[Any]) -> str:
 
 
 def bits(rows: list[str], seconds: float) -> dict[str, str]:
-    """Row | case → hash of the result, in one thread; every fourth in two as well.  float32 in one thread comes first: it shares most compiled code."""
+    """Row | case → hash of the result, in one thread; every sixth in two as well.  float32 in one thread comes first: it shares most compiled code."""
     import numba
 
     found: dict[str, str] = {}
-    given = [(row, case, threads, run) for row, case, run in cases.everything(rows) for threads in ((1, 2) if cases.number(case) % 4 == 0 else (1,))]
+    given = [
+        (row, case, threads, run)
+        for row, case, run in cases.everything(rows)
+        for threads in ((1, 2) if cases.number(case) % 6 == 0 else (1,))
+    ]
     given.sort(key=lambda one: (one[2], "float32" not in one[1], cases.number(one[1])))
     end = time.perf_counter() + seconds
+    told = time.perf_counter()
     for done, (row, case, threads, run) in enumerate(given):
+        if time.perf_counter() > told + 30:
+            told = time.perf_counter()
+            print(f"bits: {done} of {len(given)}", file=sys.stderr, flush=True)
         if time.perf_counter() > end:
             print(f"bits: {done} of {len(given)} cases in the time given", file=sys.stderr)
             break
         numba.set_num_threads(threads)
         value = _value(run)
-        if row == "auto" or not value.startswith("raises"):  # else this row does not serve the case: no key, which shows where there was one
+        if row == "auto" or not value.startswith(
+            "raises"
+        ):  # else this row does not serve the case: no key, which shows where there was one
             found[f"{row} | {case} | {threads} threads"] = value
     return found
 
@@ -121,10 +109,12 @@ def plans(rows: list[str]) -> dict[str, str]:
     from numconv import devices, kernel, plan
 
     table = devices.device("cpu").table()
-    described = [kernel.Machine(n, vector_bytes=w, registers=r, cores=2, multiply_adds=2, flops=9.6e10 * w / 32) for n, (w, r) in MACHINES.items()]
+    described = [
+        kernel.Machine(n, vector_bytes=w, registers=r, cores=2, multiply_adds=2, flops=9.6e10 * w / 32) for n, (w, r) in MACHINES.items()
+    ]
     found: dict[str, str] = {}
     for layer in layers.load():
-        given = cases.layer_problem(layer)
+        given: Any = cases.layer_problem(layer)
         for machine in described:
             for layout in cases.LAYOUTS:
                 for direction in cases.DIRECTIONS:
@@ -139,30 +129,15 @@ def plans(rows: list[str]) -> dict[str, str]:
     return found
 
 
-def _weight_grad(name: str, shapes: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-    import numconv as nc
-    from numconv import devices
-
-    problem = nc.explain(nc.conv2d, *(np.ones(s, "float32") for s in shapes), **keywords).plan.problem.with_(direction="weight_grad")
-    for _, _, run in cases.by_rows("", problem, [name], devices.device("cpu").machine(), False):
-        run()
-
-
 def compiled(case: str) -> dict[str, Any]:
     """Of every kernel that the case compiles, in one thread and in two: instructions, and the seconds that compiling took."""
     import numba
 
-    import numconv as nc
-
-    function, shapes, keywords = COMPILED[case]
     start = time.process_time()
     for threads in (1, 2):
         numba.set_num_threads(threads)
-        if function == "weight_grad":
-            _weight_grad(case, shapes, keywords)
-            continue
-        named = {"algorithm": case.partition(",")[0]} if function.startswith("conv") else {}
-        getattr(nc, function)(*(np.ones(s, "float32") for s in shapes), **keywords, **named)
+        for run in cases.to_compile(case):
+            run()
     found: dict[str, Any] = {"seconds": time.process_time() - start}
     for kernel in [o for o in gc.get_objects() if type(o).__name__ == "ParallelKernel"]:
         for mode in ("serial", "parallel"):
@@ -182,7 +157,7 @@ def _instructions(assembly: str) -> int:
 def instructions(rows: list[str], source: Path) -> dict[str, Any]:
     """Each case in a process and a kernel cache of its own: nothing is found ready."""
     found: dict[str, Any] = {}
-    for case in COMPILED:
+    for case in cases.COMPILED:
         row = case.partition(",")[0]
         if not cases.wanted(row, rows):
             continue
@@ -204,8 +179,8 @@ def cuda(families: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for s in specimens.specimens():
         if cases.wanted(s.family, families):
-            used = resources.link(s, CC)
-            count = len(re.findall(r"^\t+(?:@!?%p\d+ )?[a-z][^:]*;", resources.ptx(s, CC), re.M))
+            used = resources.link(s, CC)  # by the path of run time: from PTX ptxas allots other registers
+            count = len(re.findall(r"^\t+(?:@!?%p\d+ )?[a-z].*;", resources.ptx(s, CC), re.M))
             key = f"{s.family} | {s.label}"
             assert key not in found, key
             found[key] = {"ptx": count, "registers": used.registers, "stack": used.stack, "spills": used.spills, "shared": used.shared}
@@ -254,7 +229,9 @@ def laid(source: str) -> Iterator[Path]:
 
 
 def record(options: argparse.Namespace) -> None:
-    found: dict[str, Any] = {"about": {"source": options.source, "rows": options.rows, "partial": options.seconds < math.inf, "versions": here.versions()}}
+    found: dict[str, Any] = {
+        "about": {"source": options.source, "rows": options.rows, "partial": options.seconds < math.inf, "versions": here.versions()}
+    }
     with laid(options.source) as source:
         for name in options.only:
             start = time.perf_counter()

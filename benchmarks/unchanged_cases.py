@@ -18,6 +18,28 @@ Named = tuple[str, str, Computed]  # row or "auto", the rest of the label, what 
 DIRECTIONS, LAYOUTS = ("forward", "input_grad", "weight_grad"), ("channels_first", "channels_last")
 NARROW = {"avx2": (32, 16), "neon": (16, 32)}
 
+#: what compiles the main kernels: row → function of numconv, shapes, keywords
+COMPILED: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
+    "spread": ("conv2d", ((1, 64, 28, 28), (64, 64, 3, 3), (64,)), {"padding": 1}),
+    "direct": ("conv2d", ((1, 3, 56, 56), (16, 3, 3, 3), (16,)), {"padding": 1, "stride": 2}),
+    "gather": ("conv_transpose2d", ((1, 16, 14, 14), (16, 3, 4, 4)), {"padding": 1, "stride": 2}),
+    "depthwise": ("conv2d", ((1, 32, 28, 28), (32, 1, 3, 3)), {"padding": 1, "groups": 32}),
+    "depthwise_last": ("conv2d", ((1, 28, 28, 32), (32, 1, 3, 3)), {"padding": 1, "groups": 32, "layout": "channels_last"}),
+    "winograd": ("conv2d", ((1, 64, 28, 28), (64, 64, 3, 3)), {"padding": 1}),
+    "winograd, channels last": ("conv2d", ((1, 28, 28, 64), (64, 64, 3, 3)), {"padding": 1, "layout": "channels_last"}),
+    "fft": ("conv2d", ((1, 8, 28, 28), (8, 8, 9, 9)), {"padding": 4}),
+    "scatter": ("conv_transpose2d", ((1, 16, 14, 14), (16, 8, 4, 4)), {"padding": 1, "stride": 2}),
+    "matrix": ("conv_transpose2d", ((1, 4, 8, 8), (4, 3, 3, 3)), {}),
+    "outer_product": ("weight_grad2d", ((1, 32, 14, 14), (32, 32, 3, 3)), {"padding": 1}),
+    "dot_rows": ("weight_grad2d", ((1, 3, 28, 28), (8, 3, 3, 3)), {"padding": 1}),
+    "winograd_weights": ("weight_grad2d", ((1, 64, 28, 28), (64, 64, 3, 3)), {"padding": 1}),
+    "interpolate": ("resize2d", ((1, 8, 14, 14),), {"scale": 2, "mode": "bilinear"}),
+    "permute": ("channel_shuffle", ((1, 8, 14, 14),), {"groups": 2}),
+    "attention": ("dynamic_attention", ((2, 8, 9, 9), (4, 8), (3, 4)), {}),
+    "patches": ("unfold", ((1, 3, 14, 14),), {"kernel": 3}),
+    "columns": ("deform_conv2d", ((1, 8, 14, 14), (1, 18, 12, 12), (8, 8, 3, 3)), {}),
+}
+
 
 def number(label: str) -> int:
     """The same in every process."""
@@ -66,7 +88,7 @@ def _catalog_choices(variant: Any, case: Any, names: tuple[str, ...]) -> Iterato
 
 def _given(function: Any, case: Any, label: str, dtype: str, layout: str, name: str) -> tuple[list[Any], dict[str, Any]]:
     """Arguments and keywords of a case, its image turned to the layout asked for."""
-    arrays = [None if s is None else random(f"{label}{i}", s, dtype) for i, s in enumerate(case.shapes)]
+    arrays: list[Any] = [None if s is None else random(f"{label}{i}", s, dtype) for i, s in enumerate(case.shapes)]
     options = dict(case.options)
     if "mask" in options:
         options["mask"] = random(f"{label} mask", options["mask"], dtype)
@@ -105,7 +127,7 @@ def modules(rows: list[str]) -> Iterator[Named]:
 
     for variant in nc.catalog.VARIANTS:
         digit = variant.name[-2:]
-        made = getattr(nc, {"conv": "Conv", "conv_transpose": "ConvTranspose"}.get(variant.name[:-2], "-") + digit, None)
+        made: Any = getattr(nc, {"conv": "Conv", "conv_transpose": "ConvTranspose"}.get(variant.name[:-2], "-") + digit, None)
         for case in variant.cases if made else ():
             for name in nc.algorithms(variant.function):
                 if wanted(name, rows):
@@ -146,10 +168,15 @@ def drawn(seed: int) -> Any:
         kernel, stride, low = (3,) * rank, (1,) * rank, (1,) * rank
     each = zip(outputs, stride, kernel, dilation, low, draw(0, 4), draw(0, 3), strict=True)
     spatial = tuple(max(1, (o - 1) * s + d * (k - 1) + 1 - lo - hi + extra % s) for o, s, k, d, lo, hi, extra in each)
-    outputs = tuple(min(o, (i + lo + 3 - d * (k - 1) - 1) // s + 1) for o, i, s, k, d, lo in zip(outputs, spatial, stride, kernel, dilation, low, strict=True))
+    outputs = tuple(
+        min(o, (i + lo + 3 - d * (k - 1) - 1) // s + 1)
+        for o, i, s, k, d, lo in zip(outputs, spatial, stride, kernel, dilation, low, strict=True)
+    )
     outputs = tuple(max(1, o) for o in outputs)
-    dtype = str(rng.choice(("float32",) * 8 + ("float64", "int32", "complex64", "float16")))
-    return ConvProblem("forward", int(rng.integers(1, 3)), channels, filters, groups, spatial, kernel, stride, low, dilation, outputs, dtype, dtype)
+    dtype = str(rng.choice(("float32",) * 12 + ("float64", "int32", "complex64", "float16")))
+    return ConvProblem(
+        "forward", int(rng.integers(1, 3)), channels, filters, groups, spatial, kernel, stride, low, dilation, outputs, dtype, dtype
+    )
 
 
 def _dressed(problem: Any, direction: str, layout: str, seed: int) -> Any:
@@ -180,7 +207,7 @@ def by_rows(name: str, problem: Any, rows: list[str], machine: Any, packed: bool
     from numconv import devices
 
     for row in devices.device("cpu").table():
-        if row.problem is type(problem) and wanted(row.name, rows) and row.refuses(problem) is None:
+        if wanted(row.name, rows) and row.refuses(problem) is None:  # a row of another operator refuses too
             yield row.name, f"{name}: {described(problem)}", _execute(problem, row, machine, False)
             if packed and problem.direction != "weight_grad":
                 yield row.name, f"{name}, packed: {described(problem)}", _execute(problem, row, machine, True)
@@ -193,7 +220,8 @@ def _execute(p: Any, row: Any, machine: Any, packed: bool) -> Computed:
 
         device, label = devices.device("cpu"), described(p)
         chosen = plan.make_plan(p, machine, (row,), row.name)
-        x = random(f"{label} x", image_shape(p.batch, *p.source, p.layout), p.dtype)
+        channels, extents = p.source
+        x = random(f"{label} x", image_shape(p.batch, channels, extents, p.layout), p.dtype)
         out = device.empty(p.result_shape, p.out_dtype, x)
         if p.direction == "weight_grad":
             device.execute(chosen, (x, random(f"{label} y", image_shape(p.batch, p.out_channels, p.outputs, p.layout), p.dtype)), out)
@@ -256,5 +284,22 @@ def everything(rows: list[str]) -> Iterator[Named]:
     yield from catalog(rows)
     yield from modules(rows)
     yield from fuzz(rows, 64)
-    yield from named_layers(rows, 3)
-    yield from narrow(rows, 6)
+    yield from named_layers(rows, 4)
+    yield from narrow(rows, 4)
+
+
+def to_compile(case: str) -> list[Computed]:
+    """What compiles the kernels of a case, and its packer."""
+    import numconv as nc
+    from numconv import devices
+    from numconv.problem import ConvProblem
+
+    function, shapes, keywords = COMPILED[case]
+    arrays = [random(case, s, "float32") for s in shapes]
+    called = getattr(nc, function.replace("weight_grad", "conv"))
+    problem = nc.explain(called, *arrays, **keywords).plans[0].problem
+    if not isinstance(problem, ConvProblem):
+        return [lambda: [called(*arrays, **keywords)]]
+    if called.__name__ != function:
+        problem = problem.with_(direction="weight_grad")
+    return [run for _, _, run in by_rows(case, problem, [case.partition(",")[0]], devices.device("cpu").machine(), True)]
