@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import hashlib
 import importlib
 import json
 import math
@@ -29,7 +28,7 @@ from typing import Any
 import compare as commits
 import layers
 import machine as here
-import numpy as np
+import unchanged_bits
 import unchanged_cases as cases
 
 PARTS = ("bits", "plans", "instructions", "cuda")
@@ -48,6 +47,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     record.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     record.add_argument("--rows", default="", help="names of rows (of cuda: families), with commas; all by default")
     record.add_argument("--seconds", type=float, default=math.inf, help="of bits: as many cases as fit, the rest is left out")
+    record.add_argument("--like", type=Path, help="of bits: an earlier record; with --kernels, its cases that need only so many of them")
+    record.add_argument("--kernels", type=int, default=0)
     record.add_argument("--inside", default="", help=argparse.SUPPRESS)  # a part, of the package in the folder --source
     against = commands.add_parser("compare")
     against.add_argument("before", type=Path)
@@ -56,52 +57,6 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     if options.command == "record":
         options.rows = [row for row in options.rows.split(",") if row]
     return options
-
-
-def digest(arrays: list[Any]) -> str:
-    state = hashlib.blake2b(digest_size=8)
-    for array in arrays:
-        if array is not None:
-            array = np.asarray(array)
-            state.update(f"{array.shape}{array.dtype}".encode())
-            state.update(np.ascontiguousarray(array).tobytes())
-    return state.hexdigest()
-
-
-def bits(rows: list[str], seconds: float) -> dict[str, str]:
-    """Row | case → hash of the result, in one thread; every sixth in two as well.  float32 in one thread comes first: it shares most compiled code."""
-    import numba
-
-    found: dict[str, str] = {}
-    given = [
-        (row, case, threads, run)
-        for row, case, run in cases.everything(rows)
-        for threads in ((1, 2) if cases.number(case) % 6 == 0 else (1,))
-    ]
-    given.sort(key=lambda one: (one[2], "float32" not in one[1], cases.number(one[1])))
-    end = time.perf_counter() + seconds
-    told = time.perf_counter()
-    for done, (row, case, threads, run) in enumerate(given):
-        if time.perf_counter() > told + 30:
-            told = time.perf_counter()
-            print(f"bits: {done} of {len(given)}", file=sys.stderr, flush=True)
-        if time.perf_counter() > end:
-            print(f"bits: {done} of {len(given)} cases in the time given", file=sys.stderr)
-            break
-        numba.set_num_threads(threads)
-        value = _value(run)
-        if row == "auto" or not value.startswith(
-            "raises"
-        ):  # else this row does not serve the case: no key, which shows where there was one
-            found[f"{row} | {case} | {threads} threads"] = value
-    return found
-
-
-def _value(run: cases.Computed) -> str:
-    try:
-        return digest(run())
-    except (TypeError, ValueError) as error:  # as a user would see it
-        return f"raises {type(error).__name__}"
 
 
 def plans(rows: list[str]) -> dict[str, str]:
@@ -154,15 +109,15 @@ def _instructions(assembly: str) -> int:
     return len(re.findall(r"^\t+[a-z]", assembly, re.M))
 
 
-def instructions(rows: list[str], source: Path) -> dict[str, Any]:
+def instructions(options: argparse.Namespace, source: Path) -> dict[str, Any]:
     """Each case in a process and a kernel cache of its own: nothing is found ready."""
     found: dict[str, Any] = {}
     for case in cases.COMPILED:
         row = case.partition(",")[0]
-        if not cases.wanted(row, rows):
+        if not cases.wanted(row, options.rows):
             continue
         with tempfile.TemporaryDirectory() as cache:
-            made = _inside(f"compile {case}", source, [], {"XDG_CACHE_HOME": cache, "LOCALAPPDATA": cache})
+            made = _inside(f"compile {case}", source, options, {"XDG_CACHE_HOME": cache, "LOCALAPPDATA": cache})
         found |= {f"{row} | {case}: {name}": count for name, count in made.items()}
         print(f"{case}: {made}", file=sys.stderr, flush=True)
     return found
@@ -204,16 +159,35 @@ def part(name: str, options: argparse.Namespace) -> dict[str, Any]:
     if name.startswith("compile "):
         return compiled(name.removeprefix("compile "))
     if name == "instructions":
-        return instructions(options.rows, source)
-    return bits(options.rows, options.seconds) if name == "bits" else {"plans": plans, "cuda": cuda}[name](options.rows)
+        return instructions(options, source)
+    if name == "bits":
+        return dict(zip(("bits", "calls"), unchanged_bits.bits(options.rows, options.seconds, options.like, options.kernels), strict=True))
+    return {"plans": plans, "cuda": cuda}[name](options.rows)
 
 
-def _inside(name: str, source: Path, rows: list[str], environment: dict[str, str] | None = None, seconds: float = math.inf) -> Any:
+def _inside(name: str, source: Path, options: argparse.Namespace, environment: dict[str, str] | None = None) -> Any:
     """A part, in a process that sees no other package."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "part.json"
-        command = [sys.executable, __file__, "record", str(out), "--source", str(source), "--inside", name]
-        command += ["--rows", ",".join(rows), "--seconds", str(seconds)]
+        command = [
+            sys.executable,
+            __file__,
+            "record",
+            str(out),
+            "--source",
+            str(source),
+            "--inside",
+            name,
+            "--rows",
+            ",".join(options.rows),
+        ]
+        command += [
+            "--seconds",
+            str(options.seconds),
+            "--kernels",
+            str(options.kernels),
+            *(["--like", str(options.like)] if options.like else []),
+        ]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(source), **(environment or {})}, stdout=sys.stderr)
         return json.loads(out.read_text())
 
@@ -230,12 +204,18 @@ def laid(source: str) -> Iterator[Path]:
 
 def record(options: argparse.Namespace) -> None:
     found: dict[str, Any] = {
-        "about": {"source": options.source, "rows": options.rows, "partial": options.seconds < math.inf, "versions": here.versions()}
+        "about": {
+            "source": options.source,
+            "rows": options.rows,
+            "partial": options.seconds < math.inf or options.kernels > 0,
+            "versions": here.versions(),
+        }
     }
     with laid(options.source) as source:
         for name in options.only:
             start = time.perf_counter()
-            found[name] = _inside(name, source, options.rows, seconds=options.seconds)
+            made = _inside(name, source, options)
+            found |= made if name == "bits" else {name: made}
             print(f"{name}: {len(found[name])} figures, {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     options.out.write_text(json.dumps(found, indent=0, ensure_ascii=False) + "\n")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import layers
@@ -74,16 +75,14 @@ def catalog(rows: list[str]) -> Iterator[Named]:
 
 
 def _catalog_choices(variant: Any, case: Any, names: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    from inspect import signature
-
     parameters = signature(variant.function).parameters
     layouts = LAYOUTS if "layout" in parameters else ("",)
     for layout in layouts:
         for dtype in ("float32", "float64", "int32"):
-            for name in names if "algorithm" in parameters else ("auto",):
+            for name in names if "algorithm" in parameters else names[-1:]:
                 yield layout, dtype, name
         for dtype in ("float16", "int8", "complex64"):
-            yield layout, dtype, "auto"
+            yield layout, dtype, "auto" if "algorithm" in parameters else names[-1]
 
 
 def _given(function: Any, case: Any, label: str, dtype: str, layout: str, name: str) -> tuple[list[Any], dict[str, Any]]:
@@ -98,7 +97,8 @@ def _given(function: Any, case: Any, label: str, dtype: str, layout: str, name: 
         channels = arrays[0].ndim - rank - 1
         arrays[0] = np.ascontiguousarray(np.moveaxis(arrays[0], *((channels, -1) if before == "channels_first" else (-1, channels))))
         options["layout"] = layout
-    return arrays, options | ({} if name == "auto" else {"algorithm": name})
+    named = name != "auto" and "algorithm" in signature(function).parameters
+    return arrays, options | ({"algorithm": name} if named else {})
 
 
 def _call(function: Any, case: Any, label: str, dtype: str, layout: str, name: str) -> Computed:
