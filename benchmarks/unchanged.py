@@ -2,6 +2,7 @@
 
     python benchmarks/unchanged.py record OUT.json [--source FOLDER_OR_COMMIT] [--only bits plans …] [--rows spread,direct]
     python benchmarks/unchanged.py compare BEFORE.json AFTER.json
+    python benchmarks/unchanged.py golden                           the rows of tests/plans.json, where they are meant to change
 
 Timing cannot tell a rewritten kernel from a noisy machine; these figures are the same at every run.  Only the public functions and what a
 device promises (`table`, `machine`, `execute`, `pack`) are used, so that it serves any arrangement of files behind them.
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,35 +55,44 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     against = commands.add_parser("compare")
     against.add_argument("before", type=Path)
     against.add_argument("after", type=Path)
+    commands.add_parser("golden", help="write tests/plans.json anew")
     options = parser.parse_args(argv)
     if options.command == "record":
         options.rows = [row for row in options.rows.split(",") if row]
     return options
 
 
-def plans(rows: list[str]) -> dict[str, str]:
-    """Layer × machine × layout × direction → the row, and of every row that would do its cost and workspace.  A cost follows from tiles and blocks."""
-    from numconv import devices, kernel, plan
+def named(every: int = 1) -> Iterator[tuple[str, Any, Any]]:
+    """Label, problem, machine: layers × machines × layouts × directions.  The machines are descriptions, the same wherever this runs."""
+    from numconv.kernel import Machine
+
+    machines = [Machine(n, vector_bytes=w, registers=r, cores=2, multiply_adds=2, flops=9.6e10 * w / 32) for n, (w, r) in MACHINES.items()]
+    for layer in layers.load()[::every]:
+        given: Any = cases.layer_problem(layer)
+        for machine, layout, direction in product(machines, cases.LAYOUTS, cases.DIRECTIONS):
+            problem = given.with_(direction=direction, layout=layout, bias=given.bias and direction != "weight_grad")
+            yield f"layer {layer.index} {layer.shape}, {direction} {layout} {machine.name}", problem, machine
+
+
+def plans(rows: list[str], every: int = 1) -> dict[str, str]:
+    """Of each of them the row, and of every row that would do its cost and workspace.  A cost follows from tiles and blocks."""
+    from numconv import devices, plan
 
     table = devices.device("cpu").table()
-    described = [
-        kernel.Machine(n, vector_bytes=w, registers=r, cores=2, multiply_adds=2, flops=9.6e10 * w / 32) for n, (w, r) in MACHINES.items()
-    ]
     found: dict[str, str] = {}
-    for layer in layers.load():
-        given: Any = cases.layer_problem(layer)
-        for machine in described:
-            for layout in cases.LAYOUTS:
-                for direction in cases.DIRECTIONS:
-                    problem = given.with_(direction=direction, layout=layout, bias=given.bias and direction != "weight_grad")
-                    made = plan.make_plan(problem, machine, table)
-                    key = f"layer {layer.index} {layer.shape}, {direction} {layout} {machine.name}"
-                    if not rows:
-                        found[f"auto | {key}"] = made.kernel.name
-                    for c in made.candidates:
-                        if c.reason is None and cases.wanted(c.kernel.name, rows):
-                            found[f"{c.kernel.name} | {key}"] = f"{c.seconds:.12g} s, {c.workspace} bytes"
+    for label, problem, machine in named(every):
+        made = plan.make_plan(problem, machine, table)
+        if cases.wanted("auto", rows):
+            found[f"auto | {label}"] = made.kernel.name
+        for c in made.candidates:
+            if c.reason is None and cases.wanted(c.kernel.name, rows):
+                found[f"{c.kernel.name} | {label}"] = f"{c.seconds:.12g} s, {c.workspace} bytes"
     return found
+
+
+def chosen() -> dict[str, str]:
+    """The rows alone, of every fifth layer: what tests/plans.json holds."""
+    return {label.removeprefix("auto | "): row for label, row in plans(["auto"], 5).items()}
 
 
 def compiled(case: str) -> dict[str, Any]:
@@ -247,6 +258,9 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     if options.command == "compare":
         return 1 if compare(*(json.loads(path.read_text()) for path in (options.before, options.after))) else 0
+    if options.command == "golden":
+        (here.ROOT / "tests" / "plans.json").write_text(json.dumps(chosen(), indent=0, ensure_ascii=False) + "\n")
+        return 0
     if options.inside:
         options.out.write_text(json.dumps(part(options.inside, options)))
         return 0
