@@ -77,12 +77,13 @@ def catalog(rows: list[str]) -> Iterator[Named]:
 def _catalog_choices(variant: Any, case: Any, names: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     parameters = signature(variant.function).parameters
     layouts = LAYOUTS if "layout" in parameters else ("",)
+    only = names[-1] if len(names) == 2 and "algorithm" not in parameters else "auto"  # such a case belongs to its kernel's family
     for layout in layouts:
         for dtype in ("float32", "float64", "int32"):
-            for name in names if "algorithm" in parameters else names[-1:]:
+            for name in names if "algorithm" in parameters else (only,):
                 yield layout, dtype, name
         for dtype in ("float16", "int8", "complex64"):
-            yield layout, dtype, "auto" if "algorithm" in parameters else names[-1]
+            yield layout, dtype, only
 
 
 def _given(function: Any, case: Any, label: str, dtype: str, layout: str, name: str) -> tuple[list[Any], dict[str, Any]]:
