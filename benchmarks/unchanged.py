@@ -173,7 +173,7 @@ def part(name: str, options: argparse.Namespace) -> dict[str, Any]:
         return instructions(options, source)
     if name == "bits":
         return dict(zip(("bits", "calls"), unchanged_bits.bits(options.rows, options.seconds, options.like, options.kernels), strict=True))
-    return {"plans": plans, "cuda": cuda}[name](options.rows)
+    return plans(options.rows) if name == "plans" else cuda(options.rows)
 
 
 def _inside(name: str, source: Path, options: argparse.Namespace, environment: dict[str, str] | None = None) -> Any:

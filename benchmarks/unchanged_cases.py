@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from inspect import signature
+from itertools import product
 from typing import Any
 
 import layers
@@ -98,8 +99,7 @@ def _given(function: Any, case: Any, label: str, dtype: str, layout: str, name: 
         channels = arrays[0].ndim - rank - 1
         arrays[0] = np.ascontiguousarray(np.moveaxis(arrays[0], *((channels, -1) if before == "channels_first" else (-1, channels))))
         options["layout"] = layout
-    named = name != "auto" and "algorithm" in signature(function).parameters
-    return arrays, options | ({"algorithm": name} if named else {})
+    return arrays, options | ({"algorithm": name} if name != "auto" and "algorithm" in signature(function).parameters else {})
 
 
 def _call(function: Any, case: Any, label: str, dtype: str, layout: str, name: str) -> Computed:
@@ -250,35 +250,29 @@ def fuzz(rows: list[str], count: int) -> Iterator[Named]:
     from numconv import devices
 
     machine = devices.device("cpu").machine()
-    for seed in range(count):
-        for direction in DIRECTIONS:
-            for layout in LAYOUTS:
-                yield from by_rows(f"fuzz {seed}", _dressed(drawn(seed), direction, layout, seed), rows, machine, seed % 3 == 0)
+    for seed, direction, layout in product(range(count), DIRECTIONS, LAYOUTS):
+        yield from by_rows(f"fuzz {seed}", _dressed(drawn(seed), direction, layout, seed), rows, machine, seed % 3 == 0)
 
 
 def narrow(rows: list[str], count: int) -> Iterator[Named]:
     """The same kernels as an AVX2 and a NEON machine would run them."""
     from numconv import devices
 
-    for seed in range(count):
-        for name, (width, registers) in NARROW.items():
-            machine = replace(devices.device("cpu").machine(), vector_bytes=width, registers=registers)
-            problem = drawn(1000 + seed).with_(dtype="float32", out_dtype="float32")
-            for direction in DIRECTIONS:
-                yield from by_rows(f"{name} {seed}", _dressed(problem, direction, LAYOUTS[seed % 2], seed), rows, machine, False)
+    for seed, (name, (width, registers)), direction in product(range(count), NARROW.items(), DIRECTIONS):
+        machine = replace(devices.device("cpu").machine(), vector_bytes=width, registers=registers)
+        problem = drawn(1000 + seed).with_(dtype="float32", out_dtype="float32")
+        yield from by_rows(f"{name} {seed}", _dressed(problem, direction, LAYOUTS[seed % 2], seed), rows, machine, False)
 
 
 def named_layers(rows: list[str], every: int, most: float = 1.2e8) -> Iterator[Named]:
     """Layers of networks, small ones: several blocks of terms, several tasks."""
     from numconv import devices
 
-    small = [layer for layer in layers.load() if layer.multiplications < most]
-    for layer in small[::every]:
-        for direction in DIRECTIONS:
-            for layout in LAYOUTS:
-                problem = layer_problem(layer).with_(direction=direction, layout=layout)
-                problem = problem.with_(bias=False) if direction == "weight_grad" else problem
-                yield from by_rows(f"layer {layer.index}", problem, rows, devices.device("cpu").machine(), False)
+    small = [layer for layer in layers.load() if layer.multiplications < most][::every]
+    for layer, direction, layout in product(small, DIRECTIONS, LAYOUTS):
+        problem = layer_problem(layer).with_(direction=direction, layout=layout)
+        problem = problem.with_(bias=False) if direction == "weight_grad" else problem
+        yield from by_rows(f"layer {layer.index}", problem, rows, devices.device("cpu").machine(), False)
 
 
 def everything(rows: list[str]) -> Iterator[Named]:
@@ -301,6 +295,5 @@ def to_compile(case: str) -> list[Computed]:
     problem = nc.explain(called, *arrays, **keywords).plans[0].problem
     if not isinstance(problem, ConvProblem):
         return [lambda: [called(*arrays, **keywords)]]
-    if called.__name__ != function:
-        problem = problem.with_(direction="weight_grad")
+    problem = problem if called.__name__ == function else problem.with_(direction="weight_grad")
     return [run for _, _, run in by_rows(case, problem, [case.partition(",")[0]], devices.device("cpu").machine(), True)]
