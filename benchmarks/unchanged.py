@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -249,7 +250,8 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> int:
         odd = [k for k in keys if not same(name, k, old.get(k), new.get(k))]
         for key in odd:
             print(f"{name}: {key}: {old.get(key, 'missing')} → {new.get(key, 'missing')}")
-        print(f"{name}: {len(keys)} compared, {len(odd)} differ")
+        rows = ", ".join(f"{count} of {row}" for row, count in Counter(key.split(" | ")[0] for key in odd).most_common())
+        print(f"{name}: {len(keys)} compared, {len(odd)} differ" + (f": {rows}" if odd else ""))
         differ += len(odd)
     return differ
 
