@@ -129,7 +129,9 @@ def instructions(options: argparse.Namespace, source: Path) -> dict[str, Any]:
         if not cases.wanted(row, options.rows):
             continue
         with tempfile.TemporaryDirectory() as cache:
-            made = _inside(f"compile {case}", source, options, {"XDG_CACHE_HOME": cache, "LOCALAPPDATA": cache})
+            made = _inside(
+                f"compile {case}", source, options, dict.fromkeys(("XDG_CACHE_HOME", "LOCALAPPDATA", "NUMCONV_CACHE_DIR"), cache)
+            )
         found |= {f"{row} | {case}: {name}": count for name, count in made.items()}
         print(f"{case}: {made}", file=sys.stderr, flush=True)
     return found
