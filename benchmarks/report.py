@@ -215,7 +215,7 @@ def fit(name: str) -> str:
 def taken(row: str) -> str:
     """On which layers of the contests `auto` took a row, and how it compared with torch there."""
     lines = ["| contest | layers | torch time / numconv time | worst | of |", "|---|---|---|---|---|"]
-    used = {}
+    used: dict[str, None] = {}
     for name, title in TAKEN.items():
         found = results(name)
         mine = [layer for layer in found["layers"] if layer["algorithm"] == row] if found else []
