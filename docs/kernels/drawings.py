@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -53,7 +54,21 @@ class Sheet:
             f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" stroke="{INK}" stroke-width="1.3" marker-end="url(#tip)"/>'
         )
         if words:
-            self.text((x1 + x2) / 2, min(y1, y2) - 5 if y1 == y2 else (y1 + y2) / 2 - 5, words, "small", "middle")
+            self.label((x1 + x2) / 2, min(y1, y2) - 5 if y1 == y2 else (y1 + y2) / 2 - 5, words)
+
+    def path(self, corners: tuple[tuple[float, float], ...], words: str) -> None:
+        """An arrow round corners, named on its longest stretch."""
+        points = " ".join(f"{x:g},{y:g}" for x, y in corners)
+        self.parts.append(f'<polyline points="{points}" fill="none" stroke="{INK}" stroke-width="1.3" marker-end="url(#tip)"/>')
+        (x1, y1), (x2, _) = max(pairwise(corners), key=lambda c: abs(c[0][0] - c[1][0]))
+        if words:
+            self.label((x1 + x2) / 2, y1 - 4, words)
+
+    def label(self, x: float, y: float, words: str) -> None:
+        """On paper of its own, so that no line runs through it."""
+        wide = 5.4 * len(words) + 6
+        self.parts.append(f'<rect x="{x - wide / 2:g}" y="{y - 10:g}" width="{wide:g}" height="13" fill="{PAPER}" opacity="0.9"/>')
+        self.text(x, y, words, "small", "middle")
 
     def svg(self) -> str:
         shape = 'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"'
@@ -67,137 +82,181 @@ class Sheet:
 
 def positions() -> Sheet:
     """`direct` and `gather`: positions in the lanes."""
-    s = Sheet(940, 330, "direct: a box copied into phases, one block of weights, a tile of rows by vectors of positions")
+    s = Sheet(1040, 430, "direct: a box copied into phases, one block of weights, a tile of rows by vectors of positions")
     s.column(8, 190, "memory")
-    s.grid(30, 50, 11, 6, "source", "x: rows of one channel,\nread at stride 2")
-    s.grid(30, 190, 6, 6, "weights", "w as given, or packed:\n(term, rows of the tile)")
-    s.column(214, 250, "room of a worker (second cache)")
-    s.grid(236, 50, 6, 3, "source", "phase 0")
-    s.grid(336, 50, 6, 3, "source", "phase 1")
-    s.grid(314, 50, 1, 3, "zero")
-    s.grid(414, 50, 1, 3, "zero")
-    s.text(236, 125, "the copy of a box: channel_pitch from", "small")
-    s.text(236, 138, "one channel to the next, zeros in the gap", "small")
-    s.grid(236, 230, 14, 4, "sums", "sums of a block: (row, position)")
-    s.arrow(178, 80, 230, 70, "fill_box")
-    s.column(480, 250, "registers: one tile")
-    s.grid(502, 60, 8, 1, "source", "a vector of positions:\nx[offsets[k] + j]")
-    s.grid(650, 60, 1, 4, "weights", "w[k, r],\nin all lanes")
-    s.grid(502, 165, 8, 4, "sums", "sums[r][j] += w[k, r] · x[offsets[k] + j]\nfor each term k, in order")
-    s.arrow(412, 70, 498, 68, "offsets[k]")
-    s.arrow(110, 200, 646, 108, "")
-    s.arrow(498, 190, 420, 232, "gemm_tile")
-    s.column(746, 186, "memory")
-    s.grid(766, 230, 11, 4, "target", "y: bias, activation, rows\nstored at target_step")
-    s.arrow(420, 272, 762, 272, "store_row")
+    s.grid(30, 60, 11, 6, "source", "x: rows of a channel,\nhere read at stride 2")
+    s.grid(30, 210, 6, 6, "weights", "w as given")
+    s.column(212, 330, "room of a worker: second cache")
+    s.grid(234, 60, 6, 3, "source")
+    s.grid(312, 60, 1, 3, "zero")
+    s.grid(234, 99, 6, 3, "source", "the copy of a box: phase 0, phase 1; row_pitch,\nphase_pitch, channel_pitch; zeros in the gaps")
+    s.grid(312, 99, 1, 3, "zero")
+    s.grid(354, 60, 6, 3, "source")
+    s.grid(432, 60, 1, 3, "zero")
+    s.text(354, 114, "… the next channel", "small")
+    s.grid(234, 200, 4, 8, "weights")
+    s.text(296, 275, "a panel, block_at or packed ahead:", "small")
+    s.text(296, 288, "(term, channel of the block)", "small")
+    s.grid(234, 330, 14, 4, "sums", "sums_at: of a block, (channel, position), sums_pitch")
+    s.column(556, 270, "registers: one tile")
+    s.grid(630, 60, 12, 1, "source", "vectors of neighbouring positions:\nx[offsets[k] + j]")
+    s.grid(578, 190, 1, 4, "weights")
+    s.grid(630, 190, 12, 4, "sums", "sums[r][j] += weights[k, r] ·\nx[offsets[k] + j], each term k in order")
+    s.column(840, 192, "memory")
+    s.grid(862, 330, 11, 4, "target", "y: bias, activation, rows\nstored at target_step")
+    s.arrow(176, 90, 230, 90, "fill_box")
+    s.arrow(448, 72, 626, 67, "offsets[k]")
+    s.arrow(110, 225, 230, 225, "interleave")
+    s.arrow(290, 216, 574, 216, "weights[k, r], in all lanes")
+    s.arrow(594, 216, 626, 216)
+    s.arrow(700, 105, 700, 186)
+    s.arrow(626, 236, 420, 335, "gemm_tile")
+    s.arrow(420, 356, 858, 356, "store_row, after the last term")
     return s
 
 
 def channels() -> Sheet:
     """`spread`: output channels in the lanes."""
-    s = Sheet(940, 330, "spread: output channels in the lanes, every input value in all of them")
+    s = Sheet(1040, 510, "spread: output channels in the lanes, every input value in all of them")
     s.column(8, 190, "memory")
-    s.grid(30, 50, 9, 6, "source", "x where it stands, or a copy of\na box's rows between zeros")
-    s.grid(30, 190, 10, 5, "weights", "a block: (term, columns),\nfilters side by side")
-    s.column(214, 330, "registers: one tile")
-    s.grid(236, 60, 1, 5, "source", "positions p,\nw.step apart")
-    s.grid(330, 60, 10, 1, "weights", "w[k, ·]: vectors of output channels")
-    s.grid(330, 130, 10, 5, "sums", "sums[p][c] +=\nx[offsets[k] + p·step] · w[k, c]")
-    s.arrow(148, 90, 232, 84, "offsets[k]")
-    s.arrow(162, 215, 326, 70, "")
-    s.arrow(252, 110, 326, 150, "in all lanes")
-    s.column(560, 160, "room of a worker")
-    s.grid(580, 60, 8, 5, "sums", "sums_at: (position, channel)")
-    s.grid(580, 175, 5, 8, "sums", "turned_at: (channel,\nposition)")
-    s.arrow(462, 160, 576, 100, "spread_tile")
-    s.arrow(700, 130, 660, 176, "squares")
-    s.column(736, 196, "memory")
-    s.grid(756, 60, 8, 5, "target", "channels last: sums are\npixels (store_pixels)")
-    s.grid(756, 180, 5, 8, "target", "channels first:\nrows of each channel")
-    s.arrow(686, 90, 752, 90, "")
-    s.arrow(648, 230, 752, 230, "")
+    s.grid(30, 60, 11, 6, "source", "x: read where it stands,\nunless its last axis is padded")
+    s.grid(30, 200, 6, 6, "weights", "w as given")
+    s.column(212, 330, "room of a worker: second cache")
+    s.grid(234, 60, 1, 4, "zero")
+    s.grid(247, 60, 11, 4, "source")
+    s.text(234, 125, "copied: rows of a box, zeros at their ends;", "small")
+    s.text(234, 138, "row_pitch, plane_pitch, pixel_pitch", "small")
+    s.grid(390, 60, 1, 4, "zero")
+    s.grid(234, 200, 10, 6, "weights", "a panel, block_at or packed ahead:\n(term, column of the block), filters side by side")
+    s.grid(234, 330, 10, 5, "sums", "sums_at: of a block, (position, channel)")
+    s.grid(234, 430, 5, 4, "sums", "turned_at: (channel, position)")
+    s.column(556, 270, "registers: one tile")
+    s.grid(578, 60, 1, 5, "source")
+    s.text(600, 78, "positions p, step apart:", "small")
+    s.text(600, 91, "x[offsets[k] + p · step]", "small")
+    s.text(640, 190, "weights[k, ·]: a term of the panel", "small")
+    s.grid(640, 196, 10, 1, "weights")
+    s.grid(640, 240, 10, 5, "sums", "sums[p][c] += x[…] · weights[k, c],\neach term k in order")
+    s.column(840, 192, "memory")
+    s.grid(862, 310, 10, 5, "target", "y, channels last: a row of\nsums is a pixel")
+    s.grid(862, 415, 6, 5, "target", "y, channels first")
+    s.arrow(176, 85, 230, 85, "copy_box")
+    s.arrow(408, 85, 574, 85, "offsets[k]")
+    s.arrow(110, 225, 230, 225, "pack_block")
+    s.arrow(368, 203, 636, 203, "a term at a time")
+    s.path(((584, 128), (584, 262), (636, 262)), "")
+    s.label(584, 160, "in all lanes")
+    s.arrow(705, 212, 705, 236)
+    s.arrow(636, 290, 370, 338, "spread_tile")
+    s.arrow(368, 352, 858, 345, "store_pixels")
+    s.arrow(368, 385, 858, 440, "store_rows: squares transposed")
+    s.arrow(270, 412, 270, 427)
+    s.arrow(302, 455, 858, 470, "store_rows, where the target takes rows apart")
     return s
 
 
 def winograd() -> Sheet:
     """`winograd`: transform, products by frequency, transform back."""
-    s = Sheet(940, 300, "winograd: rows become frequencies, a product for each, and back")
-    s.column(8, 180, "memory")
-    s.grid(30, 50, 10, 6, "source", "x: a box of tiles,\nm + r − 1 samples each")
-    s.grid(30, 190, 6, 4, "weights", "filters, transformed\nonce: G g Gᵀ")
-    s.column(204, 250, "room: V")
+    s = Sheet(1040, 440, "winograd: rows become frequencies, a product for each, and back")
+    s.column(8, 190, "memory")
+    s.grid(30, 60, 12, 6, "source", "x: a box of tiles, m + r − 1\nsamples each, the next m on")
+    s.grid(30, 250, 3, 3, "weights", "g: a piece of the taps,\nr × r")
+    s.column(212, 330, "room of a worker: second cache")
     for f in range(3):
-        s.grid(226, 50 + 66 * f, 12, 3, "source", f"frequency {f}: (channel, positions)")
-    s.arrow(162, 80, 222, 75, "Bᵀ d B")
-    s.column(470, 220, "registers: gemm_tile")
-    s.grid(492, 60, 8, 1, "source", "positions of a\nfrequency")
-    s.grid(620, 60, 1, 4, "weights", "U: output\nchannels")
-    s.grid(492, 150, 8, 4, "sums", "M: one sum a frequency;\npieces of the filter are terms")
-    s.arrow(386, 70, 488, 68, "")
-    s.arrow(110, 215, 616, 100, "")
-    s.column(706, 226, "memory")
-    s.grid(730, 130, 12, 4, "target", "y: Aᵀ M A, bias, activation,\nmerged back into rows")
-    s.arrow(600, 175, 726, 165, "Aᵀ M A")
+        s.grid(234, 50 + 58 * f, 12, 3, "source", f"V of frequency {f}: (channel and plane, position)")
+    s.grid(234, 240, 8, 4, "weights", "U, a chunk or all of it ahead: panels\n(frequency, block, term, channel)")
+    s.grid(234, 340, 12, 4, "sums", "M of a superblock of channels: (frequency,\nchannel, position)")
+    s.column(556, 270, "registers: one tile of one frequency")
+    s.grid(630, 60, 12, 1, "source", "V: vectors of positions (channels last:\none sample of each of some positions)")
+    s.grid(578, 240, 1, 4, "weights")
+    s.grid(630, 240, 12, 4, "sums", "M += U[k] · V[k], each term k in order:\n(channel, plane, piece)")
+    s.column(840, 192, "memory")
+    s.grid(862, 340, 12, 4, "target", "y = Aᵀ M A: bias, activation,\nmerged into rows, or pixels")
+    s.arrow(190, 85, 230, 80, "Bᵀ d B")
+    s.arrow(72, 266, 230, 266, "G g Gᵀ")
+    s.arrow(394, 70, 626, 67, "a frequency at a time")
+    s.arrow(342, 266, 574, 266, "one term")
+    s.arrow(594, 266, 626, 266)
+    s.arrow(700, 105, 700, 236)
+    s.arrow(626, 288, 394, 350, "gemm_tile")
+    s.arrow(394, 366, 858, 366, "Aᵀ M A")
     return s
 
 
 def depthwise() -> Sheet:
     """`depthwise`: strips of a plane, read in place."""
-    s = Sheet(940, 290, "depthwise: a strip of output rows, each input vector read once for all taps that need it")
+    s = Sheet(1040, 340, "depthwise: a strip of output rows, each input vector read once for all taps that need it")
     s.column(8, 230, "memory")
-    s.grid(30, 50, 14, 8, "source", "one plane of x, read where it lies;\nlanes beside it are masked")
-    s.column(254, 400, "registers: one strip")
-    s.grid(276, 50, 8, 1, "source", "a row of x: loaded once …")
-    s.grid(276, 110, 8, 5, "sums", "… for every output row that a tap reaches\nfrom it: sums[i] += w[tap] · x[row]")
-    s.grid(420, 60, 3, 3, "weights", "w: taps of this channel,\neach in all lanes")
-    s.arrow(214, 70, 272, 57, "masks")
-    s.arrow(330, 66, 330, 106, "")
-    s.column(670, 262, "memory")
-    s.grid(692, 110, 14, 5, "target", "y: activation in place;\nthe last vector overlaps the one before")
-    s.arrow(382, 140, 688, 140, "strip_tile")
+    s.grid(
+        30,
+        60,
+        14,
+        9,
+        "source",
+        "a plane of x, read where it lies:\nsource_at, then read_pitch from\nvector to vector of a group of taps",
+        bold=(1, 2, 3, 4, 5, 6),
+    )
+    s.column(252, 200, "tables: first cache")
+    s.grid(274, 100, 4, 3, "", "strips: source_at, target_at,\nvectors, outputs")
+    s.grid(274, 180, 3, 2, "", "taps: where each group reads")
+    s.grid(274, 240, 8, 3, "zero", "masks: which lanes of a read\nlie in the plane, for all planes")
+    s.column(466, 310, "registers: one strip")
+    s.text(488, 58, "one vector of a row of x …", "small")
+    s.grid(488, 64, 8, 1, "source")
+    s.grid(488, 130, 8, 5, "sums", "… for every row of sums that a tap reaches from it:\nsums[i] += w[tap] · x[i + tap]")
+    s.grid(700, 50, 3, 3, "weights", "w: taps, each\nin all lanes")
+    s.column(790, 242, "memory")
+    s.grid(812, 130, 14, 5, "target", "y: stored whole, the last vector of\na row overlapping the one before;\nactivation in place")
+    s.arrow(216, 70, 484, 70, "under a mask, or none")
+    s.arrow(382, 255, 490, 82)
+    s.arrow(540, 80, 540, 126)
+    s.arrow(696, 90, 600, 140)
+    s.arrow(596, 170, 808, 170, "strip_tile")
     return s
 
 
 def weight_grad() -> Sheet:
     """`outer` and `dots`: sums over positions."""
-    s = Sheet(940, 300, "weight gradients: outer products over positions, or dot products along rows")
-    s.column(8, 300, "outer: output channels in the lanes")
-    s.grid(30, 60, 1, 6, "source", "x at 6 taps")
-    s.grid(110, 60, 10, 1, "weights", "dy[p, ·], a vector of channels")
-    s.grid(110, 120, 10, 6, "sums", "sums[tap][k] += x[p + tap] · dy[p, k]\nfor each position p")
-    s.arrow(46, 100, 106, 140, "in all lanes")
-    s.arrow(170, 92, 170, 116, "")
-    s.column(324, 300, "dots: positions in the lanes")
-    s.grid(346, 60, 10, 1, "source", "x[p + tap]: neighbouring positions")
-    s.grid(346, 110, 10, 1, "weights", "dy[p]: the same positions")
-    s.grid(346, 160, 10, 3, "sums", "one register a (channel, tap) pair,\nits lanes added up at the end")
-    s.column(640, 292, "memory")
-    s.grid(662, 120, 12, 4, "target", "dw[k, c, r]: parts of the positions are\nadded in a fixed order")
-    s.arrow(244, 160, 658, 140, "")
-    s.arrow(480, 180, 658, 160, "")
+    s = Sheet(1040, 400, "weight gradients: outer products over positions, or dot products along rows")
+    s.column(8, 396, "outer: output channels in the lanes")
+    s.grid(30, 70, 10, 1, "weights", "y[p, ·]: a term is a position; a chunk of\nthem turned at gradient_at, (position, channel)")
+    s.grid(30, 160, 1, 6, "source", "x at places: rows\n(channel, tap)")
+    s.grid(160, 160, 10, 6, "sums", "sums[row][k] += x[p + row] · y[p, k], for each\np whose input lies inside; then to sums_at")
+    s.arrow(46, 190, 156, 190, "in all lanes")
+    s.arrow(200, 120, 220, 156)
+    s.column(416, 340, "dots: positions in the lanes")
+    s.grid(438, 70, 10, 1, "weights", "y[p]: neighbouring positions, of some filters")
+    s.grid(438, 120, 10, 1, "source", "x[p + row]: the same positions, masked where\nthey see none; row: (channel, tap)")
+    s.grid(438, 200, 10, 4, "sums", "sums[row, filter]: one register a pair, over\nall vectors of positions; lanes added last")
+    s.column(768, 264, "memory")
+    s.grid(790, 180, 16, 5, "target", "w[k, c, r]: each sum is one chain over\n(sample, position) (dots: of a lane),\nstored once")
+    s.arrow(576, 220, 786, 215, "lane_sums")
+    s.path(((250, 280), (250, 330), (740, 330), (740, 235), (786, 235)), "squares transposed")
     return s
 
 
 def implicit_gemm() -> Sheet:
     """CUDA: positions by channels, through shared memory."""
-    s = Sheet(940, 300, "implicit GEMM on a GPU: a block's tile of positions by channels")
+    s = Sheet(1040, 330, "implicit GEMM on a GPU: a block's tile of positions by channels")
     s.column(8, 200, "global memory")
-    s.grid(30, 50, 10, 5, "source", "x, through the table of terms:\nno columns are ever stored")
-    s.grid(30, 170, 6, 5, "weights", "w: (channel, term)")
-    s.column(224, 240, "shared memory, two buffers")
-    s.grid(246, 50, 12, 3, "source", "BK terms × BM positions")
-    s.grid(246, 150, 8, 3, "weights", "BK terms × BN channels")
-    s.arrow(164, 75, 242, 70, "")
-    s.arrow(112, 195, 242, 170, "")
-    s.column(480, 240, "registers of one thread")
-    s.grid(502, 60, 1, 4, "source", "TM positions")
-    s.grid(600, 60, 4, 1, "weights", "TN channels")
-    s.grid(600, 110, 4, 4, "sums", "sums of all terms")
-    s.arrow(404, 70, 498, 80, "")
-    s.arrow(352, 170, 596, 70, "")
-    s.column(736, 196, "global memory")
-    s.grid(756, 110, 10, 4, "target", "y: bias, activation,\nshuffle on the way out")
-    s.arrow(656, 135, 752, 135, "")
+    s.grid(30, 50, 12, 5, "source", "x, through the table of terms:\nno columns are ever stored")
+    s.grid(30, 190, 6, 5, "weights", "w: (channel, term)")
+    s.column(222, 300, "shared memory, two buffers of each")
+    s.grid(244, 60, 12, 3, "source", "x_tiles: BK terms × BM positions (+ 4)")
+    s.grid(244, 190, 8, 3, "weights", "w_tiles: BK terms × BN channels (+ 4)")
+    s.column(536, 280, "registers of one thread")
+    s.grid(558, 110, 1, 4, "source", "TM positions")
+    s.grid(660, 60, 4, 1, "weights", "TN channels")
+    s.grid(660, 130, 4, 4, "sums", "sums[TM][TN]: all terms,\nin ascending order")
+    s.column(830, 202, "global memory")
+    s.grid(852, 110, 12, 4, "target", "y: bias, activation, shuffle on\nthe way out; with split-K, a part\nof the sums")
+    s.arrow(190, 80, 240, 80)
+    s.arrow(112, 215, 240, 210)
+    s.arrow(404, 85, 554, 130, "128-bit reads")
+    s.arrow(352, 205, 656, 75)
+    s.arrow(576, 135, 656, 150)
+    s.arrow(716, 155, 848, 140)
+    s.text(244, 280, "while tile t − 1 is multiplied, tile t is on its way", "small")
     return s
 
 
