@@ -10,14 +10,15 @@ import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu.dense.positions import cost as blocking
-from numconv.cpu.dense.positions.kernel import ROWS, prepared
-from numconv.cpu.geometry.axes import geometry, unfold
+from numconv.cpu.dense.positions import cost, plan
+from numconv.cpu.dense.positions.plan import prepared
+from numconv.cpu.dense.rows import ROWS
+from numconv.cpu.geometry.taps import geometry, unfold
 from numconv.cpu.machine import detect
 from numconv.cpu.runtime.launch import threads
 from numconv.problem import ConvProblem
 
-DIRECT, GATHER = ROWS
+DIRECT, GATHER, _ = ROWS
 
 
 def _problem(
@@ -65,7 +66,7 @@ def test_copies_stay_inside(case: tuple, at_end: bool) -> None:
 @pytest.mark.parametrize("width", [32, 1030])
 def test_results_past_the_caches(width: int, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole lines and long rows, wherever the result begins: all of it is written, and nothing beside it."""
-    monkeypatch.setattr(blocking, "PAST", 0)
+    monkeypatch.setattr(cost, "PAST", 0)
     rng = np.random.default_rng(3)
     p = _problem((5, width), (3, 3), (1, 1), (1, 1), (1, 1)).with_(activation="relu", bias=True)
     x, w, b = (rng.integers(-4, 5, s).astype(np.float32) for s in ((1, 3, 5, width), p.weight_shape, (13,)))
@@ -74,7 +75,7 @@ def test_results_past_the_caches(width: int, offset: int, monkeypatch: pytest.Mo
     try:
         around = np.full(offset + expected.size + 40, np.nan, np.float32)
         out = around[offset : offset + expected.size].reshape(expected.shape)
-        assert prepared(p, detect(), 1)[4][-1] == 1
+        assert prepared(p, detect(), 1).plan.past
         DIRECT.run(p, (x, DIRECT.pack(p, w, detect()), b), out, detect())
     finally:
         prepared.cache_clear()
@@ -101,19 +102,19 @@ def test_packed_weights(case: tuple, back: bool) -> None:
     p = _problem(*case, groups=2, back=back)
     w = np.arange(np.prod(p.weight_shape), dtype=np.float32).reshape(p.weight_shape)
     packed = (GATHER if back else DIRECT).pack(p, w, detect())
-    rows, g = prepared(p, detect(), 1)[0].tile[0], geometry(p)
+    rows, g = prepared(p, detect(), 1).tile[0], geometry(p)
     grouped = w.reshape(2, 13, 3, *(1,) * (3 - p.rank), *p.kernel)
     grouped = grouped.swapaxes(1, 2) if back else grouped  # group, produced, summed, taps
-    order = [min(r, g.group_out - 1) for r in range(-(-g.group_out // rows) * rows)]
+    order = [min(r, g.produced - 1) for r in range(-(-g.produced // rows) * rows)]
     expected = []
     for job in g.jobs:
         taps = [tuple(tap[0] for tap in taps) for taps in product(*(axis[2] for axis in job))]
         one = (
             np.stack([grouped[(slice(None), slice(None), slice(None), *tap)] for tap in taps], -1)
             if taps
-            else np.empty((2, g.group_out, g.group_in, 0))
+            else np.empty((2, g.produced, g.summed, 0))
         )
-        blocks = one.reshape(2, g.group_out, -1)[:, order].reshape(2, -1, rows, one.shape[2] * one.shape[3]).swapaxes(2, 3)
+        blocks = one.reshape(2, g.produced, -1)[:, order].reshape(2, -1, rows, one.shape[2] * one.shape[3]).swapaxes(2, 3)
         expected.append(blocks.reshape(-1))
     np.testing.assert_array_equal(packed, np.concatenate(expected))
 
@@ -127,9 +128,10 @@ def test_chunks_of_channels(back: bool, step: int, monkeypatch: pytest.MonkeyPat
     p = p.with_(in_channels=2 * 100, out_channels=2 * 100, bias=True)
     machine = replace(detect(), name="in chunks")  # of which nothing is known yet
     with monkeypatch.context() as m:
-        m.setattr(blocking, "_chunk", lambda *_: 37)
-        assert prepared(p, machine, 1)[0].chunk == prepared(p, machine, threads())[0].chunk == 37
-    assert prepared(p, detect(), 1)[0].chunk == 100
+        for module in (cost, plan):
+            m.setattr(module, "chunk_of", lambda *_: 37)
+        assert prepared(p, machine, 1).plan.chunk == prepared(p, machine, threads()).plan.chunk == 37
+    assert prepared(p, detect(), 1).plan.chunk == 100
     x, w, bias = (rng.standard_normal(s, np.float32) for s in ((1, *p.source[:1], *p.source[1]), p.weight_shape, (200,)))
     row, results = GATHER if back else DIRECT, []
     for one in (machine, detect()):
@@ -175,7 +177,8 @@ def test_weights_packed_in_the_tasks(case: tuple, back: bool, chunk: int, monkey
     row, machine = GATHER if back else DIRECT, replace(detect(), name=f"chunks of {chunk}")
     x, w = (guarded(rng.standard_normal(s, np.float32), True) for s in ((1, *p.source[:1], *p.source[1]), p.weight_shape))
     with monkeypatch.context() as m:
-        m.setattr(blocking, "_chunk", lambda box, *_: min(chunk, box.g.group_in))
+        for module in (cost, plan):
+            m.setattr(module, "chunk_of", lambda box, *_: min(chunk, box.g.summed))
         results = [np.full(p.result_shape, np.nan, np.float32) for _ in range(2)]
         for out, weights in zip(results, (row.pack(p, w, machine), w), strict=True):
             row.run(p, (x, weights, None), out, machine)

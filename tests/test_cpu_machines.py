@@ -10,7 +10,7 @@ import pytest
 import reference
 
 from numconv.cpu.dense.channels import plan as spread_plan
-from numconv.cpu.dense.positions.cost import blocking
+from numconv.cpu.dense.positions import plan as direct_plan
 from numconv.cpu.machine import detect
 from numconv.cpu.table import table
 from numconv.cpu.winograd.plan import chosen
@@ -114,7 +114,7 @@ def test_tiles_share_out_blocks_of_filters() -> None:
 @pytest.mark.parametrize("problem", [dense(256, 324, 38, 3), dense(512, 256, 56, 1), dense(128, 128, 56, 3)], ids=str)
 def test_enough_sums_for_two_multiply_adds_a_cycle(problem: ConvProblem) -> None:
     """At a latency of four cycles eight sums are the least, and a broadcast for each multiply-add is an instruction too many."""
-    tiles = [spread_plan.prepared(problem, ZEN3, 2).tile[:2], blocking(problem, ZEN3, 2).tile[:2]]
+    tiles = [spread_plan.prepared(problem, ZEN3, 2).tile[:2], direct_plan.prepared(problem, ZEN3, 2).tile[:2]]
     if problem.taps > 1:
         tiles.append(chosen(problem, ZEN3).tile[:2])
     for rows, vectors in tiles:

@@ -10,11 +10,11 @@ import reference
 from guarded import guarded
 
 from numconv.cpu.dense.channels.plan import prepared
-from numconv.cpu.dense.channels.rows import ROWS
+from numconv.cpu.dense.rows import ROWS
 from numconv.cpu.machine import detect
 from numconv.problem import ConvProblem, effective_kernel, image_shape
 
-ROW = ROWS[0]
+ROW = ROWS[-1]
 #: channels of a group in and out, groups, spatial, kernel, stride, padding, dilation
 CASES = (
     *((3, 40, 1, (2, width), (1, 3), 1, 1, 1) for width in range(1, 18)),

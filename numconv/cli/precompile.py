@@ -76,7 +76,7 @@ def _case(function: Callable[..., Any], case: Case, dtype: str) -> Callable[[], 
 
 def _tiles(dtype: str) -> Iterator[Job]:
     """One small and one large call for every register tile that the choice ever makes on this machine."""
-    from ..cpu.dense.positions.cost import tile_for
+    from ..cpu.dense.positions.plan import tile_for
     from ..cpu.machine import detect
 
     seen = set()

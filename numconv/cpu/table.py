@@ -14,8 +14,7 @@ from .adapt.lowering import COMPLEX, HALF, INTEGERS, lower, plain
 
 #: the modules that define ROWS, in the order in which they are listed
 FAMILIES = (
-    "dense.positions.kernel",
-    "dense.channels.rows",
+    "dense.rows",
     "depthwise.rows",
     "winograd.rows",
     "operators.shuffle",

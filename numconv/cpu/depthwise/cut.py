@@ -18,7 +18,8 @@ import numpy as np
 
 from ...kernel import Machine
 from ...problem import ConvProblem, Ints
-from ..geometry.axes import collapsed, live_taps, three
+from ..geometry.axes import collapsed, three
+from ..geometry.taps import live_taps
 
 #: vectors per strip, by number of SIMD registers: their sums, the weights of a group of taps and one input must fit
 ROWS = {32: (4, 7, 8, 14), 16: (4, 7, 8)}

@@ -118,7 +118,7 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
         (x, count), (y, _) = words(arrays[0]), words(out)
         if count > 1 and inner == 1:  # complex128: two words to an element
             tables[2] = (tables[2][:, None] * count + np.arange(count)).reshape(-1)
-            extents = (*extents[:2], extents[2] * count)
+            extents = extents._replace(w=extents.w * count)
         else:
             inner *= count
         copy_nearest(x, y, *tables, table(_image(outer, extents, inner)))

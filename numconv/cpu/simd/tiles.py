@@ -65,6 +65,16 @@ def upright(typingctx, shape):  # type: ignore[no-untyped-def]
     return TileShape(1, -(-shape.rows // shape.lanes), shape.lanes)(shape), codegen
 
 
+@intrinsic
+def narrowed(typingctx, shape):  # type: ignore[no-untyped-def]
+    """The shape of a tile with as many rows, one register wide."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return context.get_dummy_value()
+
+    return TileShape(shape.rows, 1, shape.lanes)(shape), codegen
+
+
 def _constant(name: str, of: Any) -> Any:
     @intrinsic
     def constant(typingctx, shape):  # type: ignore[no-untyped-def]

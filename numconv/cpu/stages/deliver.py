@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..runtime.launch import device_function
+from ..runtime.launch import device_function, inlined
 from ..simd.tiles import lanes
-from ..simd.vector import get, load, load_n, moved, put, store, store_n
+from ..simd.vector import get, load, load_n, put, store, store_n
 from .epilogue import activate
 
 
@@ -29,13 +29,13 @@ def finish_pixels(vector, sums, width, count, bias, valid, finish):
             store(sums, i * width + c, activate(load(sums, i * width + c, vector) + b, finish.activation))
 
 
-@device_function
-def _shuffled(sums, pixel, channel, count, finish):
-    """`count` channels of a pixel, each to where the shuffle puts it."""
-    n_per = finish.channels // finish.shuffle
-    for c in range(count):
-        k = channel + c
-        put(pixel, (k % n_per) * finish.shuffle + k // n_per, get(sums, c))
+@inlined
+def shuffled(channel, finish):
+    """Where a channel goes."""
+    if finish.shuffle > 1:
+        of_group = finish.channels // finish.shuffle
+        return channel % of_group * finish.shuffle + channel // of_group
+    return channel
 
 
 @device_function
@@ -55,4 +55,5 @@ def store_pixels(vector, sums, width, y, pixel_pitch, count, bias, channel, vali
                 store_n(y, p, v, m)
     if shuffle > 1:
         for i in range(count):
-            _shuffled(moved(sums, i * width), moved(y, i * pixel_pitch), channel, valid, finish)
+            for c in range(valid):
+                put(y, i * pixel_pitch + shuffled(channel + c, finish), get(sums, i * width + c))

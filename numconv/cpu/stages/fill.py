@@ -8,18 +8,52 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..geometry.axes import Axis
+from ..geometry.taps import PhasedAxis
 from ..runtime.launch import device_function, inlined
+from ..runtime.record import reader, size_of
 from ..simd.strided import load_every, stepping
 from ..simd.tiles import lanes
 from ..simd.vector import get, moved, prefetch, put, store, zero_of
 
-HEAD = 23  # integers before the lists of phases in the geometry
-SPAN, LINE = 3, 5  # integers of `spans` for each phase, and of `Inside`
+
+class FillAxis(NamedTuple):
+    """One of the axes t, h, w.  Sample j of a phase is at padded coordinate spread·(phase + j·step), from where the box begins."""
+
+    source: int  # extent
+    copied: int  # samples of each phase in the copy
+    phases: int  # of the source modulo the step that some tap reads; each is a piece of the copy
+    step: int
+    spread: int  # a dilated axis is that many interleaved ones, one of which a box reads
+    sources_at: int  # in the table: the source index of each padded coordinate, −1 for a zero; of w in other padding modes only
+    phases_at: int  # in the table: of t and h a Phase each; of w an Inside for each phase of each box along w
+
+
+class Fill(NamedTuple):
+    """How a box is copied.  Pitches in elements of the copy."""
+
+    t: FillAxis
+    h: FillAxis
+    w: FillAxis
+    row_pitch: int  # less than what a row takes by `gap`
+    plane_pitch: int
+    phase_pitch: int
+    channel_pitch: int
+    gap: int  # zeros that end a row and are the beginning of the next one
+    origin: int  # source column of padded column 0
+    edges: int  # 1: in a padding mode that is not zeros, samples outside are those that `sources_at` names
+    ahead: int  # elements on from a row to the one that is asked for while it is copied; 0: none is
+
+
+class Phase(NamedTuple):
+    """Of an outer axis."""
+
+    offset: int  # padded coordinate of its sample 0
+    first: int  # samples [first, end) are read by some tap
+    end: int
 
 
 class Inside(NamedTuple):
-    """Which samples j of a row that is copied at a step lie in the source, the first at element `start` of its row."""
+    """Which samples j of a row that is copied at a step lie in the source; elements of the row."""
 
     start: int  # may be negative
     first: int  # those inside are [first, end)
@@ -28,11 +62,15 @@ class Inside(NamedTuple):
     whole_end: int
 
 
-def spans(axis: Axis, box: int) -> list[int]:
-    """Of an outer axis, for each phase that is copied: the phase, [first, last) of its samples that some tap reads."""
-    reads = [(slot, shift) for _, _, taps in axis.jobs for _, slot, shift in taps]
-    shifts = [[m for at, m in reads if at == slot] or [0] for slot in range(len(axis.phases))]
-    return [value for f, of in zip(axis.phases, shifts, strict=True) for value in (f, min(of), max(of) + box)]
+phase_at, inside_at = reader(Phase), reader(Inside)
+PHASE_SIZE, INSIDE_SIZE = size_of(Phase), size_of(Inside)
+
+
+def phases_of(axis: PhasedAxis, box: int) -> list[Phase]:
+    """For boxes of so many targets."""
+    reads = [(slot, shift) for targets in axis.jobs for _, slot, shift in targets.taps]
+    shifts = [[shift for at, shift in reads if at == slot] or [0] for slot in range(len(axis.phases))]
+    return [Phase(offset, min(of), max(of) + box) for offset, of in zip(axis.phases, shifts, strict=True)]
 
 
 def inside(start: int, step: int, extent: int, count: int, lanes: int) -> Inside:
@@ -61,80 +99,84 @@ def copy_row(shape, source, step, target, inside, count):
 
 
 @inlined
-def fill_phase(shape, x, plane, buffer, slot, table_t, table_h, corner, g, span_t, span_h, at_line, ahead):
-    """One phase of one channel of the box, into the buffer from `slot`.  The rows `ahead` elements on are asked for; 0: none."""
-    source_h, source_w, extent_h, extent_w, step, gap = get(g, 1), get(g, 2), get(g, 4), get(g, 5), get(g, 11), get(g, 19)
-    start, j0, j1, a, b = get(g, at_line), get(g, at_line + 1), get(g, at_line + 2), get(g, at_line + 3), get(g, at_line + 4)
-    width = lanes(shape)
-    for t in range(get(g, span_t + 1), get(g, span_t + 2)):
-        at = get(table_t, corner[0] + get(g, 20) * (get(g, span_t) + t * get(g, 9)))
-        first, last, apart = get(g, span_h + 1), get(g, span_h + 2), get(g, 21) * get(g, 10)
-        d = slot + (t * extent_h + first) * extent_w
-        p = corner[1] + get(g, 21) * get(g, span_h) + first * apart
+def _fill_phase(shape, fill, tables, source, target, corner, phase_t, phase_h, inside, ahead):
+    """One phase of one channel of the box.  The rows `ahead` elements on are asked for; 0: none."""
+    t, h, w, row_pitch, gap = fill.t, fill.h, fill.w, fill.row_pitch, fill.gap
+    step, width, spread_t, step_t, sources_t = w.step, lanes(shape), t.spread, t.step, t.sources_at + corner[0]
+    source_h, source_w, plane_pitch = h.source, w.source, fill.plane_pitch
+    start, begin, end, whole, whole_end = inside.start, inside.first, inside.end, inside.whole, inside.whole_end
+    for j in range(phase_t.first, phase_t.end):
+        plane = get(tables, sources_t + spread_t * (phase_t.offset + j * step_t))
+        first, last, pitch = phase_h.first, phase_h.end, h.spread * h.step
+        to = j * plane_pitch + first * row_pitch
+        at = h.sources_at + corner[1] + h.spread * phase_h.offset + first * pitch
         for _ in range(first, last):
-            ah = get(table_h, p)
-            source = plane + (at * source_h + ah) * source_w + start
-            live = -(at >= 0) & -(ah >= 0)
-            within = Inside(start, j0 & live, j1 & live, a & live, b & live)
-            for j in range(0, extent_w * step if ahead else 0, width):
-                prefetch(x, source + ahead + j)
-            copy_row(shape, moved(x, source & live), step, moved(buffer, d), within, extent_w)
-            d += extent_w
-            p += apart
-        copy_row(shape, moved(x, plane), step, moved(buffer, d), Inside(0, 0, 0, 0, 0), gap)
+            row = get(tables, at)
+            place = (plane * source_h + row) * source_w + start
+            live = -(plane >= 0) & -(row >= 0)
+            within = Inside(start, begin & live, end & live, whole & live, whole_end & live)
+            for i in range(0, row_pitch * step if ahead else 0, width):
+                prefetch(source, place + ahead + i)
+            copy_row(shape, moved(source, place & live), step, moved(target, to), within, row_pitch)
+            to += row_pitch
+            at += pitch
+        copy_row(shape, source, step, moved(target, to), Inside(0, 0, 0, 0, 0), gap)
 
 
 @device_function
-def fill_channels(shape, x, base, channels, buffer, b0, tables, corner, g):
+def _fill_channels(shape, fill, tables, source, target, channels, corner):
     """`fill_box` for the step in the shape."""
-    phases_t, phases_h, phases_w, phase_pitch = get(g, 6), get(g, 7), get(g, 8), get(g, 15)
-    volume = get(g, 0) * get(g, 1) * get(g, 2)
-    spans_h = HEAD + phases_t * SPAN
-    lines = spans_h + phases_h * SPAN + corner[2] * phases_w * LINE
+    t, h, w, volume = fill.t, fill.h, fill.w, fill.t.source * fill.h.source * fill.w.source
+    phases_t, phases_h, insides = t.phases_at, h.phases_at, w.phases_at + corner[2] * w.phases * INSIDE_SIZE
+    end_t, end_h, end_w = phases_t + t.phases * PHASE_SIZE, phases_h + h.phases * PHASE_SIZE, insides + w.phases * INSIDE_SIZE
     for c in range(channels):
-        slot = b0 + c * get(g, 16)
-        for span_t in range(HEAD, spans_h, SPAN):
-            for span_h in range(spans_h, spans_h + phases_h * SPAN, SPAN):
-                for at_line in range(lines, lines + phases_w * LINE, LINE):
-                    ahead = get(g, 22) if at_line == lines else 0  # the other phases lie in the same lines
-                    fill_phase(shape, x, base + c * volume, buffer, slot, tables[0], tables[1], corner, g, span_t, span_h, at_line, ahead)
-                    slot += phase_pitch
+        channel, slot = moved(source, c * volume), c * fill.channel_pitch
+        for at_t in range(phases_t, end_t, PHASE_SIZE):
+            for at_h in range(phases_h, end_h, PHASE_SIZE):
+                for at_w in range(insides, end_w, INSIDE_SIZE):
+                    phase_t, phase_h, inside = phase_at(tables, at_t), phase_at(tables, at_h), inside_at(tables, at_w)
+                    ahead = fill.ahead if at_w == insides else 0  # the other phases lie in the same lines
+                    _fill_phase(shape, fill, tables, channel, moved(target, slot), corner, phase_t, phase_h, inside, ahead)
+                    slot += fill.phase_pitch
 
 
 @device_function
-def fill_edges(x, base, channels, buffer, b0, tables, corner, g):
-    """In a padding mode other than zeros: what `fill_channels` left 0 in the rows that it copied, by table and element by element."""
-    source_t, source_h, source_w, extent_t, extent_h, extent_w = get(g, 0), get(g, 1), get(g, 2), get(g, 3), get(g, 4), get(g, 5)
-    phases_t, phases_h, phases_w = get(g, 6), get(g, 7), get(g, 8)
-    table_t, table_h, table_w = tables
-    for row in range(channels * phases_t * phases_h * phases_w * extent_t * extent_h):
-        h, rest = row % extent_h, row // extent_h
-        t, rest = rest % extent_t, rest // extent_t
-        fw, slot = rest % phases_w, rest // phases_w
-        fh, ft, c = slot % phases_h, slot // phases_h % phases_t, slot // phases_h // phases_t
-        at = get(table_t, corner[0] + get(g, 20) * (get(g, HEAD + ft * SPAN) + t * get(g, 9)))
-        ah = get(table_h, corner[1] + get(g, 21) * (get(g, HEAD + (phases_t + fh) * SPAN) + h * get(g, 10)))
-        k = HEAD + (phases_t + phases_h) * SPAN + (corner[2] * phases_w + fw) * LINE
-        start, j0, j1 = get(g, k) - get(g, 17), get(g, k + 1), get(g, k + 2)
-        source = ((c * source_t + at) * source_h + ah) * source_w + base
-        d = b0 + c * get(g, 16) + rest % (phases_t * phases_h * phases_w) * get(g, 15) + (t * extent_h + h) * extent_w
-        for j in range(extent_w if at >= 0 and ah >= 0 else 0):
-            if j < j0 or j >= j1:
-                place = get(table_w, start + j * get(g, 11))
-                put(buffer, d + j, get(x, source + place) if place >= 0 else zero_of(x))
+def _fill_edges(fill, tables, source, target, channels, corner):
+    """What `_fill_channels` left 0 in the rows that it copied, by table and element by element."""
+    t, h, w = fill.t, fill.h, fill.w
+    for row in range(channels * t.phases * h.phases * w.phases * t.copied * h.copied):
+        y, rest = row % h.copied, row // h.copied
+        x, slot = rest % t.copied, rest // t.copied
+        by_w, rest = slot % w.phases, slot // w.phases
+        by_h, by_t, c = rest % h.phases, rest // h.phases % t.phases, rest // h.phases // t.phases
+        offset_t = phase_at(tables, t.phases_at + by_t * PHASE_SIZE).offset
+        offset_h = phase_at(tables, h.phases_at + by_h * PHASE_SIZE).offset
+        at_t = get(tables, t.sources_at + corner[0] + t.spread * (offset_t + x * t.step))
+        at_h = get(tables, h.sources_at + corner[1] + h.spread * (offset_h + y * h.step))
+        inside = inside_at(tables, w.phases_at + (corner[2] * w.phases + by_w) * INSIDE_SIZE)
+        start, first, end = inside.start - fill.origin, inside.first, inside.end
+        line = ((c * t.source + at_t) * h.source + at_h) * w.source
+        to = c * fill.channel_pitch + slot % (t.phases * h.phases * w.phases) * fill.phase_pitch + x * fill.plane_pitch + y * fill.row_pitch
+        for j in range(fill.row_pitch if at_t >= 0 and at_h >= 0 else 0):
+            if j < first or j >= end:
+                place = get(tables, w.sources_at + start + j * w.step)
+                put(target, to + j, get(source, line + place) if place >= 0 else zero_of(source))
 
 
 @device_function
-def fill_box(line, x, base, channels, buffer, b0, tables, corner, g):
-    """The box whose first samples are at the padded coordinates `corner`, `channels` channels from element `base` of x, into the buffer."""
-    step = get(g, 11)
+def fill_box(shape, fill, tables, source, target, channels, corner):
+    """The box whose first samples are at `corner`: padded coordinates along t and h, number of the box along w.
+
+    `source` points to its first channel, `tables` to the plan's table.
+    """
+    step = fill.w.step
     if step == 1:
-        fill_channels(stepping(line, 1), x, base, channels, buffer, b0, tables, corner, g)
+        _fill_channels(stepping(shape, 1), fill, tables, source, target, channels, corner)
     elif step == 2:
-        fill_channels(stepping(line, 2), x, base, channels, buffer, b0, tables, corner, g)
+        _fill_channels(stepping(shape, 2), fill, tables, source, target, channels, corner)
     elif step == 4:
-        fill_channels(stepping(line, 4), x, base, channels, buffer, b0, tables, corner, g)
+        _fill_channels(stepping(shape, 4), fill, tables, source, target, channels, corner)
     else:
-        fill_channels(stepping(line, 0), x, base, channels, buffer, b0, tables, corner, g)
-    if get(g, 18) == 0:
-        fill_edges(x, base, channels, buffer, b0, tables, corner, g)
+        _fill_channels(stepping(shape, 0), fill, tables, source, target, channels, corner)
+    if fill.edges:
+        _fill_edges(fill, tables, source, target, channels, corner)

@@ -15,6 +15,7 @@ from ...stages.copy import clipped, copy_box
 from ...stages.deliver import store_pixels
 from ...stages.filters import pack_block
 from ...stages.pack import zero
+from ..tasks import located
 from .plan import Plan
 from .store import store_rows
 from .tables import Job, Live
@@ -51,16 +52,6 @@ def _row(shape, plan, task, job, source, weights, sums, planes, lines, count, pl
                     )
 
 
-@inlined
-def _located(plan, number):
-    """(sample, group, split of the channels, first target of the box) of a task."""
-    w, number = number % plan.w.boxes, number // plan.w.boxes
-    h, number = number % plan.h.boxes, number // plan.h.boxes
-    t, number = number % plan.t.boxes, number // plan.t.boxes
-    split, number = number % plan.splits, number // plan.splits
-    return number // plan.groups, number % plan.groups, split, (t * plan.t.box, h * plan.h.box, w * plan.w.box)
-
-
 @device_function
 def _copied(vector, plan, x, first, room):
     """The rows that a box reads, zeros at their ends; where the box begins in them."""
@@ -74,7 +65,8 @@ def _copied(vector, plan, x, first, room):
 @inlined
 def _pixel(plan, job, sample, t, h, w):
     """Number of the target's pixel for targets of a job."""
-    t, h, w = job.first_t + plan.t.target_step * t, job.first_h + plan.h.target_step * h, job.first_w + plan.w.target_step * w
+    first = job.first
+    t, h, w = first.t + plan.t.target_step * t, first.h + plan.h.target_step * h, first.w + plan.w.target_step * w
     return ((sample * plan.t.target + t) * plan.h.target + h) * plan.w.target + w
 
 
@@ -85,7 +77,7 @@ def _block(shape, vector, plan, task, source, weights, corner, channel, places, 
     t, h, w, width, sums = plan.t, plan.h, plan.w, columns(shape), moved(task.room, plan.sums_at)
     for i in range(plan.jobs):
         job = job_at(task.tables, plan.jobs_at + i * JOB_SIZE)
-        box = (min(t.box, job.count_t - corner[0]), min(h.box, job.count_h - corner[1]), min(w.box, job.count_w - corner[2]))
+        box = (min(t.box, job.targets.t - corner[0]), min(h.box, job.targets.h - corner[1]), min(w.box, job.targets.w - corner[2]))
         if box[0] <= 0 or box[1] <= 0 or box[2] <= 0:
             continue
         for row in range(box[0] * box[1]):
@@ -107,7 +99,8 @@ def _block(shape, vector, plan, task, source, weights, corner, channel, places, 
 def _task(shape, vector, plan, task, number, places, ahead):
     """One box of one sample and group, a range of its blocks of channels."""
     t, h, w, width = plan.t, plan.h, plan.w, columns(shape)
-    sample, group, split, corner = _located(plan, number)
+    sample, group, split, box = located(plan, number)
+    corner = (box[0] * t.box, box[1] * h.box, box[2] * w.box)
     first = (t.origin + corner[0] * t.step, h.origin + corner[1] * h.step, w.origin + corner[2] * w.step)
     x = moved(task.x, sample * plan.sample_pitch + group * plan.group_pitch)
     if plan.copied:

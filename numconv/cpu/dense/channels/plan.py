@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from ...runtime.workspace import spaced
 from ...stages.copy import Copy
 from ...stages.deliver import Finish
 from ...stages.filters import Filters
+from ..plan import Prepared
 from .cost import (
     CACHE_LINE,
     PACK,
@@ -93,21 +93,6 @@ class Plan(NamedTuple):
     places_at: int  # in the table: the term of each weight of a filter
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A plan with its tables, and what the host knows besides."""
-
-    plan: Plan
-    numbers: np.ndarray  # the record, jobs and live taps, positions, places of weights
-    offsets: np.ndarray  # of every term
-    places: np.ndarray
-    tile: tuple[int, int, int, int, bool]  # positions, vectors, lanes, step or 0 (channels last), whether it asks for what later tiles read
-    tasks: int  # a sample
-    packed: int  # elements of the packed weights
-    room: int  # elements of scratch a worker
-    cycles: float  # predicted, of all workers
-
-
 def _boxes(a: Layout) -> list[tuple[int, int, int]]:
     ct, ch, cw = (x.axis.count for x in a.axes)
     boxes = [(bt, ch, cw) for bt in parts(ct)] + [(bt, bh, cw) for bt in (1, 2, 4, 8) if bt <= ct for bh in parts(ch)]
@@ -125,7 +110,7 @@ def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: i
         if prod(box) * tile[1] * lanes * size > machine.l2 // 4 and prod(box) > 64:
             continue
         count = a.axes[2].axis.count
-        narrow = min(j[1] for j in a.axes[2].axis.jobs) < tile[0] or (count - 1) % box[2] + 1 < tile[0]
+        narrow = min(j.number for j in a.axes[2].axis.jobs) < tile[0] or (count - 1) % box[2] + 1 < tile[0]
         for copied in (True,) if padded or narrow else (False, True) if scattered(a, size) else (False,):
             if copied and a.summed * prod(extents(a, box)) * size > machine.l2 * 3 // 4 and box != smallest:
                 continue
@@ -272,11 +257,12 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         plan=plan,
         numbers=table(plan, *jobs, live, steps, places),
         offsets=offsets,
-        places=places,
         tile=(*tile, lanes, 0 if a.last else a.axes[2].axis.step, any(ahead)),
         tasks=problem.groups * prod(boxes) * splits,
-        packed=problem.groups * blocks * filters.block_size,
         room=room + filters.block_size * packs,
+        filters=table(filters),
+        places=places,
+        packed=problem.groups * blocks * filters.block_size,
         cycles=cycles,
     )
 

@@ -6,7 +6,7 @@ from ...runtime.launch import device_function
 from ...simd.tiles import lanes
 from ...simd.transpose import transpose_part, transpose_square
 from ...simd.vector import moved, zero_of
-from ...stages.deliver import finish_pixels
+from ...stages.deliver import finish_pixels, shuffled
 from ...stages.epilogue import store_row
 
 
@@ -48,9 +48,7 @@ def store_rows(vector, plan, task, width, channel, valid, box, pixel, sample):
             run = (i * lines + j) * count
             if apart:
                 for c in range(valid):
-                    k = channel + c
-                    k = k % (channels // finish.shuffle) * finish.shuffle + k // (channels // finish.shuffle)
-                    y = moved(task.y, (sample * channels + k) * volume + at)
+                    y = moved(task.y, (sample * channels + shuffled(channel + c, finish)) * volume + at)
                     store_row(vector, moved(turned, c * pitch + run), y, count, w.target_step, zero_of(task.bias), 0)
             else:
                 y = moved(task.y, (sample * channels + channel) * volume + at)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ....problem import ConvProblem, Ints
-from ...geometry.axes import Axis, collapsed, forward_axis, gradient_axis, live_taps, three
+from ...geometry.axes import Three, collapsed, three
+from ...geometry.taps import PhasedAxis, forward_axis, gradient_axis, live_taps
 from ...runtime.record import size_of
 from ...stages.copy import Copy
 from ...stages.filters import Filters
@@ -25,7 +26,7 @@ from ...stages.filters import Filters
 class Taps:
     """One axis: the taps of each job as (index in the kernel, o), by increasing o."""
 
-    axis: Axis
+    axis: PhasedAxis
     jobs: tuple[tuple[tuple[int, int], ...], ...]
     reach: int
     extent: int  # of the source
@@ -46,7 +47,7 @@ class Taps:
         return any(bool((number < len(job)).any()) for job, (_, number) in zip(self.jobs, self.live, strict=True))
 
 
-def _taps(axis: Axis, extent: int) -> Taps:
+def _taps(axis: PhasedAxis, extent: int) -> Taps:
     jobs = tuple(
         tuple(sorted(((a, shift * axis.step + axis.phases[slot]) for a, slot, shift in taps), key=lambda tap: tap[1]))
         for _, _, taps in axis.jobs
@@ -96,12 +97,8 @@ def terms_of(a: Layout) -> list[int]:
 class Job(NamedTuple):
     """Targets that share their taps: all of them, or one stride phase of an input gradient."""
 
-    first_t: int  # the first target, of each axis …
-    first_h: int
-    first_w: int
-    count_t: int  # … and how many
-    count_h: int
-    count_w: int
+    first: Three  # target
+    targets: Three  # their number
     first_term: int  # of a block's terms, and of the offsets
     plane_terms: int  # of one plane of taps
     row_terms: int  # of one row of taps
@@ -129,15 +126,11 @@ def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarra
         t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
         row = channel + np.array([o for _, o in w], np.int64)[None, :] * copy.pixel_pitch
         offsets += [row.ravel() + ot * copy.plane_pitch + oh * copy.row_pitch for _, ot in t for _, oh in h]
-        (first_t, count_t), (first_h, count_h), (first_w, count_w) = (x.axis.jobs[j][:2] for x, j in zip(a.axes, job, strict=True))
+        mine = [x.axis.jobs[j] for x, j in zip(a.axes, job, strict=True)]
         jobs.append(
             Job(
-                first_t=first_t,
-                first_h=first_h,
-                first_w=first_w,
-                count_t=count_t,
-                count_h=count_h,
-                count_w=count_w,
+                first=Three(*(m.first for m in mine)),
+                targets=Three(*(m.number for m in mine)),
                 first_term=start,
                 plane_terms=len(h) * row.size,
                 row_terms=row.size,

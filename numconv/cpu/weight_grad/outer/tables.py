@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ....problem import ConvProblem, Ints, effective_kernel
-from ...geometry.axes import collapsed, live_taps, three
+from ...geometry.axes import collapsed, three
+from ...geometry.taps import live_taps
 
 
 @dataclass(frozen=True)

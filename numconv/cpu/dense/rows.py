@@ -1,0 +1,111 @@
+"""The rows `direct`, `gather` and `spread`, and how they are packed and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ...kernel import Kernel, Machine
+from ...problem import ConvProblem
+from ..runtime.launch import threads
+from ..runtime.tasks import Work, perform
+from ..stages.filters import SMALL_PACK, packer
+from ..stages.pack import SMALL_INTERLEAVE, interleaver
+from .channels import kernel as channels_kernel
+from .channels import plan as channels_plan
+from .plan import SMALL_WORK, Prepared
+from .positions import kernel as positions_kernel
+from .positions import plan as positions_plan
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Positions or channels in the lanes: what differs, and what a row does with it."""
+
+    prepared: Callable[..., Prepared]
+    driver: Callable[..., Any]
+    seconds: Callable[[ConvProblem, Machine], float]
+    fill: Callable[[ConvProblem, Prepared, np.ndarray, np.ndarray], None]  # weights as given into packed ones
+
+    def pack(self, problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
+        p = self.prepared(problem, machine, 1)
+        packed = np.empty(p.packed, w.dtype)
+        self.fill(problem, p, w, packed)
+        return packed
+
+    def run(self, problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
+        x, w, bias = arrays
+        work = _work(self, problem, machine, threads(), w.ndim > 1)
+        perform(work, x, w, bias, out, lambda w, packed: self.fill(problem, self.prepared(problem, machine, 1), w, packed))
+
+    def workspace(self, problem: ConvProblem, machine: Machine) -> int:
+        elements = []
+        for given in (False, True):
+            p = self.prepared(problem, machine, machine.cores, given)
+            elements.append(machine.cores * p.room + p.packed * (given and not p.plan.packs))
+        return max(elements) * np.dtype(problem.dtype).itemsize
+
+    def row(self, name: str, directions: set[str], honours: set[str], summary: str) -> Kernel:
+        return Kernel(
+            name=name,
+            problem=ConvProblem,
+            run=self.run,
+            pack=self.pack,
+            cost=self.seconds,
+            workspace=self.workspace,
+            takes_plain=True,
+            directions=frozenset(directions),
+            dtypes=frozenset({"float32", "float64", "int32", "int64"}),
+            honours=frozenset({"groups", "activation", "shuffle", "precision"} | honours),
+            summary=summary,
+        )
+
+
+@lru_cache(maxsize=1024)
+def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, given: bool) -> Work:
+    p = order.prepared(problem, machine, workers, given)
+    tasks = problem.batch * p.tasks
+    return Work(
+        loop=order.driver(*p.tile),
+        tables=p.numbers,
+        offsets=p.offsets,
+        tasks=tasks,
+        workers=min(workers, tasks) if problem.multiplications > SMALL_WORK else 1,
+        room_pitch=p.room,
+        packed=p.packed if given and not p.plan.packs else 0,
+    )
+
+
+def _by_rows(problem: ConvProblem, p: Prepared, w: np.ndarray, packed: np.ndarray) -> None:
+    rows, _, lanes = p.tile
+    loop, blocks = interleaver(rows, lanes), -(-p.plan.filters.produced // rows)
+    (loop if w.size > SMALL_INTERLEAVE else loop.serial)(w.reshape(-1), packed, p.filters, p.places, blocks, problem.groups * blocks)
+
+
+def _by_columns(problem: ConvProblem, p: Prepared, w: np.ndarray, packed: np.ndarray) -> None:
+    _, vectors, lanes, *_ = p.tile
+    loop, blocks = packer(vectors, lanes), problem.groups * p.plan.filters.blocks
+    parts = -(-2 * threads() // blocks)
+    (loop if w.size > SMALL_PACK else loop.serial)(w.reshape(-1), packed, p.filters, p.places, parts, parts * blocks)
+
+
+POSITIONS = Order(positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, _by_rows)
+CHANNELS = Order(channels_plan.prepared, channels_kernel.driver, channels_plan.seconds, _by_columns)
+
+
+ROWS = (
+    POSITIONS.row("direct", {"forward"}, {"padding_mode"}, "offset-table convolution: register tiles over a polyphase copy of the input"),
+    POSITIONS.row(
+        "gather", {"input_grad"}, {"padding_mode"}, "stride phases: one stride-1 convolution per output phase, no zeros inserted"
+    ),
+    CHANNELS.row(
+        "spread",
+        {"forward", "input_grad"},
+        {"layout"},
+        "output channels in the lanes, input values spread over them: for narrow images and strides",
+    ),
+)
