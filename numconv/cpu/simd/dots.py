@@ -44,10 +44,10 @@ def dot_tile(typingctx, shape, y, y_pitch, x, vectors, places, masks, first_mask
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
             at = emit_record(builder, builder.gep(table, [builder.mul(k, INTP(len(Positions._fields)))]), Positions)
-            line = builder.gep(masks, [at.masks_at])
+            row = builder.gep(masks, [at.masks_at])
 
             def mask(offset: Any) -> Any:
-                return lanes_of_bits(builder, builder.load(builder.gep(line, [offset])), grid.vector)
+                return lanes_of_bits(builder, builder.load(builder.gep(row, [offset])), grid.vector)
 
             all_lanes = mask(INTP(0))
             gradient = [some(base, at.gradient_at, all_lanes) for base in gradients]
