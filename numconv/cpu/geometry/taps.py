@@ -59,7 +59,7 @@ class PhasedAxis:
         return residue * self.step + self.spread * (sample * self.step + phase)
 
     def table(self, extent: int, mode: str) -> np.ndarray:
-        """Source index of each padded coordinate, −1 for a zero; as far again as it goes, for what the last box asks for and nothing reads."""
+        """Source index of each padded coordinate, −1 for a zero; as far again as it goes: the last box asks for it and nothing reads it."""
         length = self.coordinate(self.spread - 1, self.count - 1 + self.reach, max(self.phases)) + 1
         coordinate = np.arange(length) + self.origin
         table = np.full(self.coordinate(self.spread - 1, 2 * self.count + self.reach, max(self.phases)) + 1, -1, np.int32)
@@ -75,7 +75,7 @@ def forward_axis(live: Ints, stride: int, dilation: int, low: int, outputs: int,
     """`live`: the taps.  `spread`: outer axes, whose rows may come in any order, are split by the output's residue modulo the dilation."""
     if spread and len(live) > 1 and dilation > 1:
         inner = forward_axis(live, stride, 1, low, -(-outputs // dilation), False)
-        return replace(inner, jobs=(Targets(0, outputs, inner.jobs[0].taps),), spread=dilation)
+        return replace(inner, jobs=tuple(job._replace(number=outputs) for job in inner.jobs), spread=dilation)
     phases = tuple(sorted({(a * dilation) % stride for a in live}))
     taps = tuple(Tap(a, phases.index((a * dilation) % stride), (a * dilation) // stride) for a in live)
     return PhasedAxis(

@@ -24,7 +24,7 @@ def parts(extent: int, least: int = 1) -> list[int]:
 
 
 def term_cycles(rows: int, vectors: int, machine: Machine, loads: float = 0.0, more: float = 0.0) -> float:
-    """Cycles per term of a register tile: its multiply-adds, the one chain of each sum, or its loads, and `more`; or all its instructions."""
+    """Cycles a term of a register tile: its multiply-adds, the one chain of each sum, or its loads, and `more`; or its instructions."""
     sums = rows * vectors
     steps = max(sums / machine.multiply_adds, CHAIN_STEPS, loads)
     return max(CYCLES_PER_STEP * steps + more, CYCLES_PER_INSTRUCTION * (sums + rows + vectors + LOOP_INSTRUCTIONS))

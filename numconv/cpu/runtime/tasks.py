@@ -18,7 +18,7 @@ import numpy as np
 from numba import prange
 
 from ..simd.vector import moved, pointer
-from .launch import ParallelKernel, inlined, kernel
+from .launch import ParallelKernel, device_function, kernel
 from .workspace import borrow
 
 
@@ -51,9 +51,13 @@ def over_shares(name: str, body: Any) -> ParallelKernel:
 
 
 def over_tasks(name: str, body: Any) -> ParallelKernel:
-    """The same over `body(task, number)`, one task at a time."""
+    """The same over `body(task, number)`, one task at a time.
 
-    @inlined
+    An `inlined` body hands that on to all that Numba compiles first from there: good for few calls (spread); of direct, whose callees stand
+    in several places, it makes a third more instructions, so its body is a `device_function`, and so is the one here.
+    """
+
+    @device_function
     def share(task, number, end):  # type: ignore[no-untyped-def]
         for i in range(number, end):
             body(task, i)

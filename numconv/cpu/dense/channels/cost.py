@@ -79,7 +79,7 @@ def most_terms(tile: tuple[int, int], machine: Machine) -> int:
 
 
 def pixel_copy(a: Layout, size: int) -> tuple[int, bool]:
-    """Elements from one pixel to the next in a copy; whether each pixel is copied by itself: one group's, or to spread over the sets of the caches."""
+    """Elements from one pixel to the next in a copy; whether each is copied by itself: one group's, or to spread over the caches' sets."""
     line = CACHE_LINE // size
     if not a.last or (a.pixel_pitch == a.summed and not scattered(a, size)):
         return a.pixel_pitch, False

@@ -25,8 +25,9 @@ JOB_SIZE, LIVE_SIZE = size_of(Job), size_of(Live)
 
 
 @device_function
-def _row(shape, plan, task, job, source, weights, sums, planes, lines, count, places, ahead):
-    """The sums of one row of `count` targets, tile by tile, over the taps of `planes` and `lines` that see the input."""
+def _row(shape, plan, task, job, source, weights, sums, row, places, ahead):
+    """The sums of one row, tile by tile.  `row`: (planes, lines) of taps that see the input, as Live; how many targets it has."""
+    planes, lines, count = row
     positions, width = rows(shape), columns(shape)
     terms, whole = lines.number * job.row_terms, count // positions * positions
     if terms * planes.number == 0:
@@ -86,7 +87,7 @@ def _block(shape, vector, plan, task, source, weights, corner, channel, places, 
             lines = live_at(task.tables, job.live_h_at + (corner[1] + v) * LIVE_SIZE)
             at = moved(source, u * t.step * plan.plane_pitch + v * h.step * plan.row_pitch)
             mine = moved(sums, row * box[2] * width) if places is None else sums
-            _row(shape, plan, task, job, at, weights, mine, planes, lines, box[2], places, ahead)
+            _row(shape, plan, task, job, at, weights, mine, (planes, lines, box[2]), places, ahead)
             if places is not None:  # channels last: sums are pixels
                 channels = plan.finish.channels
                 y = moved(task.y, _pixel(plan, job, sample, corner[0] + u, corner[1] + v, corner[2]) * channels)

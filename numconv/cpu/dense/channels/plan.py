@@ -156,14 +156,14 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
 
 
 def _tile(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
-    """The best for one core; that for all of them where it is clearly better there: 9 blocks of filters leave one of two cores idle, 18 do not."""
+    """The best for one core; that for all of them where it is clearly better: 9 blocks of filters leave one of two idle, 18 do not."""
     alone = _best(problem, machine, 1, None)[1].tile
     cost, together = _best(problem, machine, machine.cores, None)
     return together.tile if cost < CLEARLY * _best(problem, machine, machine.cores, alone)[0] else alone
 
 
 def _ahead(problem: ConvProblem, a: Layout, positions: int, copied: bool, size: int, machine: Machine) -> tuple[int, int]:
-    """What a tile asks for: of a channel's row, the line after the next; of pixels that lie side by side, all of the next tile's, one after the other.
+    """What a tile asks for: of a channel's row, the line after the next; of pixels side by side, all of the next tile's in turn.
 
     No prefetcher of the machine's follows a few values of each of many rows, or of pixels a tile at a time (decision 33).
     """
@@ -197,9 +197,23 @@ def _copy(a: Layout, c: Choice, size: int) -> Copy:
     )
 
 
+def _axes(a: Layout, box: tuple[int, ...], boxes: tuple[int, ...]) -> Iterator[Axis]:
+    for taps, source, target, b, n in zip(a.axes, a.source, a.target, box, boxes, strict=True):
+        yield Axis(
+            source=source,
+            target=target,
+            box=b,
+            boxes=n,
+            step=taps.axis.step,
+            target_step=taps.axis.target_step,
+            origin=taps.axis.origin,
+            reach=taps.reach,
+        )
+
+
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Prepared:
-    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits on the workers and on whether weights are given plain, too."""
+    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits also on the workers and `given`: plain weights."""
     a = layout(problem)
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
@@ -218,10 +232,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     room = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
     packs = given and _once(problem, prod(boxes))
     jobs, live, offsets = tables_of(a, copy, size_of(Plan))
-    t, h, w = (
-        Axis(source, target, b, n, x.axis.step, x.axis.target_step, x.axis.origin, x.reach)
-        for x, source, target, b, n in zip(a.axes, a.source, a.target, c.box, boxes, strict=True)
-    )
+    t, h, w = _axes(a, c.box, boxes)
     positions_at = size_of(Plan) + len(jobs) * size_of(Job) + live.size
     plan = Plan(
         t=t,

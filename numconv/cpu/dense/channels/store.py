@@ -27,7 +27,7 @@ def _turned(vector, sums, width, positions, count, target, pitch):
 
 @device_function
 def store_rows(vector, plan, task, width, channel, valid, box, pixel, sample):
-    """A block of `valid` channels from `channel` on, `width` sums to a position: squares, or by way of rows where positions or channels are apart.
+    """A block of `valid` channels from `channel` on, `width` sums to a position: squares, or by rows where positions or channels are apart.
 
     `box`: (planes, rows, columns) of targets; `pixel`: number of the first in a plane of the target.
     """

@@ -87,7 +87,17 @@ def layout(problem: ConvProblem) -> Layout:
         axes.append(_taps(axis, i if forward else o))
     summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
     last = p.layout == "channels_last"
-    return Layout(tuple(axes), summed, produced, source, target, kernel, forward, p.source[0] if last else 1, last)  # type: ignore[arg-type]
+    return Layout(
+        axes=tuple(axes),  # type: ignore[arg-type]
+        summed=summed,
+        produced=produced,
+        source=source,
+        target=target,
+        kernel=kernel,
+        forward=forward,
+        pixel_pitch=p.source[0] if last else 1,
+        last=last,
+    )
 
 
 def terms_of(a: Layout) -> list[int]:
@@ -124,6 +134,7 @@ def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarra
     channel = np.arange(a.summed, dtype=np.int64)[:, None] * copy.channel_pitch
     for job in a.jobs:
         t, h, w = (axis.jobs[j] for axis, j in zip(a.axes, job, strict=True))
+        job_t, job_h, _ = job
         row = channel + np.array([o for _, o in w], np.int64)[None, :] * copy.pixel_pitch
         offsets += [row.ravel() + ot * copy.plane_pitch + oh * copy.row_pitch for _, ot in t for _, oh in h]
         mine = [x.axis.jobs[j] for x, j in zip(a.axes, job, strict=True)]
@@ -134,8 +145,8 @@ def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarra
                 first_term=start,
                 plane_terms=len(h) * row.size,
                 row_terms=row.size,
-                live_t_at=live_at[0, job[0]],
-                live_h_at=live_at[1, job[1]],
+                live_t_at=live_at[0, job_t],
+                live_h_at=live_at[1, job_h],
             )
         )
         start += len(t) * len(h) * row.size

@@ -6,6 +6,7 @@ no bit of the result.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -160,6 +161,23 @@ def _jobs(problem: ConvProblem, g: Geometry, box: BoxCopy, rows: int, chunk: int
     return jobs, stretches, every.astype(np.int32) if every.size == 0 or every.max() < 2**31 else every, weights_at
 
 
+def _axes(g: Geometry, box: BoxCopy) -> Iterator[Axis]:
+    for axis, target, b, n in zip(g.axes, g.target, box.box, box.boxes, strict=True):
+        yield Axis(target=target, box=b, boxes=n, step=axis.step, target_step=axis.target_step, spread=axis.spread)
+
+
+def _filters(problem: ConvProblem, g: Geometry, jobs: list[Job], stretches: int) -> Interleaved:
+    return Interleaved(
+        produced=g.produced,
+        channels=g.summed,
+        filter_pitch=g.filter_pitch,
+        channel_pitch=g.channel_pitch,
+        group_pitch=g.group_pitch,
+        whole=g.channel_pitch == problem.taps == max(job.taps for job in jobs),
+        stretches=stretches,
+    )
+
+
 def _fill(problem: ConvProblem, g: Geometry, box: BoxCopy, lanes: int, ahead: int, at: int) -> tuple[Fill, list[np.ndarray]]:
     """How a box is copied, and the tables for it, the first of which lies `at` integers from the plan's beginning."""
     zeros, w = problem.padding_mode == "zeros", g.axes[2]
@@ -170,7 +188,8 @@ def _fill(problem: ConvProblem, g: Geometry, box: BoxCopy, lanes: int, ahead: in
     ]
     phases = [phases_of(axis, b) for axis, b in zip(g.axes[:2], box.box[:2], strict=True)]
     tables = [table(*phases), table(insides), *(g.tables[:2] if zeros else g.tables)]
-    phases_at = Three(at, at + len(phases[0]) * size_of(Phase), at + tables[0].size)
+    of_t, of_h = (len(p) * size_of(Phase) for p in phases)
+    phases_at = Three(at, at + of_t, at + of_t + of_h)
     sources_at = phases_at.w + len(insides) * size_of(Inside)
     axes = []
     for k, (axis, extent, copied) in enumerate(zip(g.axes, g.source, box.extents, strict=True)):
@@ -228,10 +247,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     sums_at = up(chunk * box.channel_pitch + tile[1] * lanes + lanes, 16)
     held = split_blocks * len(g.jobs) if chunk < g.summed else 1  # blocks whose sums are kept
     block_at = spaced(up(sums_at + held * rows * sums_pitch + 2 * lanes, 64) + 64, size)
-    t, h, w = (
-        Axis(target=target, box=b, boxes=n, step=a.step, target_step=a.target_step, spread=a.spread)
-        for a, target, b, n in zip(g.axes, g.target, box.box, box.boxes, strict=True)
-    )
+    t, h, w = _axes(g, box)
     plan = Plan(
         t=t,
         h=h,
@@ -241,15 +257,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         split_blocks=split_blocks,
         chunk=chunk,
         fill=fill,
-        filters=Interleaved(
-            produced=g.produced,
-            channels=g.summed,
-            filter_pitch=g.filter_pitch,
-            channel_pitch=g.channel_pitch,
-            group_pitch=g.group_pitch,
-            whole=g.channel_pitch == problem.taps == jobs[0].taps,
-            stretches=len(stretches),
-        ),
+        filters=_filters(problem, g, jobs, len(stretches)),
         packs=packs,
         pass_terms=-(-terms // passes) if terms else 1,
         one_piece=box.one_piece,
