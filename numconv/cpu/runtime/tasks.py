@@ -32,6 +32,7 @@ class Task(NamedTuple):
     room: Any  # this worker's scratch
     offsets: Any  # of terms in the source, 32 or 64 bits; or whatever else a family reads, a tuple perhaps
     tables: Any  # the plan and what belongs to it
+    shared: Any  # scratch that all workers have in common
 
 
 def over_shares(name: str, body: Any) -> ParallelKernel:
@@ -42,8 +43,8 @@ def over_shares(name: str, body: Any) -> ParallelKernel:
 
     def loop(x, weights, bias, y, scratch, offsets, tables, room_pitch, workers, tasks):  # type: ignore[no-untyped-def]
         for worker in prange(workers):
-            room = moved(pointer(scratch), worker * room_pitch)
-            task = Task(pointer(x), pointer(weights), pointer(bias), pointer(y), room, pointer(offsets), pointer(tables))
+            room, shared = moved(pointer(scratch), worker * room_pitch), moved(pointer(scratch), workers * room_pitch)
+            task = Task(pointer(x), pointer(weights), pointer(bias), pointer(y), room, pointer(offsets), pointer(tables), shared)
             body(task, worker * tasks // workers, (worker + 1) * tasks // workers)
 
     loop.__name__ = name
@@ -76,6 +77,8 @@ class Work:
     workers: int  # at most as many as tasks; 1: in the calling thread
     room_pitch: int  # elements of scratch from one worker to the next; 0: the kernel has no rooms
     packed: int = 0  # elements of the weights that are packed in the call, ahead of all tasks; 0: none are
+    shared: int = 0  # elements of the scratch that all workers have in common
+    then: np.ndarray | None = None  # the tables of a second stage: the same tasks once more, after all of the first
 
     @cached_property
     def start(self) -> Any:
@@ -84,12 +87,17 @@ class Work:
     @cached_property
     def rooms(self) -> int:
         """Elements of all workers' scratch."""
-        return self.workers * self.room_pitch
+        return self.workers * self.room_pitch + self.shared
 
     @cached_property
     def rest(self) -> tuple[Any, ...]:
         """The arguments that are the same at every call."""
         return self.offsets, self.tables, self.room_pitch, self.workers, self.tasks
+
+    @cached_property
+    def rest_then(self) -> tuple[Any, ...]:
+        """… and those of the second stage."""
+        return self.offsets, self.then, self.room_pitch, self.workers, self.tasks
 
 
 def perform(
@@ -107,3 +115,5 @@ def perform(
             pack(w, packed)
             w = packed
         work.start(x.ravel(), w.ravel(), bias, y, scratch, *work.rest)
+        if work.then is not None:
+            work.start(x.ravel(), w.ravel(), bias, y, scratch, *work.rest_then)

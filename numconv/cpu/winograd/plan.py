@@ -1,11 +1,13 @@
-"""Axes, boxes and register tile of `winograd`: what a task covers, where its numbers lie, what it costs."""
+"""The choice of axes, boxes and register tile for `winograd`, and its record: everything that the kernel knows of a problem."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,244 +15,304 @@ from ...activations import ACTIVATIONS
 from ...kernel import Machine
 from ...problem import ConvProblem
 from ..adapt.mirror import forward_of
-from ..geometry.tiles import CYCLES_PER_STEP, term_cycles
-from .axes import Axes, Box, boxes_of, choices, frequencies, terms
-from .cost import deliver_cycles, deliver_pixels_cycles, fill_cycles, fill_pixels_cycles, filter_cycles, samples
+from ..geometry.tiles import up
+from ..runtime.record import size_of, table
+from .axes import Axes, CutAxis, TileBox, boxes_of, choices, frequencies, terms
+from .cost import CLOCK, FLOAT, Choice, Tile, on_the_way, pack_cycles, task_cycles
+from .filters import BESIDE, FilterPiece, FilterTransform
+from .room import SAME_SETS, Chunk, PixelsRoom, PlanesRoom, Room, Spectrum, filter_pitch, position_pitch, room_of
 
 #: rows × vectors, by number of SIMD registers: rows are output channels, or, channels last, positions
-TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
+PLANE_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9, 3), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-HEAD, PER_AXIS = 39, 16  # integers of the geometry: before the axes, of an axis
-WIDE = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
-BESIDE = 4  # channels whose transformed filters lie side by side: their rows fill vectors
-FUSED, AGAIN = (
-    2,
-    50_000,
-)  # boxes for which weights are transformed on the way; or weights that are transformed once more than needed: what one more parallel loop costs
-SHARE = 20000.0  # cycles, of all workers of a V in common: another start, and waiting for the slowest
-SPILLS = 1.5  # times the cycles of transforms, where sixteen registers do not hold them; channels first, channels last was not measured (decision 32)
-CLOCK = 0.93  # of the cycles below by those of `direct`'s model, over the 3×3, 1-D and 3-D layers; Zen 4, 2026-11
+MOST_SCRATCH = 8 << 20  # bytes of a worker: a share of the last cache
+PART = 4  # of the second cache: M of a superblock takes one such, U of a chunk another
+MANY_CHANNELS, MANY_SUMS = 64, 384  # of a superblock: no more channels, or sums of a position, even where there is room
+
+
+class TileAxis(NamedTuple):
+    """One of the axes; where it is transformed, in tiles of m targets, else each target is a tile.  Lengths in elements of the axis."""
+
+    source: int  # extent
+    target: int  # extent
+    low: int  # padding before the source
+    step: int  # in the source, from one target to the next
+    residues: int  # of a dilation: targets from one of a tile to the next; those between belong to other tiles
+    source_rows: int  # rows of the source from one sample to the next
+    target_rows: int  # likewise of the target
+    tiles: int  # of a residue
+    box: int  # tiles of a task
+    box_residues: int  # of a task
+    boxes: int
+    halo: int  # tiles of a box that only shifted pieces read
+    positions: int  # of V, from one tile of a residue, or residue, to the next
+    planes: int
+    planes_at: int  # in the table: where in the source each plane begins
+
+
+class Phase(NamedTuple):
+    """Channels first: the samples of A a stride apart, from which its planes of V are made."""
+
+    first: int  # in the source, of the first tap's
+    samples: int  # of a residue, for a whole box
+    planes: int
+    planes_at: int  # in the table: where each plane begins, in samples of the phase
+
+
+class Plan(NamedTuple):
+    """The record.  Pitches and places in elements, from the beginning of this worker's room, or in integers from that of the table."""
+
+    o: TileAxis  # outside of A
+    a: TileAxis
+    i: TileAxis  # inside of A
+    w: TileAxis
+    groups: int
+    summed: int  # channels of a group
+    produced: int
+    fills: int  # 1: a task makes V, of its share of the channels where several have it in common …
+    multiplies: int  # 1: … and does the rest; where V is in common, in a stage of its own
+    splits: int  # of the blocks of a group, over tasks that have V in common
+    split_blocks: int  # blocks of a split
+    super_blocks: int  # blocks whose M is held at a time
+    source_size: int  # of a channel
+    target_size: int
+    frequencies: int
+    terms: int  # of all channels
+    v: Spectrum
+    v_size: int  # from the V of one box to that of the next, where they are in common
+    m: Spectrum
+    planes: PlanesRoom
+    pixels: PixelsRoom
+    packs: int  # 1: filters are as given, and each task transforms what it uses
+    filters: FilterTransform
+    chunk: Chunk
+    filter_pitch: int  # of filters transformed ahead, from one frequency to the next
+    transformed_pitch: int  # … from one group to the next
+    given_pitch: int  # of filters as given, likewise
+    has_bias: int  # 0 or 1
+    activation: int  # its code
+    phases: int  # of A, channels first
+    phases_at: int  # in the table
+    places_at: int  # in the table, channels last: where the positions of a register tile lie
 
 
 @dataclass(frozen=True, eq=False)
-class Blocking:
-    tile: tuple[int, int, int]
-    last: bool  # channels are in the lanes
-    box: Box
-    tasks: int  # per sample
-    splits: int
-    split_blocks: int
-    super_blocks: int
-    chunk: int  # channels whose weights are transformed at a time
-    pitch: int  # of a channel in V and M; channels last, positions of a plane
-    cycles: float  # of one sample
-    pack_cycles: float  # of transforming the weights apart
+class Prepared:
+    """A plan with its tables, and what the host knows besides."""
 
-    @property
-    def kinds(self) -> tuple[int, int]:
-        """Frequencies of A and W."""
-        return self.box.axes[1].frequencies, self.box.axes[3].frequencies
-
-    @property
-    def rows(self) -> int:
-        """Output channels of a block of weights."""
-        return self.tile[1] * self.tile[2] if self.last else self.tile[0]
-
-    @property
-    def columns(self) -> int:
-        """Positions of a register tile."""
-        return self.tile[0] if self.last else self.tile[1] * self.tile[2]
+    plan: Plan
+    choice: Choice
+    numbers: np.ndarray  # the record, and what it points to
+    then: np.ndarray | None  # the same of a second stage, where V is in common
+    offsets: np.ndarray  # of a channel's terms in V, int64
+    room: int  # elements of scratch a worker
+    shared: int  # elements of scratch in common
+    packed: int  # elements of the transformed filters
+    turned: int  # elements of scratch a worker, where they are transformed ahead
 
 
-def _odd(size: int) -> int:
-    """An odd number of cache lines: frequencies that lie so far apart do not share a set of the cache."""
-    lines = -(-size // 16)
-    return 16 * (lines if lines % 2 else lines + 1)
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _apart(channels: int, lanes: int) -> int:
-    """From one position to the next, channels last."""
-    whole = _up(channels, lanes)
-    return whole + lanes if whole * 4 % 256 == 0 else whole  # those of a tile do not share a few sets of the first cache
-
-
-def _candidate(p: ConvProblem, machine: Machine, tile: tuple[int, int], box: Box, splits: int) -> Blocking:
-    n = machine.vector_bytes // 4
-    last = p.layout == "channels_last"
-    mr, nr = (tile[1] * n, tile[0]) if last else (tile[0], tile[1] * n)
-    blocks = -(-p.group_out // mr)
-    split_blocks = -(-blocks // splits)
-    splits = -(-blocks // split_blocks)
+def _choice(p: ConvProblem, machine: Machine, tile: Tile, box: TileBox, splits: int) -> Choice:
+    """With superblocks and chunks that fit in the second cache."""
+    n, last = tile.lanes, p.layout == "channels_last"
+    mr, nr = (tile.vectors * n, tile.rows) if last else (tile.rows, tile.vectors * n)
+    split_blocks = -(-(-(-p.group_out // mr)) // splits)
+    splits = -(-(-(-p.group_out // mr)) // split_blocks)
     panels = -(-box.positions // nr)
     so, sa, si, sw = box.slots
-    planes, plane = box.planes, sa * si * sw
+    plane = sa * si * sw
     if last:
-        channels, pitch, start = _apart(p.group_in, n), max(panels * nr, so * plane), 0.15 * (nr * tile[1]) ** 2
+        pitch = max(panels * nr, so * plane)
     else:
-        end = (so - 1) * plane + _up(plane, n) if box.axes[1].m > 1 else so * plane - sw + _up(sw, n)  # whole vectors are written
-        channels, pitch, start = p.group_in, max(panels * nr, _up(end, n)), 30.0
-        pitch += n if pitch * 4 % 1024 == 0 else 0
+        end = (so - 1) * plane + up(plane, n) if box.axes.a.m > 1 else so * plane - sw + up(sw, n)  # whole vectors are written
+        pitch = max(panels * nr, up(end, n))
+        pitch += n if pitch * FLOAT % SAME_SETS == 0 else 0
     f, t = frequencies(box.axes), terms(p, box.axes)
-    super_blocks = max(1, min(split_blocks, machine.l2 // 4 // (4 * f * mr * pitch), max(64, 384 // f) // mr))
-    chunk = machine.l2 // 4 // (4 * f * super_blocks * mr * (t // p.group_in)) // n * n
-    chunk = min(p.group_in, max(n, chunk))
-    multiply = f * panels * split_blocks * (t * term_cycles(*tile, machine, 0.0, CYCLES_PER_STEP) / CYCLES_PER_STEP + start)
-    v_bytes, u_bytes = 4 * f * channels * planes * pitch, 4 * f * t * split_blocks * mr
-    passes, m_bytes = -(-split_blocks // super_blocks), 4 * f * super_blocks * mr * pitch
-    beyond = v_bytes + m_bytes > machine.l2 * 7 // 8  # V is then written to, and for each superblock read from, the shared cache; so is M
-    streams = (v_bytes * (passes + 2) + m_bytes * 3 * passes) / 20 if beyond else 0.0
-    filters = split_blocks * filter_cycles(p, box.axes, mr, n)
-    fused = on_the_way(p, prod(box.boxes))
-    produced = min(p.group_out, split_blocks * mr)
-    if last:
-        fill, deliver = -(-p.group_in // n) * fill_pixels_cycles(box), -(-produced // n) * deliver_pixels_cycles(box)
-    else:
-        more = SPILLS if machine.registers < 32 else 1.0
-        fill, deliver = p.group_in * fill_cycles(box, n) * more, produced * deliver_cycles(box, n) * more
-    if splits > 1:  # a V in common
-        fill += SHARE + v_bytes * (splits - 1) / 20
-    cycles = multiply + streams + fill / splits + deliver + 400
-    cycles += filters + 4 * p.group_in * p.taps * split_blocks * mr / 8 if fused else u_bytes / 24
-    pack_cycles = 0.0 if fused else p.groups * splits * (filters + u_bytes / 4)
-    tasks = p.groups * prod(box.boxes) * splits
-    return Blocking((*tile, n), last, box, tasks, splits, split_blocks, super_blocks, chunk, pitch, tasks * cycles, pack_cycles)
+    most = max(MANY_CHANNELS, MANY_SUMS // f) // mr
+    super_blocks = max(1, min(split_blocks, machine.l2 // PART // (FLOAT * f * mr * pitch), most))
+    chunk = machine.l2 // PART // (FLOAT * f * super_blocks * mr * (t // p.group_in)) // n * n
+    return Choice(tile, last, box, splits, split_blocks, super_blocks, min(p.group_in, max(n, chunk)), pitch)
 
 
-def on_the_way(p: ConvProblem, boxes: int) -> bool:
-    """Whether filters, given plain, are transformed on the way in each of so many boxes and never written to memory."""
-    return boxes <= FUSED or (boxes - 1) * p.groups * p.group_in * p.group_out * p.taps <= AGAIN
-
-
-def _best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int], plain: bool = False) -> Blocking:
-    """The cheapest; `plain`: with what it takes to transform the filters ahead."""
-    limit = 8 << 20  # bytes of a worker: a share of the last cache
-    found: list[tuple[float, float, int, Blocking]] = []
+def _candidates(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: Tile) -> Iterator[Choice]:
     for box in boxes_of(x):
-        for splits in {1, workers}:
-            b = _candidate(p, machine, tile, box, splits)
-            idle = -(-p.batch * b.tasks // workers) * workers / (p.batch * b.tasks)
-            at = Layout(p, b)
-            size = 4 * (at.total + at.v_size * (p.batch * b.tasks / (b.splits * workers) if b.splits > 1 else 1))
-            found.append((size / limit if size > limit else 0.0, b.cycles * idle + plain * b.pack_cycles, len(found), b))
-    return min(found)[3]
+        for splits in sorted({1, workers}):
+            yield _choice(p, machine, tile, box, splits)
+
+
+def cycles(p: ConvProblem, c: Choice, machine: Machine) -> float:
+    """Of all tasks of a sample; the filters transformed."""
+    held = position_pitch(p.group_in, c.tile.lanes) if c.last else p.group_in
+    return c.tasks(p) * task_cycles(p, c, held, machine)
+
+
+def best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int], given: bool = False) -> Choice:
+    """The cheapest of those within their share of memory; `given`: with what it takes to transform the filters ahead."""
+
+    def cost(c: Choice) -> tuple[float, float]:
+        tasks, room = p.batch * c.tasks(p), room_of(p, c)
+        idle = -(-tasks // workers) * workers / tasks
+        size = FLOAT * (room.size + room.v_size * (tasks / (c.splits * workers) if c.splits > 1 else 1))
+        return size / MOST_SCRATCH if size > MOST_SCRATCH else 0.0, cycles(p, c, machine) * idle + given * pack_cycles(p, c)
+
+    rows, vectors = tile
+    return min(_candidates(p, machine, workers, x, Tile(rows, vectors, machine.vector_bytes // FLOAT)), key=cost)
 
 
 @lru_cache(maxsize=1024)
-def chosen(p: ConvProblem, machine: Machine) -> Blocking:
-    """The tile and the transforms: from one sample and one worker, whatever the call has, since bits depend on the latter."""
+def chosen(p: ConvProblem, machine: Machine) -> Choice:
+    """The tile and the transforms: from one sample and one worker, whatever the call has, since bits depend on them."""
     one = p.with_(batch=1)
-    tiles = (PIXEL_TILES if p.layout == "channels_last" else TILES)[32 if machine.registers >= 32 else 16]
-    return min((_best(one, machine, 1, x, tile) for x in choices(one) for tile in tiles), key=lambda b: b.cycles + b.pack_cycles)
+    tiles = (PIXEL_TILES if p.layout == "channels_last" else PLANE_TILES)[32 if machine.registers >= 32 else 16]
+    found = (best(one, machine, 1, x, tile) for x in choices(one) for tile in tiles)
+    return min(found, key=lambda c: cycles(one, c, machine) + pack_cycles(one, c))
 
 
 @lru_cache(maxsize=1024)
-def blocking(p: ConvProblem, machine: Machine, workers: int, plain: bool = False) -> Blocking:
-    b = chosen(p.with_(batch=1), machine)
-    return _best(p, machine, workers, b.box.axes, b.tile[:2], plain)
+def blocking(p: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Choice:
+    """The box and the splits, of this call."""
+    c = chosen(p.with_(batch=1), machine)
+    return best(p, machine, workers, c.box.axes, (c.tile.rows, c.tile.vectors), given)
 
 
-def _reach(box: Box) -> int:
-    """The furthest shift of a term, in positions."""
-    return box.shift(tuple(max(x.pieces, key=lambda piece: piece.shift) for x in box.axes))
+def seconds(one: ConvProblem, machine: Machine) -> float:
+    """Predicted for one sample on one core, memory aside."""
+    c = chosen(one, machine)
+    return CLOCK * (cycles(one, c, machine) + pack_cycles(one, c)) * machine.cycle
 
 
-class Layout:
-    """Where a worker's numbers lie in its scratch: phases, a row of one phase, M, rows of the result, U of a chunk of channels.
-
-    Channels last: M, pixels that are transformed, U of a chunk.  V lies beside that, since workers may have one in common.
-    """
-
-    def __init__(self, p: ConvProblem, b: Blocking) -> None:
-        n, f = b.tile[2], frequencies(b.box.axes)
-        _, sa, si, sw = b.box.slots
-        self.plane = sa * si * sw
-        (self._pixels if b.last else self._planes)(p, b)
-        rows = b.rows * (terms(p, b.box.axes) // p.group_in)  # of U, per channel
-        self.c_pitch = _odd(b.super_blocks * b.chunk * rows)
-        self.u_pitch = _odd(-(-p.group_out // b.rows) * p.group_in * rows)
-        self.room = self.u0 + f * self.c_pitch
-        self.blank = p.taps * (n + BESIDE) * b.rows  # in the room: zeros for the taps that a short piece lacks
-        self.room_size = self.blank + n
-        self.total = _up(self.room + self.room_size, 16) + 64
-
-    def _planes(self, p: ConvProblem, b: Blocking) -> None:
-        n, nr, f = b.tile[2], b.columns, frequencies(b.box.axes)
-        _, a, _, w = b.box.axes
-        _, _, si, sw = b.box.slots
-        phase = -(-max(a.samples(b.box.counts[1], phase) for phase in a.phases) // a.m) * b.box.residues * si * sw + n if a.m > 1 else 0
-        self.phase = phase + n if phase * 4 % 1024 < 4 * n else phase
-        self.channel, self.position = b.box.planes * b.pitch, 1
-        self.v_pitch = p.group_in * self.channel + n
-        self.m_pitch = b.super_blocks * b.rows * b.pitch + n
-        row0 = _up(self.phase * a.m * w.frequencies + 2 * n, n)
-        row_size = samples(w, b.box.counts[3] + w.halo)
-        room0 = row0 + _up(row_size, n) + n  # of the phases of a row under a dilation that shuffles do not serve
-        room_phase = _up(sw + w.residues, n) + n
-        self.more = row0, row_size, room0, room_phase
-        self.v_size = _up(f * self.v_pitch + 2 * nr + _reach(b.box), 16) + 64
-        self.m0 = _up(room0 + (0 if w.plain else w.m * room_phase), n)
-        self.o0 = _up(self.m0 + f * self.m_pitch + nr, n)
-        self.u0 = _up(self.o0 + w.m * (b.box.positions + n) + w.residues + 2 * n, n)
-
-    def _pixels(self, p: ConvProblem, b: Blocking) -> None:
-        n, f = b.tile[2], frequencies(b.box.axes)
-        _, a, _, w = b.box.axes
-        self.phase, self.channel, self.position, self.m0 = 0, 1, _apart(p.group_in, n), 0
-        self.more = self.position, min(WIDE, b.box.counts[3] + w.halo), 0, 0
-        self.v_pitch = _odd(b.box.planes * b.pitch * self.position)
-        self.m_pitch = _odd(b.super_blocks * b.rows * b.pitch)
-        self.v_size = _up(f * self.v_pitch + (b.columns + _reach(b.box)) * self.position, 16) + 64
-        self.o0 = self.m0 + f * self.m_pitch
-        self.u0 = self.o0 + n * max((self.more[1] * w.m + w.frequencies - w.m) * a.frequencies, a.m * w.m + 3)
+def _axes(c: Choice, at: int) -> tuple[list[TileAxis], list[int]]:
+    """The axes, and where their planes begin in the source; `at`: where that lies in the table."""
+    box = c.box
+    found: list[TileAxis] = []
+    begins: list[int] = []
+    _, sa, si, sw = box.slots
+    pitches = (sa * si * sw, si * sw, sw, 1)
+    for x, tiles, boxes, positions in zip(box.axes, box.counts, box.boxes, pitches, strict=True):
+        axis = TileAxis(
+            source=x.extent,
+            target=x.outputs,
+            low=x.low,
+            step=x.stride,
+            residues=x.residues,
+            source_rows=x.source_rows,
+            target_rows=x.target_rows,
+            tiles=x.tiles,
+            box=tiles,
+            box_residues=box.residues if x is box.axes.a else x.residues,
+            boxes=boxes,
+            halo=x.halo,
+            positions=positions,
+            planes=len(x.planes),
+            planes_at=at + len(begins),
+        )
+        begins += x.planes
+        found.append(axis)
+    return found, begins
 
 
-@lru_cache(maxsize=1024)
-def prepared(problem: ConvProblem, machine: Machine, workers: int, plain: bool = False) -> tuple[Blocking, Layout, np.ndarray]:
-    """With the integers that the kernel reads: sizes, the four axes, where planes begin, the places of a channel's terms in its weights and in V.
+def _phases(a: CutAxis, tiles: int, at: int) -> list[int]:
+    """The phases of A as they lie in the table from `at` on: records, then where the planes of each begin."""
+    after = at + len(a.phases) * size_of(Phase)
+    records: list[Phase] = []
+    begins: list[int] = []
+    for first, planes in a.phases:
+        records.append(Phase(first, a.samples(tiles, (first, planes)), len(planes), after + len(begins)))
+        begins += planes
+    return table(records, begins).tolist()
 
-    An input gradient is the convolution that gives the same; its weights are read in the other order, and taps backwards.
-    """
-    p, turned = forward_of(problem), problem.direction != "forward"
-    b = blocking(p, machine, workers, plain)
-    at, box, x = Layout(p, b), b.box, b.box.axes
-    o, a, i, w = x
-    _, _, si, sw = box.slots
-    pieces = list(product(*(axis.pieces for axis in x)))
-    plane = [((by[0].plane * len(i.planes) + by[2].plane) * len(w.planes) + by[3].plane) * len(a.planes) + by[1].plane for by in pieces]
-    inside = (np.array(plane) * b.pitch + np.array([box.shift(by) for by in pieces])) * at.position
-    n, channel = b.tile[2], np.arange(p.group_in) * at.channel
-    offsets = [
-        v for c in range(0, p.group_in, BESIDE) for v in np.add.outer(inside, channel[c : c + BESIDE]).ravel()
-    ]  # as `filters` has them
-    spots = np.add.outer(np.arange(n), (n + BESIDE) * np.arange(p.taps)).ravel()  # of a channel's taps in the room
-    taps = [sum(piece.tap * axis.tap_step for piece, axis in zip(by, x, strict=True)) for by in pieces]
-    places = [v for by, tap in zip(pieces, taps, strict=True) for v in (p.taps - 1 - tap if turned else tap, by[1].live, by[3].live)]
-    on = -1 if turned else 1
-    steps = (
-        (p.taps, p.group_out * p.taps) if turned else (p.group_in * p.taps, p.taps)
-    )  # in the weights, from one channel of the result or the sum to the next
-    phases = (
-        list(a.planes) if b.last else [v for start, ks in a.phases for v in (start, a.samples(box.counts[1], (start, ks)), len(ks), *ks)]
+
+def _filters(p: ConvProblem, c: Choice, room: Room, turned: bool, at: int) -> tuple[FilterTransform, np.ndarray]:
+    """How filters are transformed, and the tables for it; `turned`: they are an input gradient's, read in the other order and backwards."""
+    a, w, taps, n = c.box.axes.a, c.box.axes.w, p.taps, c.tile.lanes
+    pieces = []
+    for by in product(*(x.pieces for x in c.box.axes)):
+        tap = sum(piece.tap * x.filter_pitch for piece, x in zip(by, c.box.axes, strict=True))
+        _, by_a, _, by_w = by
+        pieces.append(FilterPiece(taps - 1 - tap if turned else tap, by_a.live, by_w.live))
+    places = np.add.outer(np.arange(n), (n + BESIDE) * np.arange(taps)).ravel()
+    sign, places_at = -1 if turned else 1, at + len(pieces) * size_of(FilterPiece)
+    filters = FilterTransform(
+        produced=p.group_out,
+        taps=taps,
+        produced_pitch=taps if turned else p.group_in * taps,
+        summed_pitch=p.group_out * taps if turned else taps,
+        tap_pitch_a=sign * a.filter_pitch * a.tap_pitch,
+        tap_pitch_w=sign * w.filter_pitch * w.tap_pitch,
+        pieces=len(pieces),
+        pieces_at=at,
+        places_at=places_at,
+        blank_at=room.blank_at,
     )
-    begins = [list(o.planes), phases, list(i.planes), list(w.planes)]
-    start = HEAD + 4 * PER_AXIS
-    lists = start + sum(map(len, begins))
-    integers = [
-        p.group_in, p.group_out, p.groups, b.splits, b.split_blocks, b.super_blocks, terms(p, x), b.pitch, at.v_pitch, at.m_pitch, at.v_size, at.m0,
-        at.o0, b.chunk, lists + len(places) + spots.size, int(p.bias), ACTIVATIONS[p.activation], at.phase, at.plane, si, sw, at.u_pitch, frequencies(x),
-        p.taps, on * a.tap_step * a.every, on * w.tap_step * w.every, len(pieces), lists, at.u0, at.c_pitch, at.room, at.blank, *at.more,
-        *steps, lists + len(places),
-    ]  # fmt: skip
-    for axis, count, boxes, begin in zip(x, box.counts, box.boxes, begins, strict=True):
-        residues = box.residues if axis is a else axis.residues
-        integers += [
-            axis.extent, axis.outputs, axis.low, axis.residues, axis.halo, axis.frequencies, axis.row_in, axis.row_out, count, residues, boxes, axis.count,
-            axis.stride, start, len(axis.phases) if axis is a and not b.last else len(axis.planes), len(axis.planes),
-        ]  # fmt: skip
-        start += len(begin)
-    near = [i * at.position for i in range(b.columns)] if b.last else []  # of a register tile, behind all else
-    return b, at, np.array([*integers, *(v for begin in begins for v in begin), *places, *spots, *offsets, *near], np.int64)
+    return filters, table(pieces, places)
+
+
+def _offsets(p: ConvProblem, c: Choice, room: Room) -> np.ndarray:
+    """Of all terms in V, in the order of U: those of the same taps of BESIDE channels are neighbours."""
+    inside = []
+    for by in product(*(x.pieces for x in c.box.axes)):
+        plane = 0
+        for k in (0, 2, 3, 1):  # the planes of A are neighbours
+            plane = plane * len(c.box.axes[k].planes) + by[k].plane
+        inside.append(plane * room.v.plane_pitch + c.box.shift(by) * room.v.position_pitch)
+    channel = np.arange(p.group_in) * (1 if c.last else c.box.planes * room.v.plane_pitch)
+    parts = [np.add.outer(np.array(inside), channel[k : k + BESIDE]).ravel() for k in range(0, p.group_in, BESIDE)]
+    return np.concatenate(parts).astype(np.int64)
+
+
+@lru_cache(maxsize=1024)
+def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Prepared:
+    """An input gradient is the convolution that gives the same; its filters are read in the other order, and taps backwards."""
+    p = forward_of(problem)
+    c = blocking(p, machine, workers, given)
+    room, x, boxes = room_of(p, c), c.box.axes, prod(c.box.boxes)
+    (o, a, i, w), begins = _axes(c, size_of(Plan))
+    phases_at = size_of(Plan) + len(begins)
+    phases = [] if c.last else _phases(x.a, a.box, phases_at)
+    filters, cut = _filters(p, c, room, problem.direction != "forward", phases_at + len(phases))
+    group_size = frequencies(x) * filter_pitch(p, c)
+    plan = Plan(
+        o=o,
+        a=a,
+        i=i,
+        w=w,
+        groups=p.groups,
+        summed=p.group_in,
+        produced=p.group_out,
+        fills=1,
+        multiplies=c.splits == 1,
+        splits=c.splits,
+        split_blocks=c.split_blocks,
+        super_blocks=c.super_blocks,
+        source_size=prod(axis.source for axis in (o, a, i, w)),
+        target_size=prod(axis.target for axis in (o, a, i, w)),
+        frequencies=frequencies(x),
+        terms=terms(p, x),
+        v=room.v,
+        v_size=room.v_size,
+        m=room.m,
+        planes=room.planes,
+        pixels=room.pixels,
+        packs=given and on_the_way(p, p.batch * boxes),
+        filters=filters,
+        chunk=room.chunk,
+        filter_pitch=filter_pitch(p, c),
+        transformed_pitch=group_size,
+        given_pitch=p.group_out * p.group_in * p.taps,
+        has_bias=p.bias,
+        activation=ACTIVATIONS[p.activation],
+        phases=0 if c.last else len(x.a.phases),
+        phases_at=phases_at,
+        places_at=phases_at + len(phases) + len(cut),
+    )
+    rest: tuple[Any, ...] = (begins, phases, cut, np.arange(c.tile_positions if c.last else 0) * room.v.position_pitch)
+    return Prepared(
+        plan=plan,
+        choice=c,
+        numbers=table(plan, *rest),
+        then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), *rest),
+        offsets=_offsets(p, c, room),
+        room=room.size + room.v_size * (c.splits == 1),
+        shared=0 if c.splits == 1 else p.batch * p.groups * boxes * room.v_size,
+        packed=p.groups * group_size,
+        turned=room.turned_size,
+    )

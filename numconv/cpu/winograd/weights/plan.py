@@ -1,4 +1,4 @@
-"""For `winograd_weights`: tables of rows, columns and positions, and the choice of transforms, register tile, boxes and tasks by a small cost model."""
+"""The choice of transforms, boxes and tasks for `winograd_weights`, and its record."""
 
 from __future__ import annotations
 
@@ -6,178 +6,119 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...geometry.tiles import term_cycles
+from ...geometry.tiles import up
+from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
-from ..axes import Axes, Axis, Box, choices, frequencies
-from .lift import SIDE
-
-HEAD = 28  # integers before the two sides
-AWAY = -(1 << 40)  # a row outside of the image, whatever is added
-
+from ..axes import Axes, TileBox, choices, frequencies
+from ..cost import FLOAT, Tile
+from ..filters import LINE
+from ..room import Spectrum, odd_lines
+from .cost import Way, lift_cycles, task_cycles
+from .sides import Places, Side, reads_of
 
 #: rows × vectors of the register tile, by number of SIMD registers: wider ones are no faster, and waste more channels
-TILES = {32: (16, 1), 16: (12, 1)}
-#: cycles of a register tile started, of a square turned, of a row's transform by its number of frequencies, of Gᵀ S G by both together; Zen 4, 2026-11
-START, SQUARE = 30.0, 105.0
-ROW = {1: 4, 4: 14, 5: 18, 6: 22, 7: 26, 8: 30}
-TAPS = {4: 14, 5: 17, 6: 20, 7: 23, 8: 26, 16: 50, 25: 70, 36: 95}
-LIMIT = 14 << 20  # bytes of a worker
+GRADIENT_TILES = {32: (16, 1), 16: (12, 1)}
+LEAST_TILES = 16  # of a row that is cut further
+SPLITS = 1, 2, 4, 8, 16  # into which blocks and channels are divided, beside the number of workers and twice that
+
+
+class GradientPiece(NamedTuple):
+    """A piece of the taps of each axis."""
+
+    v_at: int  # in V: what the piece reads for the first position
+    tap: int  # weight of a filter, the piece's first
+    live_a: int  # taps of the piece along A …
+    live_w: int  # … and along W
+
+
+class Sums(NamedTuple):
+    """S: (run of input channels, frequency, piece, input channel of the run, channel of the block)."""
+
+    at: int  # in the room
+    run: int  # tiles of input channels of a run
+    run_pitch: int  # 0: one box of one sample, whose sums are delivered run by run
+    pitch: int  # from one frequency to the next
+    piece_pitch: int
+
+
+class Plan(NamedTuple):
+    """The record.  Pitches and places in elements, from the beginning of this worker's room, or in integers from that of the table."""
+
+    batch: int
+    groups: int
+    channels_in: int  # of a group
+    channels_out: int
+    block_splits: int  # of the blocks of output channels, over tasks
+    split_blocks: int  # blocks of a split
+    channel_splits: int  # of the input channels, over tasks
+    split_channels: int  # channels of a split
+    outer_boxes: int  # of a sample, the last axis aside
+    row_boxes: int  # of the last axis
+    positions: int  # of a box, over which products are summed
+    positions_at: int  # in the table: where they lie in V
+    pieces: int
+    pieces_at: int  # in the table
+    v: Spectrum
+    y: Spectrum
+    sums: Sums
+    filters_at: int  # in the room: weights of a run of input channels, as (input channel, tap, channel of the block)
+    taps: int  # of a filter
+    tap_pitch_a: int  # taps of a filter from one of a piece to the next, along A …
+    tap_pitch_w: int  # … and along W
+    x_side: Side
+    y_side: Side
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    tile: tuple[int, int, int]  # rows, vectors, lanes
+class Prepared:
+    """A plan with its tables, and what the host knows besides."""
+
+    plan: Plan
+    numbers: np.ndarray  # the record, and what it points to
+    tile: Tile
     kinds: tuple[int, int]  # frequencies of A and W
     tasks: int
-    worker_pitch: int
+    room: int  # elements of scratch a worker
     cycles: float  # predicted, of the worker with most to do
-    integers: np.ndarray
 
 
-def _samples(x: Axis, count: int, boxes: int) -> np.ndarray:
-    """(boxes, planes, positions, frequencies): the samples that each position reads, −1 outside."""
-    tile = (np.arange(boxes)[:, None] * count + np.arange(count + x.halo)).reshape(boxes, 1, -1, 1, 1)
-    inside = ((tile * x.m + np.arange(x.frequencies)) * x.residues + np.arange(x.residues)[:, None]) * x.stride - x.low
-    at = np.array(x.planes).reshape(-1, 1, 1, 1) + inside
-    return np.where((at >= 0) & (at < x.extent), at, -1).reshape(boxes, len(x.planes), -1, x.frequencies)
-
-
-def _outputs(x: Axis, count: int, boxes: int) -> np.ndarray:
-    """The same of the gradient, which has one plane and m in place of the frequencies."""
-    tile = (np.arange(boxes)[:, None] * count + np.arange(count)).reshape(boxes, -1, 1, 1)
-    at = (tile * x.m + np.arange(x.m)) * x.residues + np.arange(x.residues)[:, None]
-    return np.where(at < x.outputs, at, -1).reshape(boxes, 1, -1, x.m)
-
-
-class Side:
-    """Tables of x or y (`winograd_lift`): for each outer box its rows, for each box of W its columns."""
-
-    def __init__(self, box: Box, source: bool, lanes: int) -> None:
-        read = _samples if source else _outputs
-        extents = [x.extent if source else x.outputs for x in box.axes]
-        steps = [x.row_in if source else x.row_out for x in box.axes]
-        o, a, i, w = (read(x, count, boxes) for x, count, boxes in zip(box.axes, box.counts, box.boxes, strict=True))
-        self.lanes, self.area, self.wide = lanes, prod(extents), w.shape[1] * w.shape[2]
-        o, a, i = (np.where(at < 0, AWAY, at * step) for at, step in zip((o, a, i), steps, strict=False))
-        rows = (  # outer boxes, planes of (o, i, a), positions of (o, a, i), samples
-            o.reshape(o.shape[0], 1, 1, o.shape[1], 1, 1, o.shape[2], 1, 1, 1) + i.reshape(1, 1, i.shape[0], 1, i.shape[1], 1, 1, 1, i.shape[2], 1)
-            + a.reshape(1, a.shape[0], 1, 1, 1, a.shape[1], 1, a.shape[2], 1, a.shape[3])
-        ).reshape(o.shape[0] * a.shape[0] * i.shape[0], -1, a.shape[3])  # fmt: skip
-        self.lines, boxes = rows.shape[1], rows.shape[0]
-        inside = rows >= 0
-        read_by = np.zeros((boxes, self.area // extents[3]), bool)
-        read_by[np.nonzero(inside)[0], rows[inside]] = True
-        counts, rank = read_by.sum(1), np.cumsum(read_by, 1) - 1
-        self.rows = max(1, int(counts.max()))
-        which, row = np.nonzero(read_by)
-        kept = np.zeros((boxes, self.rows), np.int64)
-        kept[which, rank[which, row]] = row * extents[3]
-        places = np.where(inside, np.take_along_axis(rank, np.maximum(rows, 0).reshape(boxes, -1), 1).reshape(rows.shape), self.rows)
-        self.by_rows = np.concatenate([counts[:, None], kept, places.reshape(boxes, -1) * self.wide * lanes], 1)
-        w = w.reshape(w.shape[0], -1)
-        first = np.minimum(np.where(w < 0, extents[3], w).min(1), extents[3] - 1)
-        size = np.maximum(w.max(1) + 1 - first, 0)
-        self.pixels = max(1, int(size.max()))
-        self.by_columns = np.concatenate([first[:, None], size[:, None], np.where(w < 0, self.pixels, w - first[:, None]) * lanes], 1)
-
-    def room(self, f_w: int) -> tuple[int, int]:
-        """Elements of the turned rows, and of their frequencies."""
-        return self.rows * (self.pixels + 1) * self.lanes, f_w * (self.rows + 1) * self.wide * self.lanes
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _odd(size: int, line: int) -> int:
-    """An odd number of cache lines."""
-    return line * (-(-size // line) | 1)
-
-
-def _lift(box: Box, source: bool, lanes: int) -> tuple[float, int]:
-    """Cycles of one vector of channels of a box, and elements of the room that takes."""
-    o, a, i, w = box.axes
-    reach = [
-        n * x.m * x.residues * x.stride + (x.taps - 1) * x.dilation if source else n * x.m * x.residues
-        for n, x in zip(box.counts, box.axes, strict=True)
-    ]
-    *rows, pixels = (min(n, x.extent if source else x.outputs) for n, x in zip(reach, box.axes, strict=True))
-    slots = box.slots if source else (box.counts[0], box.counts[1] * a.residues, box.counts[2], box.counts[3] * w.residues)
-    wide = slots[3] * (len(w.planes) if source else 1)
-    lines = prod(slots[:3]) * (len(o.planes) * len(a.planes) * len(i.planes) if source else 1)
-    part = 12.0 * lanes if pixels < (w.extent if source else w.outputs) else 0.0  # a line of each channel, which nothing fetches ahead
-    each = SQUARE * -(-pixels // lanes) + 15.0 + part + wide * ROW[w.frequencies]
-    cycles = prod(rows) * each + lines * (wide * w.frequencies * ROW[a.frequencies] + 20.0)
-    return cycles, (prod(rows) + 1) * (pixels + 1 + w.frequencies * wide) * lanes
-
-
-@dataclass(frozen=True)
-class _Way:
-    """Transforms, register tile and box, and what does not depend on the splits."""
-
-    box: Box
-    tile: tuple[int, int, int]
-    terms: int
-    positions: int
-    lift_x: float
-    lift_y: float
-    room: int
-    frequencies: int
-    pieces: int
-    chunks: int  # of a sample
-
-    @property
-    def run(self) -> int:
-        """Tiles of input channels whose sums take some 64 kB, delivered in whole squares."""
-        return max(1, (64 << 10) // (4 * self.frequencies * self.pieces * prod(self.tile)))
-
-
-def _way(axes: Axes, tile: tuple[int, int, int], counts: tuple[int, int, int, int]) -> _Way:
-    box = Box(axes, counts, axes[1].residues)
-    terms = prod(n * x.residues for n, x in zip(counts, axes, strict=True))
-    pieces = prod(len(x.pieces) for x in axes)
-    (lift_x, room_x), (lift_y, room_y) = _lift(box, True, tile[2]), _lift(box, False, tile[2])
-    return _Way(
-        box, tile, terms, prod(box.slots) * box.planes, lift_x, lift_y, max(room_x, room_y), frequencies(axes), pieces, prod(box.boxes)
+def way_of(axes: Axes, tile: Tile, counts: tuple[int, int, int, int]) -> Way:
+    box = TileBox(axes, counts, axes.a.residues)
+    (lift_x, room_x), (lift_y, room_y) = lift_cycles(box, True, tile.lanes), lift_cycles(box, False, tile.lanes)
+    return Way(
+        box=box,
+        tile=tile,
+        terms=prod(n * x.residues for n, x in zip(counts, axes, strict=True)),
+        positions=prod(box.slots) * box.planes,
+        lift_x=lift_x,
+        lift_y=lift_y,
+        room=max(room_x, room_y),
+        frequencies=frequencies(axes),
+        pieces=prod(len(x.pieces) for x in axes),
+        chunks=prod(box.boxes),
     )
 
 
-def _cycles(p: ConvProblem, machine: Machine, way: _Way, split_blocks: int, split_channels: int) -> float:
-    """Of one task; more than its share of memory is as good as refused."""
-    (mr, vectors, lanes), f, pieces, chunks = way.tile, way.frequencies, way.pieces, p.batch * way.chunks
-    width = vectors * lanes
-    tiles = -(-split_channels // mr)
-    vectors_y = min(split_blocks * vectors, -(-p.group_out // lanes))
-    lifted = 4 * f * (way.positions * (split_channels + lanes) + way.terms * split_blocks * width)
-    sums = 4 * f * pieces * mr * width * (split_blocks * tiles if chunks > 1 else way.run)
-    multiply = f * pieces * tiles * split_blocks * (way.terms * term_cycles(mr, vectors, machine, 0.0, 0.5) + START)
-    lift = -(-split_channels // lanes) * way.lift_x + vectors_y * way.lift_y + (lifted / 8 if lifted > machine.l2 else 0.0)
-    cycles = chunks * (multiply + lift + (2 * sums / 16 if chunks > 1 else 0.0) + 500.0)
-    deliver = (
-        split_channels * vectors_y * (pieces * TAPS[f] + SQUARE * p.taps / lanes) + 4 * split_channels * p.taps * split_blocks * width / 16
-    )
-    return cycles + deliver + (1e12 if lifted + sums + 4 * way.room > LIMIT else 0.0) + 300.0
-
-
-def _boxes(axes: Axes) -> list[tuple[int, int, int, int]]:
+def boxes_of(axes: Axes) -> list[tuple[int, int, int, int]]:
     """All positions, then a half, a quarter … of the outermost axis that is more than one, down to one, then of the next."""
-    counts = [x.count for x in axes]
+    counts = [x.tiles for x in axes]
     found = [tuple(counts)]
-    for k in range(4):
+    for k, x in enumerate(axes):
         parts = 2
-        while counts[k] > (16 if k == 3 else 1):
-            counts[k] = -(-axes[k].count // parts)
+        while counts[k] > (LEAST_TILES if x is axes.w else 1):
+            counts[k] = -(-x.tiles // parts)
             found.append(tuple(counts))
             parts *= 2
     return found  # type: ignore[return-value]
 
 
-def _splits(p: ConvProblem, machine: Machine, workers: int, way: _Way) -> tuple[float, int, int]:
+def splits_of(p: ConvProblem, machine: Machine, workers: int, way: Way) -> tuple[float, int, int]:
     """(cycles of all a worker does, blocks, channels)."""
     mr, vectors, lanes = way.tile
     blocks, tiles = -(-p.group_out // (vectors * lanes)), -(-p.group_in // mr)
@@ -185,88 +126,118 @@ def _splits(p: ConvProblem, machine: Machine, workers: int, way: _Way) -> tuple[
     for split_blocks, split_tiles in product(_divisions(blocks, workers), _divisions(tiles, workers)):
         tasks = p.groups * -(-blocks // split_blocks) * -(-tiles // split_tiles)
         channels = min(p.group_in, split_tiles * mr)
-        found.append((-(-tasks // workers) * _cycles(p, machine, way, split_blocks, channels), split_blocks, channels))
+        found.append((-(-tasks // workers) * task_cycles(p, machine, way, split_blocks, channels), split_blocks, channels))
     return min(found)
 
 
 def _divisions(count: int, workers: int) -> list[int]:
     """Sizes of evenly divided ranges."""
-    return sorted({-(-count // k) for k in (1, 2, 4, 8, 16, workers, 2 * workers) if k <= count}, reverse=True)
+    return sorted({-(-count // k) for k in (*SPLITS, workers, 2 * workers) if k <= count}, reverse=True)
 
 
 @lru_cache(maxsize=512)
-def _chosen(p: ConvProblem, machine: Machine) -> _Way:
+def chosen(p: ConvProblem, machine: Machine) -> Way:
     """For one worker, whatever the call has: the order of the sums depends on it."""
-    tile = TILES[32 if machine.registers >= 32 else 16]
-    lanes = machine.vector_bytes // np.dtype(p.out_dtype).itemsize
-    ways = [_way(axes, (*tile, lanes), counts) for axes in choices(p) for counts in _boxes(axes)]
-    return min(ways, key=lambda way: _splits(p, machine, 1, way)[0])
+    tile = Tile(*GRADIENT_TILES[32 if machine.registers >= 32 else 16], machine.vector_bytes // FLOAT)
+    ways = (way_of(axes, tile, counts) for axes in choices(p) for counts in boxes_of(axes))
+    return min(ways, key=lambda way: splits_of(p, machine, 1, way)[0])
 
 
-def _built(p: ConvProblem, way: _Way, split_blocks: int, split_channels: int, cycles: float) -> Plan:
-    size = np.dtype(p.out_dtype).itemsize
-    line = 64 // size
-    mr, vectors, lanes = way.tile
-    width = vectors * lanes
-    box, axes, run = way.box, way.box.axes, min(way.run, -(-split_channels // way.tile[0]))
-    o, a, i, w = axes
-    f = frequencies(axes)
-    x, y = Side(box, True, lanes), Side(box, False, lanes)
-    blocks, splits = -(-p.group_out // width), -(-p.group_in // split_channels)
-    block_splits = -(-blocks // split_blocks)
-    pieces = list(product(*(axis.pieces for axis in axes)))
-    so, sa, si, sw = box.slots
-    positions = x.lines * x.wide
-    pitch = _odd(max(_up(split_channels, lanes), _up(split_channels, mr)), line)
-    v_apart = _odd(positions * pitch, line)
-    terms = y.lines * y.wide
-    y_apart = _odd(split_blocks * terms * width, line)
-    s_apart = _odd(len(pieces) * run * mr * width, line)
-    rooms = x.room(w.frequencies), y.room(w.frequencies)
-    v0 = _up(max(map(sum, rooms)) + lanes, line)
-    y0 = v0 + f * v_apart + line
-    s0 = y0 + f * y_apart
-    one = f * s_apart
-    chunks = p.batch * prod(box.boxes)
-    runs = split_blocks * -(-split_channels // (run * mr))
-    r0 = s0 + one * (runs if chunks > 1 else 1)
-    total = r0 + run * mr * p.taps * width + lanes + line
-    ko, ka, ki, kw = (n * axis.residues for n, axis in zip(box.counts, axes, strict=True))
-    at = np.ogrid[:ko, :ka, :ki, :kw]
-    offsets = ((((at[0] * sa + at[1]) * si + at[2]) * x.wide + at[3]) * pitch).ravel()
-    table = []
-    for by in pieces:
-        po, pa, pi, pw = (piece.plane for piece in by)
+def _positions(way: Way, wide: int, pitch: int) -> np.ndarray:
+    """Where the positions that products are summed over lie in V."""
+    _, sa, si, _ = way.box.slots
+    o, a, i, w = np.ogrid[tuple(slice(n * axis.residues) for n, axis in zip(way.box.counts, way.box.axes, strict=True))]
+    return ((((o * sa + a) * si + i) * wide + w) * pitch).ravel()
+
+
+def _pieces(way: Way, wide: int, pitch: int) -> list[GradientPiece]:
+    axes, (so, sa, si, sw), found = way.box.axes, way.box.slots, []
+    for by in product(*(axis.pieces for axis in axes)):
+        o, a, i, w = (piece.plane for piece in by)
         lo, la, li, lw = (piece.shift * axis.residues for piece, axis in zip(by, axes, strict=True))
-        row = ((po * len(i.planes) + pi) * len(a.planes) + pa) * so * sa * si + (lo * sa + la) * si + li
-        first = sum(piece.tap * axis.tap_step for piece, axis in zip(by, axes, strict=True))
-        table += [(row * x.wide + pw * sw + lw) * pitch, first, by[1].live, by[3].live]
-    start = HEAD + 2 * SIDE
-    lists = [offsets, np.array(table), x.by_rows, x.by_columns, y.by_rows, y.by_columns]
-    begins = np.cumsum([start, *(v.size for v in lists)])
-    integers = [
-        p.batch, p.groups, p.group_in, p.group_out, block_splits, split_blocks, splits, split_channels, prod(box.boxes[:3]), box.boxes[3], terms,
-        begins[0], len(pieces), begins[1], v0, v_apart, pitch, y0, y_apart, s0, s_apart, one if chunks > 1 else 0, run, r0, p.taps,
-        a.tap_step * a.every, w.tap_step * w.every, 0,
-    ]  # fmt: skip
-    for side, k, room in ((x, 2, rooms[0]), (y, 4, rooms[1])):
-        integers += [
-            side.area, side.rows, side.pixels, side.lines, side.wide, begins[k], side.by_rows.shape[1], begins[k + 1], side.by_columns.shape[1], room[0],
-        ]  # fmt: skip
-    return Plan(
-        way.tile, (a.frequencies, w.frequencies), p.groups * block_splits * splits, spaced(_up(total, 64) + line, size), cycles,
-        np.concatenate([integers, *map(np.ravel, lists), np.zeros(8)]).astype(np.int64),
-    )  # fmt: skip
+        row = ((o * len(axes.i.planes) + i) * len(axes.a.planes) + a) * so * sa * si + (lo * sa + la) * si + li
+        tap = sum(piece.tap * axis.filter_pitch for piece, axis in zip(by, axes, strict=True))
+        _, by_a, _, by_w = by
+        found.append(GradientPiece((row * wide + w * sw + lw) * pitch, tap, by_a.live, by_w.live))
+    return found
+
+
+def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cycles: float) -> Prepared:
+    mr, vectors, lanes = way.tile
+    width, run = vectors * lanes, min(way.run, -(-split_channels // mr))
+    box, axes, f = way.box, way.box.axes, way.frequencies
+    x, y = reads_of(box, True, lanes), reads_of(box, False, lanes)
+    blocks, channel_splits = -(-p.group_out // width), -(-p.group_in // split_channels)
+    block_splits, terms = -(-blocks // split_blocks), y.lines * y.wide
+    position_pitch = odd_lines(max(up(split_channels, lanes), up(split_channels, mr)))
+    v = Spectrum(
+        at=up(max(x.turned + x.lifted, y.turned + y.lifted) + lanes, LINE),
+        pitch=odd_lines(x.lines * x.wide * position_pitch),
+        plane_pitch=x.lines * x.wide * position_pitch,
+        position_pitch=position_pitch,
+    )
+    of_y = Spectrum(
+        at=v.at + f * v.pitch + LINE,
+        pitch=odd_lines(split_blocks * terms * width),
+        plane_pitch=terms * width,
+        position_pitch=width,
+    )
+    pieces, positions = _pieces(way, x.wide, position_pitch), _positions(way, x.wide, position_pitch)
+    kept = p.batch * way.chunks > 1  # sums, from one box to the next
+    pitch = odd_lines(len(pieces) * run * mr * width)
+    sums = Sums(at=of_y.at + f * of_y.pitch, run=run, run_pitch=f * pitch * kept, pitch=pitch, piece_pitch=run * mr * width)
+    runs = split_blocks * -(-split_channels // (run * mr)) if kept else 1
+    filters_at = sums.at + f * pitch * runs
+    total = filters_at + run * mr * p.taps * width + lanes + LINE
+    pieces_at = size_of(Plan) + positions.size
+    x_at = pieces_at + len(pieces) * size_of(GradientPiece)
+    *outer_boxes, row_boxes = box.boxes
+    plan = Plan(
+        batch=p.batch,
+        groups=p.groups,
+        channels_in=p.group_in,
+        channels_out=p.group_out,
+        block_splits=block_splits,
+        split_blocks=split_blocks,
+        channel_splits=channel_splits,
+        split_channels=split_channels,
+        outer_boxes=prod(outer_boxes),
+        row_boxes=row_boxes,
+        positions=terms,
+        positions_at=size_of(Plan),
+        pieces=len(pieces),
+        pieces_at=pieces_at,
+        v=v,
+        y=of_y,
+        sums=sums,
+        filters_at=filters_at,
+        taps=p.taps,
+        tap_pitch_a=axes.a.filter_pitch * axes.a.tap_pitch,
+        tap_pitch_w=axes.w.filter_pitch * axes.w.tap_pitch,
+        x_side=x.record(x_at),
+        y_side=y.record(x_at + x.by_rows.size + x.by_columns.size),
+    )
+    beyond = np.zeros(size_of(Places), np.int64)  # the last tile's places are read as a whole
+    return Prepared(
+        plan=plan,
+        numbers=table(plan, positions, pieces, x.by_rows, x.by_columns, y.by_rows, y.by_columns, beyond),
+        tile=way.tile,
+        kinds=(axes.a.frequencies, axes.w.frequencies),
+        tasks=p.groups * block_splits * channel_splits,
+        room=spaced(up(total, 64) + LINE, FLOAT),
+        cycles=cycles,
+    )
 
 
 @lru_cache(maxsize=512)
-def plan(p: ConvProblem, machine: Machine, workers: int) -> Plan:
-    way = _chosen(p, machine)
-    cycles, blocks, channels = _splits(p, machine, workers, way)
+def prepared(p: ConvProblem, machine: Machine, workers: int) -> Prepared:
+    way = chosen(p, machine)
+    cycles, blocks, channels = splits_of(p, machine, workers, way)
     return _built(p, way, blocks, channels, cycles)
 
 
 @lru_cache(maxsize=512)
 def predicted(p: ConvProblem, machine: Machine, workers: int) -> float:
     """Cycles of the worker with most to do."""
-    return _splits(p, machine, workers, _chosen(p, machine))[0]
+    cycles, _, _ = splits_of(p, machine, workers, chosen(p, machine))
+    return cycles

@@ -1,0 +1,184 @@
+"""The loops of `winograd`: see the folder."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ..runtime.launch import by_type, device_function
+from ..runtime.record import reader
+from ..runtime.tasks import over_tasks
+from ..simd.spread import spread_tile
+from ..simd.strided import stepping
+from ..simd.tiles import columns, gemm_tile, lanes, rows, strided_shape, tile_shape
+from ..simd.vector import moved
+from .box import located, positions_of, share_of
+from .filters import transform_filters
+from .pixels import deliver_pixels, fill_pixels
+from .plan import Plan
+from .planes import deliver_planes, fill_planes
+from .points import outputs
+
+plan_at = reader(Plan)
+
+
+def _tile_of_planes(shape, plan, task, u, v, offsets, m, block, tile, terms, accumulate):  # type: ignore[no-untyped-def]
+    nr, pitch = columns(shape), plan.m.plane_pitch
+    sums = moved(m, block * rows(shape) * pitch + tile * nr)
+    gemm_tile(shape, u, moved(v, tile * nr), offsets, sums, terms, pitch, accumulate)
+
+
+def _tile_of_pixels(shape, plan, task, u, v, offsets, m, block, tile, terms, accumulate):  # type: ignore[no-untyped-def]
+    nr, places = rows(shape), moved(task.tables, plan.places_at)
+    sums = moved(m, block * plan.m.plane_pitch + tile * nr * columns(shape))
+    spread_tile(shape, moved(v, tile * nr * plan.v.position_pitch), offsets, u, sums, terms, accumulate, places, None, 0)
+
+
+@by_type(lambda shape: _tile_of_planes if shape.step else _tile_of_pixels, inline=True)
+def _tile(shape: Any, *arguments: Any) -> None:
+    """One register tile of the positions of a frequency, for one block of output channels."""
+
+
+@device_function
+def _on_the_way(block, by_a, by_w, plan, task, weights, blocks, channels):
+    """U of some channels (first, number) for the blocks first ≤ b < end of a group's filters, as they are given, to the chunk of the room."""
+    (b0, b1), (c0, count), filters, mr, n = blocks, channels, plan.filters, rows(block), lanes(block)
+    size, pitch, pieces = plan.chunk.channels, plan.chunk.pitch, filters.pieces
+    chunk, turned = moved(task.room, plan.chunk.at), moved(task.room, plan.chunk.turned_at)
+    for b in range(b0, b1):
+        for c in range(0, count, n):
+            given = moved(weights, b * mr * filters.produced_pitch + (c0 + c) * filters.summed_pitch)
+            target = moved(chunk, ((b - b0) * size + c) * pieces * mr)
+            some = (min(n, count - c), min(mr, plan.produced - b * mr))
+            transform_filters(block, by_a, by_w, filters, task.tables, given, some, target, pitch, turned)
+
+
+@device_function
+def _multiply(shape, block, by_a, by_w, plan, task, weights, blocks, panels, v):
+    """M of some blocks (first, end) of output channels from V, by chunks of channels.  The rows of `block` are the channels of one.
+
+    `weights`: the group's, transformed; or as they are given, then those of a chunk and these blocks are transformed before they are used.
+    """
+    (b0, b1), mr, pieces, summed, packs = blocks, rows(block), plan.filters.pieces, plan.summed, plan.packs
+    chunk, m, terms, filter_pitch, chunk_pitch = (
+        plan.chunk.channels,
+        moved(task.room, plan.m.at),
+        plan.terms,
+        plan.filter_pitch,
+        plan.chunk.pitch,
+    )
+    v_pitch, m_pitch, chunk_at, frequencies = plan.v.pitch, plan.m.pitch, plan.chunk.at, plan.frequencies
+    step = chunk if packs else summed
+    for c0 in range(0, summed, step):
+        count = min(step, summed - c0)
+        if packs:
+            _on_the_way(block, by_a, by_w, plan, task, weights, blocks, (c0, count))
+        for f in range(frequencies):
+            for tile in range(panels):
+                for b in range(b0, b1):
+                    u = moved(weights, f * filter_pitch + b * terms * mr)
+                    if packs:
+                        u = moved(task.room, chunk_at + f * chunk_pitch + (b - b0) * chunk * pieces * mr)
+                    offsets = moved(task.offsets, c0 * pieces)
+                    of_v, of_m = moved(v, f * v_pitch), moved(m, f * m_pitch)
+                    _tile(shape, plan, task, u, of_v, offsets, of_m, b - b0, tile, count * pieces, c0 > 0)
+
+
+def _fill_first(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
+    x = moved(task.x, (sample * plan.groups + group) * plan.summed * plan.source_size)
+    fill_planes(by_a, by_w, plan, task, x, share_of(plan, split, 1), box, v)
+
+
+def _fill_last(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
+    x = moved(task.x, (sample * plan.source_size * plan.groups + group) * plan.summed)
+    fill_pixels(by_a, by_w, stepping(by_w, 1), plan, task, x, share_of(plan, split, lanes(by_w)), box, v)
+
+
+@by_type(lambda shape: _fill_first if shape.step else _fill_last)
+def _fill(shape: Any, *arguments: Any) -> None:
+    """V of a box, or this task's share of the channels of one that several have in common."""
+
+
+def _deliver_first(shape, by_a, by_w, plan, task, channels, positions, box, sample, group):  # type: ignore[no-untyped-def]
+    deliver_planes(by_a, by_w, plan, task, channels, positions, box, sample, group)
+
+
+def _deliver_last(shape, by_a, by_w, plan, task, channels, positions, box, sample, group):  # type: ignore[no-untyped-def]
+    deliver_pixels(by_a, by_w, stepping(by_w, 1), plan, task, channels, box, sample, group)
+
+
+@by_type(lambda shape: _deliver_first if shape.step else _deliver_last)
+def _deliver(shape: Any, *arguments: Any) -> None:
+    """The result of some output channels of a group."""
+
+
+@by_type(lambda shape: (lambda shape: columns(shape)) if shape.step else (lambda shape: rows(shape)), inline=True)
+def _positions(shape: Any) -> Any:
+    """Of a register tile."""
+
+
+@device_function
+def _task(shape, block, by_a, by_w, plan, task, number):
+    """One box of one sample and group, a range of its blocks of output channels."""
+    split, group, sample, box = located(plan, outputs(rows(by_a)), outputs(rows(by_w)), number)
+    own = plan.splits == 1
+    v = moved(task.room, plan.v.at) if own else moved(task.shared, number // plan.splits * plan.v_size)
+    if plan.fills:
+        _fill(shape, by_a, by_w, plan, task, split, group, sample, box, v)
+    if not plan.multiplies:
+        return
+    positions, mr, nr, produced = positions_of(plan, box), rows(block), _positions(shape), plan.produced
+    weights = moved(task.weights, group * (plan.given_pitch if plan.packs else plan.transformed_pitch))
+    last = min((produced + mr - 1) // mr, (split + 1) * plan.split_blocks)
+    for b0 in range(split * plan.split_blocks, last, plan.super_blocks):
+        b1 = min(last, b0 + plan.super_blocks)
+        _multiply(shape, block, by_a, by_w, plan, task, weights, (b0, b1), (positions + nr - 1) // nr, v)
+        _deliver(shape, by_a, by_w, plan, task, (b0 * mr, min(produced, b1 * mr)), positions, box, sample, group)
+
+
+@lru_cache(maxsize=64)
+def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int, way: int) -> Any:
+    """The loop for one register tile and two transforms, channels first; `way`: 2 where W is strided or dilated, else 1."""
+
+    @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
+    def body(task, number):
+        shape = tile_shape(tile_rows, vectors, tile_lanes)
+        by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
+        _task(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, number)
+
+    return over_tasks("winograd", body)
+
+
+@lru_cache(maxsize=64)
+def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
+    """The same for channels last."""
+    block_channels = vectors * tile_lanes
+
+    @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
+    def body(task, number):
+        shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_channels, 1, tile_lanes)
+        by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
+        _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number)
+
+    return over_tasks("winograd_pixels", body)
+
+
+@lru_cache(maxsize=64)
+def packer(block_channels: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
+    """U of all filters, ahead of all tasks: a task a block of a group.  There `weights` are as given, and `y` is U."""
+
+    @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
+    def body(task, number):
+        shape, plan = tile_shape(block_channels, 1, tile_lanes), plan_at(task.tables, 0)
+        by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
+        filters, channels, produced, mr, n = plan.filters, plan.summed, plan.produced, rows(shape), lanes(shape)
+        blocks = (produced + mr - 1) // mr
+        group, block = number // blocks, number % blocks
+        weights = moved(task.weights, group * plan.given_pitch + block * mr * filters.produced_pitch)
+        target = moved(task.y, group * plan.transformed_pitch + block * plan.terms * mr)
+        for c in range(0, channels, n):
+            given, u = moved(weights, c * filters.summed_pitch), moved(target, c * filters.pieces * mr)
+            size = (min(n, channels - c), min(mr, produced - block * mr))
+            transform_filters(shape, by_a, by_w, filters, task.tables, given, size, u, plan.filter_pitch, task.room)
+
+    return over_tasks("winograd_filters", body)
