@@ -22,8 +22,10 @@ from numconv.cpu.machine import detect
 from numconv.cpu.runtime import launch, workspace
 from numconv.cpu.winograd import plan as winograd_blocking
 from numconv.cpu.winograd import rows as winograd
-from numconv.cpu.winograd.axes import KINDS, UNIT, Axis, choices
-from numconv.cpu.winograd.plan import AGAIN, _best, blocking, chosen, on_the_way, prepared
+from numconv.cpu.winograd.axes import KINDS, UNIT, CutAxis, choices
+from numconv.cpu.winograd.cost import AGAIN, on_the_way
+from numconv.cpu.winograd.plan import best, blocking, chosen, prepared
+from numconv.cpu.winograd.room import PixelsRoom, PlanesRoom
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -149,19 +151,23 @@ def of_the_tile(p: ConvProblem, magnitude: Any) -> Any:
     return magnitude
 
 
+def forget() -> None:
+    """All plans."""
+    for cached in (prepared, blocking, winograd._work):
+        cached.cache_clear()
+
+
 def test_pieces_in_planes_of_one_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five taps by F(4, 3): two planes that channels first fill from one copy, channels last each by itself."""
     p = problem((8, 20, 1, (20, 37), (5, 3), (2, 1), (1, 1)), 1, "channels_last")
-    found = [_best(p, MACHINE, 1, x, (6, 2)) for x in choices(p)]
+    found = [best(p, MACHINE, 1, x, (6, 2)) for x in choices(p)]
     monkeypatch.setattr(winograd_blocking, "chosen", lambda *_: next(b for b in found if b.kinds == (6, 6)))
     x, w, bias = arrays(p, True)
     try:
-        prepared.cache_clear()
-        blocking.cache_clear()
+        forget()
         y = run(p, x, w, bias)
     finally:  # no other test is to meet this choice
-        prepared.cache_clear()
-        blocking.cache_clear()
+        forget()
     np.testing.assert_allclose(y, expected(p, x, w, bias, "relu"), rtol=0, atol=0.02)
 
 
@@ -192,8 +198,10 @@ def test_same_bits_for_any_threads_batch_and_packing(case: Any, layout: str) -> 
     transformed = winograd.pack(p, w, MACHINE)
     wanted = run(p, x, transformed, bias)
     for fused in (True, False):  # the weights as given
-        with mock.patch.object(winograd, "on_the_way", lambda p, boxes, answer=fused: answer):
+        forget()
+        with mock.patch.object(winograd_blocking, "on_the_way", lambda p, boxes, answer=fused: answer):
             np.testing.assert_array_equal(run(p, x, w, bias), wanted)
+    forget()
     np.testing.assert_array_equal(run(one, x[1:2], transformed, bias), wanted[1:2])
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
@@ -232,17 +240,27 @@ def test_input_gradients_read_the_filters_backwards(case: Any, layout: str) -> N
 
 def test_cases_reach_every_way() -> None:
     machine = Machine("wide", vector_bytes=64, registers=32)
-    made = [prepared(problem(case, 1), machine, 1)[0] for case in CASES]
+    made = [prepared(problem(case, 1), machine, 1).choice for case in CASES]
     assert {f for b in made for f in b.kinds} == set(KINDS)
-    assert {b.box.axes[3].plain for b in made} == {False, True}
-    assert any(piece.shift for b in made for piece in b.box.axes[3].pieces)
+    assert {b.box.axes.w.dense for b in made} == {False, True}
+    assert any(piece.shift for b in made for piece in b.box.axes.w.pieces)
     transformed = {tuple(a.m > 1 for a in b.box.axes) for b in made}
     assert transformed == {(False, True, False, True), (False, True, False, False), (False, False, False, True)}
-    pixels = [prepared(problem(case, 1, "channels_last"), machine, 1)[0] for case in CASES]
+    pixels = [prepared(problem(case, 1, "channels_last"), machine, 1).choice for case in CASES]
     assert {f for b in pixels for f in b.kinds} == set(KINDS)
     for axis in (1, 2, 3):
         assert any(b.box.boxes[axis] > 1 for b in made)
         assert any(b.box.boxes[axis] > 1 for b in pixels)
+
+
+def test_each_layout_has_fields_of_its_own() -> None:
+    """Four numbers of a plan once meant one thing channels first and another channels last: now they are two records, the other's all zeros."""
+    machine = Machine("wide", vector_bytes=64, registers=32)
+    first, last = (prepared(problem(CASES[27], 1, layout), machine, 1).plan for layout in LAYOUTS)
+    assert first.pixels == PixelsRoom(0, 0) and all(first.planes)
+    assert last.planes == PlanesRoom(0, 0, 0, 0, 0, 0) and all(last.pixels)
+    assert first.v.position_pitch == 1 and last.v.position_pitch >= last.summed
+    assert first.phases and not last.phases
 
 
 def test_weights_are_transformed_on_the_way_where_that_pays() -> None:
@@ -257,10 +275,10 @@ def test_the_plan_counts_the_transformation_of_weights_given_plain() -> None:
     """256→256 on 38×38: in two boxes they are transformed on the way; transformed before, more and smaller boxes are cheaper."""
     machine = replace(detect(), vector_bytes=64, registers=32, multiply_adds=1, cores=2, l1=32 << 10, l2=1 << 20)
     p = problem((256, 256, 1, (38, 38), (3, 3), (1, 1), (1, 1)), 1)
-    packed, plain = blocking(p, machine, 2), blocking(p, machine, 2, plain=True)
+    packed, plain = blocking(p, machine, 2), blocking(p, machine, 2, given=True)
     assert (packed.tile, packed.box.axes) == (plain.tile, plain.box.axes)  # on which bits depend
-    assert on_the_way(p, plain.tasks // plain.splits)
-    assert not on_the_way(p, packed.tasks // packed.splits)
+    assert on_the_way(p, math.prod(plain.box.boxes))
+    assert not on_the_way(p, math.prod(packed.box.boxes))
 
 
 def test_axes() -> None:
@@ -273,8 +291,8 @@ def test_axes() -> None:
 def test_every_tap_is_in_one_piece() -> None:
     for taps, stride, dilation in itertools.product((1, 2, 3, 4, 5, 7, 11, 41), (1, 2, 3), (1, 2, 3, 6)):
         for frequencies, (m, r) in KINDS.items():
-            axis = Axis(999, 99, 0, stride, dilation, taps, frequencies, 1, 0, 0)
-            of = [[piece.tap + j * axis.every for j in range(piece.live)] for piece in axis.pieces]
+            axis = CutAxis(999, 99, 0, stride, dilation, taps, frequencies, 1, 0, 0)
+            of = [[piece.tap + j * axis.tap_pitch for j in range(piece.live)] for piece in axis.pieces]
             assert sorted(itertools.chain(*of)) == list(range(taps))
             for piece, its in zip(axis.pieces, of, strict=True):
                 assert 0 < piece.live <= r

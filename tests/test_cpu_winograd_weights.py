@@ -17,7 +17,7 @@ from tolerance import assert_within
 from numconv.cpu.machine import detect
 from numconv.cpu.winograd import rows as winograd
 from numconv.cpu.winograd.axes import KINDS, choices
-from numconv.cpu.winograd.weights import kernel as winograd_weights
+from numconv.cpu.winograd.cost import Tile
 from numconv.cpu.winograd.weights import plan as winograd_weights_plan
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem
@@ -67,12 +67,13 @@ def test_within_the_bound(case: Any) -> None:
 
 def forced(p: ConvProblem, machine: Machine, axes: Any, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those transforms, the box after so many cuts, tasks of one block and two thirds of the channels."""
-    boxes = winograd_weights_plan._boxes(axes)
-    tile = (*winograd_weights_plan.TILES[machine.registers], machine.vector_bytes // 4)
-    way = winograd_weights_plan._way(axes, tile, boxes[min(cut, len(boxes) - 1)])
-    monkeypatch.setattr(winograd_weights_plan, "_chosen", lambda *_: way)
-    monkeypatch.setattr(winograd_weights_plan, "_splits", lambda *_: (1.0, 1, -(-p.group_in * 2 // 3)))
-    monkeypatch.setattr(winograd_weights, "plan", winograd_weights_plan.plan.__wrapped__)
+    boxes = winograd_weights_plan.boxes_of(axes)
+    tile = Tile(*winograd_weights_plan.GRADIENT_TILES[machine.registers], machine.vector_bytes // 4)
+    way = winograd_weights_plan.way_of(axes, tile, boxes[min(cut, len(boxes) - 1)])
+    monkeypatch.setattr(winograd_weights_plan, "chosen", lambda *_: way)
+    monkeypatch.setattr(winograd_weights_plan, "splits_of", lambda *_: (1.0, 1, -(-p.group_in * 2 // 3)))
+    monkeypatch.setattr(winograd, "prepared_gradient", winograd_weights_plan.prepared.__wrapped__)
+    monkeypatch.setattr(winograd, "_gradient_work", winograd._gradient_work.__wrapped__)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 99])
@@ -122,7 +123,7 @@ def test_bits_depend_on_no_split(case: Any) -> None:
         numba.set_num_threads(min(workers, before))
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(winograd_weights, "threads", lambda workers=workers: workers)
+                patch.setattr(winograd, "threads", lambda workers=workers: workers)
                 found.append(run(p, x, y))
         finally:
             numba.set_num_threads(before)
@@ -133,7 +134,7 @@ def test_bits_depend_on_no_split(case: Any) -> None:
 def test_cases_reach_every_way() -> None:
     found = {a.frequencies for case in CASES for axes in choices(of(case)) for a in axes}
     assert found == set(KINDS)
-    plans = [winograd_weights_plan.plan(of(case), MACHINE, workers) for case in CASES for workers in (1, 5)]
+    plans = [winograd_weights_plan.prepared(of(case), MACHINE, workers) for case in CASES for workers in (1, 5)]
     assert any(p.tasks > q.tasks for q, p in zip(plans[::2], plans[1::2], strict=True))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[i]) for i in (1, 2)]
 
-from test_cpu_winograd import LAYOUTS, MACHINE, arrays, expected, problem, run
+from test_cpu_winograd import LAYOUTS, MACHINE, arrays, expected, forget, problem, run
 
 from numconv.cpu.adapt.mirror import refusal
 from numconv.cpu.winograd import plan as winograd_blocking
@@ -42,10 +42,9 @@ def check(case: Any, layout: str, pick: int) -> str:
         return ""
     one = p.with_(batch=1)
     x = choices(one)[pick % len(choices(one))]
-    choice = winograd_blocking._best(one, MACHINE, 1, x, TILE)
-    winograd_blocking.prepared.cache_clear()
-    winograd_blocking.blocking.cache_clear()
-    winograd_blocking.chosen = winograd.chosen = lambda *_: choice  # type: ignore[assignment]
+    choice = winograd_blocking.best(one, MACHINE, 1, x, TILE)
+    forget()
+    winograd_blocking.chosen = lambda *_: choice  # type: ignore[assignment]
     a, w, bias = arrays(p, True)
     exact = expected(p, a, w, bias, "relu")
     for weights in (w, winograd.pack(p, w, MACHINE)):

@@ -18,7 +18,7 @@ from ..stages.pack import zero
 from .transforms import transform_filter
 
 BESIDE = 4  # channels whose transformed filters lie side by side
-LINE = 16  # elements of a line of the caches
+LINE_ELEMENTS = 16  # elements of a line of the caches
 
 
 class FilterPiece(NamedTuple):
@@ -30,7 +30,10 @@ class FilterPiece(NamedTuple):
 
 
 class FilterTransform(NamedTuple):
-    """How the filters of a group lie as they are given, and how they are cut.  Pitches in weights; negative where they are read backwards."""
+    """How the filters of a group lie as they are given, and how they are cut.
+
+    Pitches in weights; negative where filters are read backwards.
+    """
 
     produced: int  # output channels of a group
     taps: int  # of a filter
@@ -45,7 +48,7 @@ class FilterTransform(NamedTuple):
 
 
 piece_at = reader(FilterPiece)
-PIECE_SIZE = size_of(FilterPiece)
+FILTER_PIECE = size_of(FilterPiece)
 
 
 @inlined
@@ -59,7 +62,7 @@ def _turned(shape, filters, tables, weights, size, room):
         runs, run = 1, summed * taps
     for i in range(runs):
         if runs > 1:  # short pieces far apart: no prefetcher of the machine's gets from one to another
-            for k in range(0, valid * taps, LINE):
+            for k in range(0, valid * taps, LINE_ELEMENTS):
                 prefetch(weights, (i + n) * summed_pitch + k)
         for k in range(0, run, n):
             source, places = moved(weights, i * summed_pitch + k), moved(tables, places_at + i * run + k)
@@ -80,7 +83,7 @@ def transform_filters(shape, by_a, by_w, filters, tables, weights, size, target,
     for i in range(0, summed, BESIDE):
         count = min(BESIDE, summed - i) * mr
         for k in range(pieces):
-            piece = piece_at(tables, pieces_at + k * PIECE_SIZE)
+            piece = piece_at(tables, pieces_at + k * FILTER_PIECE)
             live, source, to = (piece.live_a, piece.live_w), piece.tap * tap_pitch + i * mr, i * pieces * mr + k * count
             for r in range(0, count, n):
                 taps, u = moved(room, source + r), moved(target, to + r)

@@ -22,26 +22,26 @@ from .points import outputs
 plan_at = reader(Plan)
 
 
-def _tile_of_planes(shape, plan, task, u, v, offsets, m, block, tile, terms, accumulate):  # type: ignore[no-untyped-def]
-    nr, pitch = columns(shape), plan.m.plane_pitch
+def _tile_of_planes(shape, plan, task, u, v, offsets, m, at, terms, accumulate):  # type: ignore[no-untyped-def]
+    (block, tile), nr, pitch = at, columns(shape), plan.m.plane_pitch
     sums = moved(m, block * rows(shape) * pitch + tile * nr)
     gemm_tile(shape, u, moved(v, tile * nr), offsets, sums, terms, pitch, accumulate)
 
 
-def _tile_of_pixels(shape, plan, task, u, v, offsets, m, block, tile, terms, accumulate):  # type: ignore[no-untyped-def]
-    nr, places = rows(shape), moved(task.tables, plan.places_at)
+def _tile_of_pixels(shape, plan, task, u, v, offsets, m, at, terms, accumulate):  # type: ignore[no-untyped-def]
+    (block, tile), nr, places = at, rows(shape), moved(task.tables, plan.places_at)
     sums = moved(m, block * plan.m.plane_pitch + tile * nr * columns(shape))
     spread_tile(shape, moved(v, tile * nr * plan.v.position_pitch), offsets, u, sums, terms, accumulate, places, None, 0)
 
 
 @by_type(lambda shape: _tile_of_planes if shape.step else _tile_of_pixels, inline=True)
 def _tile(shape: Any, *arguments: Any) -> None:
-    """One register tile of the positions of a frequency, for one block of output channels."""
+    """One register tile of a frequency: `at`: which block of output channels, which tile of positions."""
 
 
 @device_function
 def _on_the_way(block, by_a, by_w, plan, task, weights, blocks, channels):
-    """U of some channels (first, number) for the blocks first ≤ b < end of a group's filters, as they are given, to the chunk of the room."""
+    """U of some channels (first, number) for some blocks (first, end) of a group's filters, given as they are, to the room's chunk."""
     (b0, b1), (c0, count), filters, mr, n = blocks, channels, plan.filters, rows(block), lanes(block)
     size, pitch, pieces = plan.chunk.channels, plan.chunk.pitch, filters.pieces
     chunk, turned = moved(task.room, plan.chunk.at), moved(task.room, plan.chunk.turned_at)
@@ -60,14 +60,8 @@ def _multiply(shape, block, by_a, by_w, plan, task, weights, blocks, panels, v):
     `weights`: the group's, transformed; or as they are given, then those of a chunk and these blocks are transformed before they are used.
     """
     (b0, b1), mr, pieces, summed, packs = blocks, rows(block), plan.filters.pieces, plan.summed, plan.packs
-    chunk, m, terms, filter_pitch, chunk_pitch = (
-        plan.chunk.channels,
-        moved(task.room, plan.m.at),
-        plan.terms,
-        plan.filter_pitch,
-        plan.chunk.pitch,
-    )
-    v_pitch, m_pitch, chunk_at, frequencies = plan.v.pitch, plan.m.pitch, plan.chunk.at, plan.frequencies
+    chunk, chunk_at, chunk_pitch, filter_pitch = plan.chunk.channels, plan.chunk.at, plan.chunk.pitch, plan.filter_pitch
+    m, v_pitch, m_pitch, terms, frequencies = moved(task.room, plan.m.at), plan.v.pitch, plan.m.pitch, plan.terms, plan.frequencies
     step = chunk if packs else summed
     for c0 in range(0, summed, step):
         count = min(step, summed - c0)
@@ -81,7 +75,7 @@ def _multiply(shape, block, by_a, by_w, plan, task, weights, blocks, panels, v):
                         u = moved(task.room, chunk_at + f * chunk_pitch + (b - b0) * chunk * pieces * mr)
                     offsets = moved(task.offsets, c0 * pieces)
                     of_v, of_m = moved(v, f * v_pitch), moved(m, f * m_pitch)
-                    _tile(shape, plan, task, u, of_v, offsets, of_m, b - b0, tile, count * pieces, c0 > 0)
+                    _tile(shape, plan, task, u, of_v, offsets, of_m, (b - b0, tile), count * pieces, c0 > 0)
 
 
 def _fill_first(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]

@@ -64,7 +64,7 @@ def _columns(by_a, vector, x, row_pitch, pixel_pitch, inside, columns, count, ta
 
 @device_function
 def _across(by_a, by_w, vector, columns, tiles, v, tile_pitch, frequency_pitch):
-    """Bᵀ along W of columns as `_columns` leaves them: frequency (k, j) of a tile to v[tile·tile_pitch + (k·frequencies of W + j)·pitch]."""
+    """Bᵀ along W of columns of `_columns`: frequency (k, j) to v[tile·tile_pitch + (k·frequencies of W + j)·frequency_pitch]."""
     n, f, step = lanes(vector), rows(by_a), rows(by_a) * lanes(vector)
     for i in range(tiles):
         for k in range(f):

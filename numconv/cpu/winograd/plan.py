@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -130,7 +130,16 @@ def _choice(p: ConvProblem, machine: Machine, tile: Tile, box: TileBox, splits: 
     most = max(MANY_CHANNELS, MANY_SUMS // f) // mr
     super_blocks = max(1, min(split_blocks, machine.l2 // PART // (FLOAT * f * mr * pitch), most))
     chunk = machine.l2 // PART // (FLOAT * f * super_blocks * mr * (t // p.group_in)) // n * n
-    return Choice(tile, last, box, splits, split_blocks, super_blocks, min(p.group_in, max(n, chunk)), pitch)
+    return Choice(
+        tile=tile,
+        last=last,
+        box=box,
+        splits=splits,
+        split_blocks=split_blocks,
+        super_blocks=super_blocks,
+        chunk=min(p.group_in, max(n, chunk)),
+        pitch=pitch,
+    )
 
 
 def _candidates(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: Tile) -> Iterator[Choice]:
@@ -304,12 +313,12 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         phases_at=phases_at,
         places_at=phases_at + len(phases) + len(cut),
     )
-    rest: tuple[Any, ...] = (begins, phases, cut, np.arange(c.tile_positions if c.last else 0) * room.v.position_pitch)
+    near = np.arange(c.tile_positions if c.last else 0) * room.v.position_pitch
     return Prepared(
         plan=plan,
         choice=c,
-        numbers=table(plan, *rest),
-        then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), *rest),
+        numbers=table(plan, begins, phases, cut, near),
+        then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), begins, phases, cut, near),
         offsets=_offsets(p, c, room),
         room=room.size + room.v_size * (c.splits == 1),
         shared=0 if c.splits == 1 else p.batch * p.groups * boxes * room.v_size,

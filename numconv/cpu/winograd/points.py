@@ -1,10 +1,11 @@
-"""The matrices of Winograd's F(m, r) on vectors: m outputs of a filter of r taps from m + r − 1 samples by as many multiplications, its *frequencies*.
+"""The matrices of Winograd's F(m, r) on vectors: m outputs of a filter of r taps from m + r − 1 samples.
 
-F(2, 3) has the interpolation points 0, ±1, ∞; F(4, 3) 0, ±1/2, ±3/2, ∞; F(4, 5) 0, ±1/2, ±1, ±2, ∞ (docs/decisions).  Points ±p share an even and
-an odd part.  F(4, 2) and F(4, 4) have one point without its opposite, last: the others see the samples less it times the samples before.
+By as many multiplications, its *frequencies*.  F(2, 3) has the interpolation points 0, ±1, ∞; F(4, 3) 0, ±1/2, ±3/2, ∞; F(4, 5) 0, ±1/2,
+±1, ±2, ∞ (docs/decisions).  Points ±p share an even and an odd part.  F(4, 2) and F(4, 4) have one point without its opposite, last: the
+others see the samples less it times the samples before.
 
-`input_row`, `output_row` and `filter_row` take a shape whose `rows` are the number of frequencies, which chooses among the functions here by type, so
-that a kernel holds the transforms of its axes only.  All are given as many vectors as the longest needs.
+`input_row`, `output_row` and `filter_row` take a shape whose `rows` are the number of frequencies, which chooses among the functions here
+by type, so that a kernel holds the transforms of its axes only.  All are given as many vectors as the longest needs.
 """
 
 from __future__ import annotations

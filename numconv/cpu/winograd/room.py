@@ -8,12 +8,12 @@ from ...problem import ConvProblem
 from ..geometry.tiles import up
 from .axes import frequencies, terms
 from .cost import FLOAT, Choice, samples
-from .filters import BESIDE, LINE
+from .filters import BESIDE, LINE_ELEMENTS
 
-TOGETHER = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
+TILES_TOGETHER = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
 SAME_SETS = 1024  # bytes: planes so far apart, or a multiple, share few sets of the first cache; channels first …
 SAME_SETS_PIXELS = 256  # … and positions, channels last
-GAP = 64  # elements behind all else, for vectors that overrun
+OVERRUN = 64  # elements behind all else, for vectors that overrun
 
 
 class Spectrum(NamedTuple):
@@ -66,8 +66,8 @@ class Room(NamedTuple):
 
 def odd_lines(size: int) -> int:
     """An odd number of cache lines: frequencies that lie so far apart do not share a set of the cache."""
-    lines = -(-size // LINE)
-    return LINE * (lines if lines % 2 else lines + 1)
+    lines = -(-size // LINE_ELEMENTS)
+    return LINE_ELEMENTS * (lines if lines % 2 else lines + 1)
 
 
 def filter_pitch(p: ConvProblem, c: Choice) -> int:
@@ -87,7 +87,7 @@ def room_of(p: ConvProblem, c: Choice) -> Room:
     pitch = odd_lines(c.super_blocks * c.chunk * rows)
     turned_at = chunk_at + f * pitch
     blank_at = p.taps * (n + BESIDE) * c.block_channels
-    size = up(turned_at + blank_at + n, 16) + GAP
+    size = up(turned_at + blank_at + n, 16) + OVERRUN
     return Room(
         v=v._replace(at=size),
         v_size=v_size,
@@ -129,7 +129,7 @@ def _planes(p: ConvProblem, c: Choice) -> Parts:
         split_pitch=split_pitch,
         merged_at=merged_at,
     )
-    v_size = up(f * v.pitch + 2 * nr + box.reach, 16) + GAP
+    v_size = up(f * v.pitch + 2 * nr + box.reach, 16) + OVERRUN
     return v, v_size, m, room, PixelsRoom(0, 0), up(merged_at + w.m * (box.positions + n) + w.residues + 2 * n, n)
 
 
@@ -145,7 +145,7 @@ def _pixels(p: ConvProblem, c: Choice) -> Parts:
         plane_pitch=c.pitch * c.block_channels,
         position_pitch=c.block_channels,
     )
-    together, columns_at = min(TOGETHER, by_w + w.halo), m.at + f * m.pitch
-    v_size = up(f * v.pitch + (c.tile_positions + box.reach) * position, 16) + GAP
+    together, columns_at = min(TILES_TOGETHER, by_w + w.halo), m.at + f * m.pitch
+    v_size = up(f * v.pitch + (c.tile_positions + box.reach) * position, 16) + OVERRUN
     end = columns_at + n * max((together * w.m + w.frequencies - w.m) * a.frequencies, a.m * w.m + 3)
     return v, v_size, m, PlanesRoom(0, 0, 0, 0, 0, 0), PixelsRoom(together, columns_at), end

@@ -25,7 +25,7 @@ from .weights.plan import prepared as prepared_gradient
 
 FEWEST_CHANNELS = 4  # of a group
 SAVES_LITTLE = "serves kernels of which a transform saves a third of the multiplications"
-FEW_CHANNELS = "serves four input channels per group or more"
+TOO_FEW = "serves four input channels per group or more"
 
 
 @lru_cache(maxsize=512)
@@ -82,7 +82,7 @@ def _refuse(problem: ConvProblem) -> str | None:
 def _refuse_axes(p: ConvProblem) -> str | None:
     if not choices(p):
         return SAVES_LITTLE
-    return FEW_CHANNELS if p.group_in < FEWEST_CHANNELS else None
+    return TOO_FEW if p.group_in < FEWEST_CHANNELS else None
 
 
 def _cost(problem: ConvProblem, machine: Machine) -> float:
@@ -144,7 +144,8 @@ ROWS = (
         directions=frozenset({"forward", "input_grad"}),
         dtypes=frozenset({"float32"}),
         honours=frozenset({"groups", "layout", "activation", "precision"}),
-        summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, for about twice the rounding error",
+        summary="F(4, r) on one axis or two, taps cut into pieces: a half to a quarter of the multiplications, "
+        "for about twice the rounding error",
     ),
     Kernel(
         name="winograd_weights",
@@ -157,6 +158,7 @@ ROWS = (
         directions=frozenset({"weight_grad"}),
         dtypes=frozenset({"float32"}),
         honours=frozenset({"groups", "activation", "precision"}),
-        summary="the sum of outer products on Winograd's frequencies: a half to a quarter of the multiplications, for about twice the rounding error",
+        summary="the sum of outer products on Winograd's frequencies: a half to a quarter of the multiplications, "
+        "for about twice the rounding error",
     ),
 )

@@ -126,7 +126,7 @@ def _copy(shape, row, width, left, count, target):
 
 
 def _fill_dense(shape, row, width, left, count, residues, target, pitch, phases, phase_pitch):  # type: ignore[no-untyped-def]
-    """The next tile's phases from the vector before; from the last vector to the first: what it stores too much, the next row overwrites."""
+    """The next tile's phases from the vector before; from the last vector to the first: the next row overwrites what is too much."""
     n, m = lanes(shape), outputs(rows(shape))
     if m == 1:
         _copy(shape, row, width, left, count, target)

@@ -12,7 +12,7 @@ from ..axes import TileBox
 from ..cost import FLOAT, Tile
 
 TASK_STARTED = 300.0  # cycles a task
-CHUNK = 500.0  # cycles a box of a sample, within a task
+BOX_OF_SAMPLE = 500.0  # cycles a box of a sample, within a task
 TILE_STARTED = 30.0  # cycles a register tile begun and stored
 TERM = 0.5  # cycles a term of a tile beside its multiply-adds
 LIFT_SQUARE = 105.0  # cycles a square of channels by pixels turned
@@ -79,7 +79,7 @@ def task_cycles(p: ConvProblem, machine: Machine, way: Way, split_blocks: int, s
     multiply = f * pieces * tiles * split_blocks * (way.terms * term_cycles(mr, vectors, machine, 0.0, TERM) + TILE_STARTED)
     far = lifted / LIFTED_BYTES if lifted > machine.l2 else 0.0
     lift = -(-split_channels // lanes) * way.lift_x + vectors_y * way.lift_y + far
-    cycles = chunks * (multiply + lift + (2 * sums / SUMS_BYTES if chunks > 1 else 0.0) + CHUNK)
+    cycles = chunks * (multiply + lift + (2 * sums / SUMS_BYTES if chunks > 1 else 0.0) + BOX_OF_SAMPLE)
     back = split_channels * vectors_y * (pieces * TAPS_BACK[f] + LIFT_SQUARE * p.taps / lanes)
     deliver = back + FLOAT * split_channels * p.taps * split_blocks * width / FILTER_BYTES
     return cycles + deliver + (REFUSED if lifted + sums + FLOAT * way.room > MOST_ROOM else 0.0) + TASK_STARTED

@@ -16,10 +16,10 @@ from .lift import lift, taps
 from .plan import GradientPiece, Plan
 
 plan_at, piece_at = reader(Plan), reader(GradientPiece)
-PIECE_SIZE = size_of(GradientPiece)
+GRADIENT_PIECE = size_of(GradientPiece)
 
 
-class Share(NamedTuple):
+class GradientShare(NamedTuple):
     """What a task owns.  In compiled code these are registers, not an object."""
 
     group: Any
@@ -35,7 +35,7 @@ def _share(plan, width, number):
     blocks, group = number % plan.block_splits, number // plan.block_splits
     first = split * plan.split_channels
     end = min((plan.channels_out + width - 1) // width, (blocks + 1) * plan.split_blocks)
-    return Share(group, first, min(plan.split_channels, plan.channels_in - first), blocks * plan.split_blocks, end)
+    return GradientShare(group, first, min(plan.split_channels, plan.channels_in - first), blocks * plan.split_blocks, end)
 
 
 @device_function
@@ -62,7 +62,7 @@ def _multiply(shape, frequencies, plan, task, v, y, sums, tiles, accumulate):
     places = moved(task.tables, plan.positions_at)
     for f in range(frequencies):
         for k in range(pieces):
-            at = f * v_pitch + piece_at(task.tables, pieces_at + k * PIECE_SIZE).v_at
+            at = f * v_pitch + piece_at(task.tables, pieces_at + k * GRADIENT_PIECE).v_at
             for tile in range(tiles):
                 target = moved(sums, f * pitch + k * piece_pitch + tile * size)
                 spread_tile(shape, moved(v, at + tile * mr), places, moved(y, f * y_pitch), target, positions, accumulate, None, None, 0)
@@ -70,14 +70,17 @@ def _multiply(shape, frequencies, plan, task, v, y, sums, tiles, accumulate):
 
 @device_function
 def _deliver(shape, by_a, by_w, plan, task, sums, channels, target, valid):
-    """The weights of a block of output channels, `valid` of them, and a run of input channels, by way of (weight of a filter, channel of the block)."""
+    """The weights of a block of output channels, `valid` of them, and a run of input channels.
+
+    By way of the room, where they lie as (input channel, weight of a filter, channel of the block).
+    """
     width, n, size, pieces_at, pieces = columns(shape), lanes(shape), plan.taps, plan.pieces_at, plan.pieces
     pitches, filter_size = (plan.tap_pitch_a * width, plan.tap_pitch_w * width), plan.channels_in * plan.taps
     pitch, piece_pitch, room = plan.sums.pitch, plan.sums.piece_pitch, moved(task.room, plan.filters_at)
     away = moved(room, channels * size * width)
     for c in range(channels):
         for k in range(pieces):
-            piece = piece_at(task.tables, pieces_at + k * PIECE_SIZE)
+            piece = piece_at(task.tables, pieces_at + k * GRADIENT_PIECE)
             tap, live = piece.tap, (piece.live_a, piece.live_w)
             for v in range(0, min(width, valid), n):
                 source = moved(sums, k * piece_pitch + c * width + v)
@@ -109,7 +112,7 @@ def _task(shape, by_a, by_w, of_a, of_w, plan, task, number):
 
 @lru_cache(maxsize=64)
 def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
-    """The loop for one register tile and two transforms.  In a task, `weights` is the gradient of the output, and `y` that of the weights."""
+    """The loop for one register tile and two transforms.  Of a task, `weights` is the gradient of the output, `y` that of the weights."""
 
     @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
     def body(task, number):

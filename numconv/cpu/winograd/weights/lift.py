@@ -127,14 +127,16 @@ def taps(by_a, by_w, sums, frequency_pitch, target, pitches, live, away):
     g, h = _frequencies(by_w, moved(sums, 6 * r), frequency_pitch), _frequencies(by_w, moved(sums, 7 * r), frequency_pitch)
     _column(by_a, target, pitch_a, live_a, away, (a[0], b[0], c[0], d[0], e[0], f[0], g[0], h[0]))
     if _taps(by_w) > 1:
-        column = (a[1], b[1], c[1], d[1], e[1], f[1], g[1], h[1])
-        _column(by_a, moved(target, pitch_w), pitch_a, live_a if live_w > 1 else 0, away, column)
+        _column(by_a, moved(target, pitch_w), pitch_a, live_a if live_w > 1 else 0, away, (a[1], b[1], c[1], d[1], e[1], f[1], g[1], h[1]))
     if _taps(by_w) > 2:
-        column = (a[2], b[2], c[2], d[2], e[2], f[2], g[2], h[2])
-        _column(by_a, moved(target, 2 * pitch_w), pitch_a, live_a if live_w > 2 else 0, away, column)
+        _column(
+            by_a, moved(target, 2 * pitch_w), pitch_a, live_a if live_w > 2 else 0, away, (a[2], b[2], c[2], d[2], e[2], f[2], g[2], h[2])
+        )
     if _taps(by_w) > 3:
-        column = (a[3], b[3], c[3], d[3], e[3], f[3], g[3], h[3])
-        _column(by_a, moved(target, 3 * pitch_w), pitch_a, live_a if live_w > 3 else 0, away, column)
+        _column(
+            by_a, moved(target, 3 * pitch_w), pitch_a, live_a if live_w > 3 else 0, away, (a[3], b[3], c[3], d[3], e[3], f[3], g[3], h[3])
+        )
     if _taps(by_w) > 4:
-        column = (a[4], b[4], c[4], d[4], e[4], f[4], g[4], h[4])
-        _column(by_a, moved(target, 4 * pitch_w), pitch_a, live_a if live_w > 4 else 0, away, column)
+        _column(
+            by_a, moved(target, 4 * pitch_w), pitch_a, live_a if live_w > 4 else 0, away, (a[4], b[4], c[4], d[4], e[4], f[4], g[4], h[4])
+        )

@@ -17,7 +17,7 @@ from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
 from ..axes import Axes, TileBox, choices, frequencies
 from ..cost import FLOAT, Tile
-from ..filters import LINE
+from ..filters import LINE_ELEMENTS
 from ..room import Spectrum, odd_lines
 from .cost import Way, lift_cycles, task_cycles
 from .sides import Places, Side, reads_of
@@ -37,7 +37,7 @@ class GradientPiece(NamedTuple):
     live_w: int  # … and along W
 
 
-class Sums(NamedTuple):
+class RunSums(NamedTuple):
     """S: (run of input channels, frequency, piece, input channel of the run, channel of the block)."""
 
     at: int  # in the room
@@ -66,7 +66,7 @@ class Plan(NamedTuple):
     pieces_at: int  # in the table
     v: Spectrum
     y: Spectrum
-    sums: Sums
+    sums: RunSums
     filters_at: int  # in the room: weights of a run of input channels, as (input channel, tap, channel of the block)
     taps: int  # of a filter
     tap_pitch_a: int  # taps of a filter from one of a piece to the next, along A …
@@ -171,13 +171,13 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
     block_splits, terms = -(-blocks // split_blocks), y.lines * y.wide
     position_pitch = odd_lines(max(up(split_channels, lanes), up(split_channels, mr)))
     v = Spectrum(
-        at=up(max(x.turned + x.lifted, y.turned + y.lifted) + lanes, LINE),
+        at=up(max(x.turned + x.lifted, y.turned + y.lifted) + lanes, LINE_ELEMENTS),
         pitch=odd_lines(x.lines * x.wide * position_pitch),
         plane_pitch=x.lines * x.wide * position_pitch,
         position_pitch=position_pitch,
     )
     of_y = Spectrum(
-        at=v.at + f * v.pitch + LINE,
+        at=v.at + f * v.pitch + LINE_ELEMENTS,
         pitch=odd_lines(split_blocks * terms * width),
         plane_pitch=terms * width,
         position_pitch=width,
@@ -185,10 +185,10 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
     pieces, positions = _pieces(way, x.wide, position_pitch), _positions(way, x.wide, position_pitch)
     kept = p.batch * way.chunks > 1  # sums, from one box to the next
     pitch = odd_lines(len(pieces) * run * mr * width)
-    sums = Sums(at=of_y.at + f * of_y.pitch, run=run, run_pitch=f * pitch * kept, pitch=pitch, piece_pitch=run * mr * width)
+    sums = RunSums(at=of_y.at + f * of_y.pitch, run=run, run_pitch=f * pitch * kept, pitch=pitch, piece_pitch=run * mr * width)
     runs = split_blocks * -(-split_channels // (run * mr)) if kept else 1
     filters_at = sums.at + f * pitch * runs
-    total = filters_at + run * mr * p.taps * width + lanes + LINE
+    total = filters_at + run * mr * p.taps * width + lanes + LINE_ELEMENTS
     pieces_at = size_of(Plan) + positions.size
     x_at = pieces_at + len(pieces) * size_of(GradientPiece)
     *outer_boxes, row_boxes = box.boxes
@@ -224,7 +224,7 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
         tile=way.tile,
         kinds=(axes.a.frequencies, axes.w.frequencies),
         tasks=p.groups * block_splits * channel_splits,
-        room=spaced(up(total, 64) + LINE, FLOAT),
+        room=spaced(up(total, 64) + LINE_ELEMENTS, FLOAT),
         cycles=cycles,
     )
 

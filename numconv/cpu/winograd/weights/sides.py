@@ -58,7 +58,7 @@ class Side(NamedTuple):
     frequencies_at: int  # in the room: the rows' frequencies along W, behind the turned rows
 
 
-class Reads(NamedTuple):
+class SideReads(NamedTuple):
     """What `side` finds: the tables, and their extents as the record has them."""
 
     size: int
@@ -102,14 +102,14 @@ def _outputs(x: CutAxis, count: int, boxes: int) -> np.ndarray:
 
 
 def _rows(o: np.ndarray, a: np.ndarray, i: np.ndarray) -> np.ndarray:
-    """The rows that lines of positions read, negative outside: (outer boxes, lines by planes of (o, i, a) and positions of (o, a, i), samples)."""
+    """The rows that lines of positions read, negative outside: (outer boxes, planes of (o, i, a) by positions of (o, a, i), samples)."""
     by_o = o.reshape(o.shape[0], 1, 1, o.shape[1], 1, 1, o.shape[2], 1, 1, 1)
     by_i = i.reshape(1, 1, i.shape[0], 1, i.shape[1], 1, 1, 1, i.shape[2], 1)
     by_a = a.reshape(1, a.shape[0], 1, 1, 1, a.shape[1], 1, a.shape[2], 1, a.shape[-1])
     return (by_o + by_i + by_a).reshape(o.shape[0] * a.shape[0] * i.shape[0], -1, a.shape[-1])
 
 
-def reads_of(box: TileBox, source: bool, lanes: int) -> Reads:
+def reads_of(box: TileBox, source: bool, lanes: int) -> SideReads:
     """Of the input (`source`) or the gradient of the output."""
     read = _samples if source else _outputs
     *extents, width = (x.extent if source else x.outputs for x in box.axes)
@@ -133,7 +133,7 @@ def reads_of(box: TileBox, source: bool, lanes: int) -> Reads:
     size = np.maximum(w.max(1) + 1 - first, 0)
     pixels = max(1, int(size.max()))
     assert size_of(BoxRows) == 1 and size_of(BoxColumns) == 2
-    return Reads(
+    return SideReads(
         size=prod(extents) * width,
         rows=most,
         pixels=pixels,
