@@ -9,10 +9,9 @@ from ..runtime.launch import by_type, device_function
 from ..runtime.record import reader
 from ..runtime.tasks import over_tasks
 from ..simd.spread import spread_tile
-from ..simd.strided import stepping
 from ..simd.tiles import columns, gemm_tile, lanes, rows, strided_shape, tile_shape
 from ..simd.vector import moved
-from .box import located, positions_of, share_of
+from .box import located, positions_of
 from .filters import transform_filters
 from .pixels import deliver_pixels, fill_pixels
 from .plan import Plan
@@ -62,46 +61,27 @@ def _multiply(shape, block, by_a, by_w, plan, task, weights, blocks, panels, v):
     (b0, b1), mr, pieces, summed, packs = blocks, rows(block), plan.filters.pieces, plan.summed, plan.packs
     chunk, chunk_at, chunk_pitch, filter_pitch = plan.chunk.channels, plan.chunk.at, plan.chunk.pitch, plan.filter_pitch
     m, v_pitch, m_pitch, terms, frequencies = moved(task.room, plan.m.at), plan.v.pitch, plan.m.pitch, plan.terms, plan.frequencies
+    start, u_pitch, block_size = weights, filter_pitch, terms * mr
+    if packs:
+        start, u_pitch, block_size = moved(task.room, chunk_at - b0 * chunk * pieces * mr), chunk_pitch, chunk * pieces * mr
     step = chunk if packs else summed
     for c0 in range(0, summed, step):
-        count = min(step, summed - c0)
+        count, offsets = min(step, summed - c0), moved(task.offsets, c0 * pieces)
         if packs:
             _on_the_way(block, by_a, by_w, plan, task, weights, blocks, (c0, count))
         for f in range(frequencies):
             for tile in range(panels):
                 for b in range(b0, b1):
-                    u = moved(weights, f * filter_pitch + b * terms * mr)
-                    if packs:
-                        u = moved(task.room, chunk_at + f * chunk_pitch + (b - b0) * chunk * pieces * mr)
-                    offsets = moved(task.offsets, c0 * pieces)
-                    of_v, of_m = moved(v, f * v_pitch), moved(m, f * m_pitch)
+                    u, of_v, of_m = moved(start, f * u_pitch + b * block_size), moved(v, f * v_pitch), moved(m, f * m_pitch)
                     _tile(shape, plan, task, u, of_v, offsets, of_m, (b - b0, tile), count * pieces, c0 > 0)
 
 
-def _fill_first(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
-    x = moved(task.x, (sample * plan.groups + group) * plan.summed * plan.source_size)
-    fill_planes(by_a, by_w, plan, task, x, share_of(plan, split, 1), box, v)
-
-
-def _fill_last(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
-    x = moved(task.x, (sample * plan.source_size * plan.groups + group) * plan.summed)
-    fill_pixels(by_a, by_w, stepping(by_w, 1), plan, task, x, share_of(plan, split, lanes(by_w)), box, v)
-
-
-@by_type(lambda shape: _fill_first if shape.step else _fill_last)
+@by_type(lambda shape: fill_planes if shape.step else fill_pixels)
 def _fill(shape: Any, *arguments: Any) -> None:
     """V of a box, or this task's share of the channels of one that several have in common."""
 
 
-def _deliver_first(shape, by_a, by_w, plan, task, channels, positions, box, sample, group):  # type: ignore[no-untyped-def]
-    deliver_planes(by_a, by_w, plan, task, channels, positions, box, sample, group)
-
-
-def _deliver_last(shape, by_a, by_w, plan, task, channels, positions, box, sample, group):  # type: ignore[no-untyped-def]
-    deliver_pixels(by_a, by_w, stepping(by_w, 1), plan, task, channels, box, sample, group)
-
-
-@by_type(lambda shape: _deliver_first if shape.step else _deliver_last)
+@by_type(lambda shape: deliver_planes if shape.step else deliver_pixels)
 def _deliver(shape: Any, *arguments: Any) -> None:
     """The result of some output channels of a group."""
 

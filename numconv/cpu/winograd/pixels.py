@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..runtime.launch import device_function, inlined
+from ..simd.strided import stepping
 from ..simd.tiles import lanes, rows
 from ..simd.vector import get, load, load_n, moved, store, store_n
 from ..stages.epilogue import activate
 from ..stages.pack import zero
+from .box import share_of
 from .points import input_row, output_row, outputs
 from .transforms import eight, put_row, restored
 
@@ -63,6 +65,15 @@ def _columns(by_a, vector, x, row_pitch, pixel_pitch, inside, columns, count, ta
 
 
 @device_function
+def _some_columns(by_a, vector, x, row_pitch, pixel_pitch, inside, columns, count, target):
+    """The same, by plain loads where all of it is there.  (A function, so that the loop over channels is not doubled for it.)"""
+    if count == lanes(vector) and inside.end - inside.live == rows(by_a):
+        _columns(by_a, vector, x, row_pitch, pixel_pitch, None, columns, count, target)
+    else:
+        _columns(by_a, vector, x, row_pitch, pixel_pitch, inside, columns, count, target)
+
+
+@device_function
 def _across(by_a, by_w, vector, columns, tiles, v, tile_pitch, frequency_pitch):
     """Bᵀ along W of columns of `_columns`: frequency (k, j) to v[tile·tile_pitch + (k·frequencies of W + j)·frequency_pitch]."""
     n, f, step = lanes(vector), rows(by_a), rows(by_a) * lanes(vector)
@@ -89,11 +100,7 @@ def _fill_row(by_a, by_w, vector, plan, task, x, place, tiles, channels, v):
     at = moved(x, (at_a * a.source_rows * w.source + at_w) * pixel_pitch)
     first, end = channels
     for c in range(first, end, n):
-        m = min(n, end - c)
-        if m == n and inside.end - inside.live == f:
-            _columns(by_a, vector, moved(at, c), row_pitch, pixel_pitch, None, across, m, columns)
-        else:
-            _columns(by_a, vector, moved(at, c), row_pitch, pixel_pitch, inside, across, m, columns)
+        _some_columns(by_a, vector, moved(at, c), row_pitch, pixel_pitch, inside, across, min(n, end - c), columns)
         _across(by_a, by_w, vector, columns, tiles, moved(v, c), tile_pitch, frequency_pitch)
 
 
@@ -122,10 +129,11 @@ def _fill_plane(by_a, by_w, vector, plan, task, x, first, channels, box, v):
                         _fill_row(by_a, by_w, vector, plan, task, row, place, min(together, tiles - t), channels, target)
 
 
-@device_function
-def fill_pixels(by_a, by_w, vector, plan, task, x, channels, box, v):
-    """V of a box, of some channels (first, end): `x` points to the sample's first pixel and the group's first channel."""
-    o, a, i, w, tables = plan.o, plan.a, plan.i, plan.w, task.tables
+def fill_pixels(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
+    """V of a box, of this task's share of the channels."""
+    o, a, i, w, tables, vector = plan.o, plan.a, plan.i, plan.w, task.tables, stepping(by_w, 1)
+    x = moved(task.x, (sample * plan.source_size * plan.groups + group) * plan.summed)
+    channels = share_of(plan, split, lanes(vector))
     for of_o in range(o.planes):
         for of_i in range(i.planes):
             for of_w in range(w.planes):
@@ -184,11 +192,10 @@ def _deliver(by_a, by_w, vector, plan, task, m, channel, valid, y, box):
                             store_n(pixel, 0, value, some)
 
 
-@device_function
-def deliver_pixels(by_a, by_w, vector, plan, task, channels, box, sample, group):
+def deliver_pixels(shape, by_a, by_w, plan, task, channels, positions, box, sample, group):  # type: ignore[no-untyped-def]
     """Some output channels (first, end) of a group, block by block: M begins with the first of them."""
     (first, end), width, pixel_pitch = channels, plan.m.position_pitch, plan.groups * plan.produced
-    m = moved(task.room, plan.m.at)
+    m, vector = moved(task.room, plan.m.at), stepping(by_w, 1)
     for k in range(first, end, width):
         channel = group * plan.produced + k
         y = moved(task.y, sample * plan.target_size * pixel_pitch + channel)

@@ -18,6 +18,7 @@ from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
 from ..stages.fill import copy_row, inside
 from ..stages.pack import zero
+from .box import share_of
 from .plan import Phase
 from .points import outputs
 from .transforms import analyse, fill_row, restore, restore_rows
@@ -99,12 +100,12 @@ def _planes(by_a, by_w, plan, task, x, first, box, v):
         v = moved(v, planes * plane_pitch)
 
 
-@device_function
-def fill_planes(by_a, by_w, plan, task, x, channels, box, v):
-    """V of a box, of some channels (first, end) of the group at `x`."""
+def fill_planes(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
+    """V of a box, of this task's share of the channels."""
     o, a, i, w, tables = plan.o, plan.a, plan.i, plan.w, task.tables
+    x = moved(task.x, (sample * plan.groups + group) * plan.summed * plan.source_size)
     size = a.planes * plan.v.plane_pitch
-    first, end = channels
+    first, end = share_of(plan, split, 1)
     v = moved(v, first * o.planes * i.planes * w.planes * size)
     for c in range(first, end):
         for of_o in range(o.planes):
@@ -148,8 +149,7 @@ def _deliver(by_a, by_w, plan, task, m, positions, bias, y, box):
                         store_row(vector, sums, moved(y, row * w.target + box.w.first), count, 1, bias, activation)
 
 
-@device_function
-def deliver_planes(by_a, by_w, plan, task, channels, positions, box, sample, group):
+def deliver_planes(shape, by_a, by_w, plan, task, channels, positions, box, sample, group):  # type: ignore[no-untyped-def]
     """Some output channels (first, end) of a group: M begins with the first of them."""
     first, end = channels
     m = moved(task.room, plan.m.at)
