@@ -24,6 +24,7 @@ from numconv.problem import ConvProblem
 
 MACHINE = detect()
 ROW = next(row for row in winograd.ROWS if row.name == "winograd_weights")
+UNCACHED_PLAN, UNCACHED_WORK = winograd_weights_plan.prepared.__wrapped__, winograd._gradient_work.__wrapped__
 NARROW = {"avx2": {"vector_bytes": 32, "registers": 16}, "neon": {"vector_bytes": 16, "registers": 32}}
 
 
@@ -72,8 +73,8 @@ def forced(p: ConvProblem, machine: Machine, axes: Any, cut: int, monkeypatch: p
     way = winograd_weights_plan.way_of(axes, tile, boxes[min(cut, len(boxes) - 1)])
     monkeypatch.setattr(winograd_weights_plan, "chosen", lambda *_: way)
     monkeypatch.setattr(winograd_weights_plan, "splits_of", lambda *_: (1.0, 1, -(-p.group_in * 2 // 3)))
-    monkeypatch.setattr(winograd, "prepared_gradient", winograd_weights_plan.prepared.__wrapped__)
-    monkeypatch.setattr(winograd, "_gradient_work", winograd._gradient_work.__wrapped__)
+    monkeypatch.setattr(winograd, "prepared_gradient", UNCACHED_PLAN)
+    monkeypatch.setattr(winograd, "_gradient_work", UNCACHED_WORK)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 99])
