@@ -1,4 +1,7 @@
-"""The loops of `winograd`: see the folder."""
+"""The loops of `winograd`: see the folder.
+
+The tasks of a worker are no `inlined` function: Numba has all that such a one calls first inherit that, twice the instructions here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 from ..runtime.launch import by_type, device_function
 from ..runtime.record import reader
-from ..runtime.tasks import over_tasks
+from ..runtime.tasks import over_shares
 from ..simd.spread import spread_tile
 from ..simd.tiles import columns, gemm_tile, lanes, rows, strided_shape, tile_shape
 from ..simd.vector import moved
@@ -114,13 +117,14 @@ def _task(shape, block, by_a, by_w, plan, task, number):
 def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int, way: int) -> Any:
     """The loop for one register tile and two transforms, channels first; `way`: 2 where W is strided or dilated, else 1."""
 
-    @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
-    def body(task, number):
+    @device_function
+    def share(task, number, end):
         shape = tile_shape(tile_rows, vectors, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
-        _task(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, number)
+        for i in range(number, end):
+            _task(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, i)
 
-    return over_tasks("winograd", body)
+    return over_shares("winograd", share)
 
 
 @lru_cache(maxsize=64)
@@ -128,31 +132,39 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
     """The same for channels last."""
     block_channels = vectors * tile_lanes
 
-    @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
-    def body(task, number):
+    @device_function
+    def share(task, number, end):
         shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_channels, 1, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number)
+        for i in range(number, end):
+            _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, i)
 
-    return over_tasks("winograd_pixels", body)
+    return over_shares("winograd_pixels", share)
+
+
+@device_function
+def _pack_block(shape, by_a, by_w, plan, task, number):
+    """U of one block of a group's filters."""
+    filters, channels, produced, mr, n = plan.filters, plan.summed, plan.produced, rows(shape), lanes(shape)
+    blocks = (produced + mr - 1) // mr
+    group, block = number // blocks, number % blocks
+    weights = moved(task.weights, group * plan.given_pitch + block * mr * filters.produced_pitch)
+    target = moved(task.y, group * plan.transformed_pitch + block * plan.terms * mr)
+    for c in range(0, channels, n):
+        given, u = moved(weights, c * filters.summed_pitch), moved(target, c * filters.pieces * mr)
+        size = (min(n, channels - c), min(mr, produced - block * mr))
+        transform_filters(shape, by_a, by_w, filters, task.tables, given, size, u, plan.filter_pitch, task.room)
 
 
 @lru_cache(maxsize=64)
 def packer(block_channels: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
     """U of all filters, ahead of all tasks: a task a block of a group.  There `weights` are as given, and `y` is U."""
 
-    @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
-    def body(task, number):
+    @device_function
+    def share(task, number, end):
         shape, plan = tile_shape(block_channels, 1, tile_lanes), plan_at(task.tables, 0)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        filters, channels, produced, mr, n = plan.filters, plan.summed, plan.produced, rows(shape), lanes(shape)
-        blocks = (produced + mr - 1) // mr
-        group, block = number // blocks, number % blocks
-        weights = moved(task.weights, group * plan.given_pitch + block * mr * filters.produced_pitch)
-        target = moved(task.y, group * plan.transformed_pitch + block * plan.terms * mr)
-        for c in range(0, channels, n):
-            given, u = moved(weights, c * filters.summed_pitch), moved(target, c * filters.pieces * mr)
-            size = (min(n, channels - c), min(mr, produced - block * mr))
-            transform_filters(shape, by_a, by_w, filters, task.tables, given, size, u, plan.filter_pitch, task.room)
+        for i in range(number, end):
+            _pack_block(shape, by_a, by_w, plan, task, i)
 
-    return over_tasks("winograd_filters", body)
+    return over_shares("winograd_filters", share)

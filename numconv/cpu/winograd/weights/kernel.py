@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...runtime.launch import device_function, inlined
 from ...runtime.record import reader, size_of
-from ...runtime.tasks import over_tasks
+from ...runtime.tasks import over_shares
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
@@ -114,11 +114,12 @@ def _task(shape, by_a, by_w, of_a, of_w, plan, task, number):
 def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
     """The loop for one register tile and two transforms.  Of a task, `weights` is the gradient of the output, `y` that of the weights."""
 
-    @device_function  # not `inlined`: what it calls would all be, Numba has them inherit that
-    def body(task, number):
+    @device_function
+    def share(task, number, end):
         shape = strided_shape(tile_rows, vectors, tile_lanes, 1)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
         of_a, of_w = tile_shape(frequencies_a, 2, tile_lanes), tile_shape(frequencies_w, 2, tile_lanes)
-        _task(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, number)
+        for i in range(number, end):
+            _task(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, i)
 
-    return over_tasks("winograd_weights", body)
+    return over_shares("winograd_weights", share)
