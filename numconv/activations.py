@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: silu is v·sigmoid(v) down to here, and there as good as its limit, zero; below, v itself would outgrow e⁻ᵛ, which ends at the largest number
+#: silu is v·sigmoid(v) down to here, and there as good as its limit, zero; below, v would outgrow e⁻ᵛ, which ends at the largest number
 SILU_FLOOR = -709
 
 IDENTITY, RELU, RELU6, HARDSWISH, SILU, SIGMOID, TANH = range(7)  # from SILU on with an exponential

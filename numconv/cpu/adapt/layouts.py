@@ -15,8 +15,8 @@ from ..simd.transpose import transpose_part, transpose_square
 from ..simd.vector import moved, pointer
 
 Array = np.ndarray[Any, Any]
-STRIP, CHUNK = 256, 64  # rows and columns per task: few streams, and of each a few whole lines at a time
-SMALL = 1 << 15  # elements; fewer are moved in the calling thread
+TURNED_ROWS, TURNED_COLUMNS = 256, 64  # rows and columns per task: few streams, and of each a few whole lines at a time
+SMALL_TURN = 1 << 15  # elements; fewer are moved in the calling thread
 
 
 @device_function
@@ -40,11 +40,11 @@ def driver(tile_lanes: int) -> Any:
 
     def transposed(x, y, planes, rows, columns):
         """y[n, j, i] = x[n, i, j], flat."""
-        strips, chunks = (rows + STRIP - 1) // STRIP, (columns + CHUNK - 1) // CHUNK
+        strips, chunks = (rows + TURNED_ROWS - 1) // TURNED_ROWS, (columns + TURNED_COLUMNS - 1) // TURNED_COLUMNS
         for task in prange(planes * strips * chunks):
             line = tile_shape(1, 1, tile_lanes)
             base = task // (strips * chunks) * rows * columns
-            first = (task // chunks % strips * STRIP, task % chunks * CHUNK)
+            first = (task // chunks % strips * TURNED_ROWS, task % chunks * TURNED_COLUMNS)
             _block(
                 line,
                 pointer(x),
@@ -54,7 +54,7 @@ def driver(tile_lanes: int) -> Any:
                 rows,
                 columns,
                 first,
-                (min(rows, first[0] + STRIP), min(columns, first[1] + CHUNK)),
+                (min(rows, first[0] + TURNED_ROWS), min(columns, first[1] + TURNED_COLUMNS)),
             )
 
     return kernel(transposed)
@@ -68,7 +68,9 @@ def _swap(source: Array, target: Array, planes: int, rows: int, columns: int, ve
     plain = np.int32 if source.itemsize == 4 else np.int64  # what moves is bits
     whole, few = vector_bytes // source.itemsize, min(rows, columns)
     loop = driver(next((n for n in (whole, whole // 2, whole // 4) if n > 1 and few % n == 0), whole))  # squares that leave no remainder
-    (loop if source.size > SMALL else loop.serial)(source.reshape(-1).view(plain), target.reshape(-1).view(plain), planes, rows, columns)
+    (loop if source.size > SMALL_TURN else loop.serial)(
+        source.reshape(-1).view(plain), target.reshape(-1).view(plain), planes, rows, columns
+    )
 
 
 def channels_first(a: Array, vector_bytes: int, scratch: Array) -> Array:

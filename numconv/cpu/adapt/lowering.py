@@ -15,8 +15,8 @@ from ...hosts import dtype_of
 from ...problem import ConvProblem
 
 HALF = frozenset({"float16", "bfloat16"})
-SMALL = frozenset({"int8", "uint8", "int16", "uint16"})
-INTEGERS = SMALL | {"int32", "uint32", "int64", "uint64"}
+SMALL_INTEGERS = frozenset({"int8", "uint8", "int16", "uint16"})
+INTEGERS = SMALL_INTEGERS | {"int32", "uint32", "int64", "uint64"}
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
 FLOATS = frozenset({"float32", "float64"})
 INEXACT = FLOATS | COMPLEX.keys()

@@ -23,19 +23,19 @@ from ..stages.finish import finish
 from .cost import fft_seconds
 
 Array = np.ndarray[Any, Any]
-BLOCK = 512  # frequencies per task: sum and both factors stay in the L1 cache
+FREQUENCIES = 512  # frequencies per task: sum and both factors stay in the L1 cache
 
 
 @kernel
 def contract(x, w, y, batch, channels, out_channels, groups, size):
     """y[n, k, f] = Σ_c x[n, c, f]·conj(w[k, c, f]), flat arrays of re, im pairs.  Parallel over (n, k, block of f)."""
     group_in, group_out = channels // groups, out_channels // groups
-    blocks = (size + BLOCK - 1) // BLOCK
+    blocks = (size + FREQUENCIES - 1) // FREQUENCIES
     for task in prange(batch * out_channels * blocks):
-        start = (task % blocks) * BLOCK
+        start = (task % blocks) * FREQUENCIES
         k = (task // blocks) % out_channels
         n = task // (blocks * out_channels)
-        count = min(BLOCK, size - start)
+        count = min(FREQUENCIES, size - start)
         target = ((n * out_channels + k) * size + start) * 2
         for j in range(2 * count):
             put(y, target + j, 0.0)

@@ -10,25 +10,25 @@ from typing import NamedTuple
 
 from ....kernel import Machine
 from ...geometry.tiles import term_cycles
-from .tables import Layout, terms_of
+from .tables import SpreadLayout, terms_of
 
-TASK = 200.0  # cycles a task
-LOOP = 0.25  # cycles a term of a tile beside its multiply-adds
+SPREAD_TASK = 200.0  # cycles a task
+SPREAD_LOOP = 0.25  # cycles a term of a tile beside its multiply-adds
 LOADS_PER_VECTOR = 2  # steps of the load units a vector of weights: it comes from the second cache
-TILE = 10.0  # cycles a tile begun and stored …
-TILE_PER_SQUARED_SUM = 0.15  # … and per square of its registers of sums: twice 14 sums take less than 28
+SPREAD_TILE = 10.0  # cycles a tile begun and stored …
+SPREAD_TILE_PER_SQUARED_SUM = 0.15  # … and per square of its registers of sums: twice 14 sums take less than 28
 STREAM = 12.0  # bytes a cycle that come from the second cache while a tile computes
 SCATTERED_SHARE = 0.15  # of a term's cycles more, where the lines of its samples share few sets of the first cache …
 SCATTERED = 2.2  # … and cycles at least: a line that has left the first cache
 FAR_FILTERS = 1.1  # a term's cycles where a block of filters fills half of the second cache
-FETCH = 0.05  # cycles a byte from beyond the second cache, in long rows …
+FETCH_ROWS = 0.05  # cycles a byte from beyond the second cache, in long rows …
 FETCH_PIECES = 0.15  # … in short pieces, read at a step …
 FETCH_FILTERS = 0.1  # … of filters
 FAR_PIECE = 300.0  # cycles a plane of a channel that is copied from beyond the second cache
 COPY_PLANE = 8.0  # cycles a plane of a channel copied …
 COPY_ROW = 14.0  # … a row of it …
 COPY_VECTOR = 3.0  # … a vector of that; a pixel copied by itself costs as much again
-SQUARE = 80.0  # cycles a square of 16 × 16 sums transposed and stored …
+SPREAD_SQUARE = 80.0  # cycles a square of 16 × 16 sums transposed and stored …
 SQUARE_BY_ROWS = 140.0  # … more by way of rows, or where the result goes to memory …
 SQUARE_LANES = 16.0  # … by the square of the lanes in other widths (Zen 3, 2026-11-28)
 ROW_OF_CHANNEL = 4.0  # cycles a row of a channel's targets stored apart
@@ -44,7 +44,7 @@ PAGE = 4096  # bytes: samples so far apart, or a multiple of it, share their set
 MANY_STREAMS = 32  # rows at a time that no prefetcher follows
 
 
-class Choice(NamedTuple):
+class SpreadChoice(NamedTuple):
     """What the plan chooses."""
 
     tile: tuple[int, int]  # positions, vectors
@@ -53,7 +53,7 @@ class Choice(NamedTuple):
     copied: bool  # the rows of a box, between zeros
 
 
-def extents(a: Layout, box: tuple[int, ...]) -> tuple[int, int, int]:
+def extents(a: SpreadLayout, box: tuple[int, ...]) -> tuple[int, int, int]:
     """Planes, rows and columns that a box reads."""
     et, eh = (min(x.extent, (b - 1) * x.axis.step + x.reach + 1) for x, b in zip(a.axes[:2], box[:2], strict=True))
     return et, eh, (box[2] - 1) * a.axes[2].axis.step + a.axes[2].reach + 1
@@ -61,12 +61,12 @@ def extents(a: Layout, box: tuple[int, ...]) -> tuple[int, int, int]:
 
 def tile_term(positions: int, vectors: int, machine: Machine) -> float:
     """Cycles a term of a tile: its multiply-adds, the weights from the second cache, or the one chain."""
-    return term_cycles(positions, vectors, machine, LOADS_PER_VECTOR * vectors / machine.multiply_adds, LOOP)
+    return term_cycles(positions, vectors, machine, LOADS_PER_VECTOR * vectors / machine.multiply_adds, SPREAD_LOOP)
 
 
 def tile_start(positions: int, vectors: int) -> float:
     """Cycles a tile beside its terms."""
-    return TILE + TILE_PER_SQUARED_SUM * (positions * vectors) ** 2
+    return SPREAD_TILE + SPREAD_TILE_PER_SQUARED_SUM * (positions * vectors) ** 2
 
 
 def most_terms(tile: tuple[int, int], machine: Machine) -> int:
@@ -78,7 +78,7 @@ def most_terms(tile: tuple[int, int], machine: Machine) -> int:
     return machine.l1 * 3 // 8 // bytes_ if bytes_ > STREAM * tile_term(*tile, machine) else 1 << 40
 
 
-def pixel_copy(a: Layout, size: int) -> tuple[int, bool]:
+def pixel_copy(a: SpreadLayout, size: int) -> tuple[int, bool]:
     """Elements from one pixel to the next in a copy; whether each is copied by itself: one group's, or to spread over the caches' sets."""
     line = CACHE_LINE // size
     if not a.last or (a.pixel_pitch == a.summed and not scattered(a, size)):
@@ -86,7 +86,7 @@ def pixel_copy(a: Layout, size: int) -> tuple[int, bool]:
     return (-(-a.summed // line) | 1) * line if a.summed >= 2 * line else a.summed, True
 
 
-def scattered(a: Layout, size: int) -> bool:
+def scattered(a: SpreadLayout, size: int) -> bool:
     """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
     if a.last:
         return a.summed >= MANY_STREAMS and a.pixel_pitch * a.axes[2].axis.step * size % PAGE == 0
@@ -95,7 +95,7 @@ def scattered(a: Layout, size: int) -> bool:
     return shared or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1 and streams >= MANY_STREAMS)
 
 
-def task_cycles(a: Layout, c: Choice, lanes: int, machine: Machine, size: int) -> float:
+def task_cycles(a: SpreadLayout, c: SpreadChoice, lanes: int, machine: Machine, size: int) -> float:
     """Of one task; `size`: bytes of an element."""
     width = c.tile[1] * lanes
     blocks = -(-(-(-a.produced // width)) // c.splits)
@@ -104,13 +104,13 @@ def task_cycles(a: Layout, c: Choice, lanes: int, machine: Machine, size: int) -
     strided = not c.copied and a.axes[2].axis.step > 1 and far
     held = image + 2 * prod(c.box) * width * size
     fetches = int(far) + (blocks if held > machine.l2 * 3 // 4 else 0)
-    cycles = TASK + (FETCH_PIECES if strided else FETCH * fetches) * image
+    cycles = SPREAD_TASK + (FETCH_PIECES if strided else FETCH_ROWS * fetches) * image
     cycles += FETCH_FILTERS * filters if filters > machine.l2 // 2 else 0.0
     cycles += _sums(a, c, blocks, lanes, machine, size)
     return cycles + (_copies(a, c, lanes, far, size) if c.copied else 0.0)
 
 
-def _sums(a: Layout, c: Choice, blocks: int, lanes: int, machine: Machine, size: int) -> float:
+def _sums(a: SpreadLayout, c: SpreadChoice, blocks: int, lanes: int, machine: Machine, size: int) -> float:
     """Of the tiles, and of the way out of their sums."""
     term, tiles, cycles = tile_term(*c.tile, machine), -(-c.box[2] // c.tile[0]), 0.0
     if not c.copied and scattered(a, size):
@@ -130,12 +130,12 @@ def _sums(a: Layout, c: Choice, blocks: int, lanes: int, machine: Machine, size:
         apart = (
             len(a.jobs) > 1 or a.produced * prod(a.target) * size > machine.l2
         )  # targets of one job; or the result goes to memory, which costs as much
-        squares = -(-prod(c.box) // lanes) * (SQUARE + apart * SQUARE_BY_ROWS) * (lanes / SQUARE_LANES) ** 2
+        squares = -(-prod(c.box) // lanes) * (SPREAD_SQUARE + apart * SQUARE_BY_ROWS) * (lanes / SQUARE_LANES) ** 2
         cycles += vectors * (squares + apart * lanes * c.box[0] * c.box[1] * ROW_OF_CHANNEL)
     return cycles
 
 
-def _copies(a: Layout, c: Choice, lanes: int, far: bool, size: int) -> float:
+def _copies(a: SpreadLayout, c: SpreadChoice, lanes: int, far: bool, size: int) -> float:
     """Of the rows that a box reads."""
     planes, lines, wide = extents(a, c.box)
     if not a.last:

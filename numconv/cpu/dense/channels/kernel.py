@@ -16,17 +16,17 @@ from ...stages.deliver import store_pixels
 from ...stages.filters import pack_block
 from ...stages.pack import zero
 from ..tasks import located
-from .plan import Plan
+from .plan import SpreadPlan
 from .store import store_rows
-from .tables import Job, Live
+from .tables import LiveTaps, SpreadJob
 
-plan_at, job_at, live_at = reader(Plan), reader(Job), reader(Live)
-JOB_SIZE, LIVE_SIZE = size_of(Job), size_of(Live)
+plan_at, job_at, live_at = reader(SpreadPlan), reader(SpreadJob), reader(LiveTaps)
+JOB_SIZE, LIVE_SIZE = size_of(SpreadJob), size_of(LiveTaps)
 
 
 @device_function
 def _row(shape, plan, task, job, source, weights, sums, row, places, ahead):
-    """The sums of one row, tile by tile.  `row`: (planes, lines) of taps that see the input, as Live; how many targets it has."""
+    """The sums of one row, tile by tile.  `row`: (planes, lines) of taps that see the input, as LiveTaps; how many targets it has."""
     planes, lines, count = row
     positions, width = rows(shape), columns(shape)
     terms, whole = lines.number * job.row_terms, count // positions * positions

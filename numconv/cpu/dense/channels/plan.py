@@ -24,7 +24,7 @@ from .cost import (
     PACK,
     PACK_BLOCK,
     PADDED_SAMPLE,
-    Choice,
+    SpreadChoice,
     extents,
     most_terms,
     pixel_copy,
@@ -33,14 +33,14 @@ from .cost import (
     tile_start,
     tile_term,
 )
-from .tables import Job, Layout, layout, tables_of, terms_of, weight_places
+from .tables import SpreadJob, SpreadLayout, layout, tables_of, terms_of, weight_places
 
 #: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation
-TILES: dict[int, tuple[tuple[int, int], ...]] = {
+SPREAD_TILES: dict[int, tuple[tuple[int, int], ...]] = {
     32: (*((p, 2) for p in range(14, 1, -1)), *((p, 1) for p in (*range(20, 13, -1), 12, 10, 8)), (1, 4)),
     16: ((6, 2), (5, 2), (4, 2), (3, 2), (6, 1)),
 }
-SMALL_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
+SMALL_SPREAD_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
 LINES_AHEAD = 2  # how far on a channel's row is asked for
 CLOSE = 4  # tiles that are tried with every box
 CLEARLY = 0.95  # of the cost: tiles that were changed for a predicted 2 % lost up to 14 (decision 28)
@@ -48,7 +48,7 @@ LONG_ROW = 100  # targets; longer rows are cut, too …
 LEAST_PART = 56  # … into parts no shorter than this
 
 
-class Axis(NamedTuple):
+class SpreadAxis(NamedTuple):
     """One of the axes t, h, w, in elements of that axis."""
 
     source: int  # extent
@@ -61,12 +61,12 @@ class Axis(NamedTuple):
     reach: int  # from a target's first tap to the last of any job
 
 
-class Plan(NamedTuple):
+class SpreadPlan(NamedTuple):
     """The record.  Pitches and places in elements, from the beginning of a sample, of this worker's room, or of the table."""
 
-    t: Axis
-    h: Axis
-    w: Axis
+    t: SpreadAxis
+    h: SpreadAxis
+    w: SpreadAxis
     groups: int
     splits: int  # of the blocks of a group, over tasks
     split_blocks: int  # blocks of a split
@@ -93,7 +93,7 @@ class Plan(NamedTuple):
     places_at: int  # in the table: the term of each weight of a filter
 
 
-def _boxes(a: Layout) -> list[tuple[int, int, int]]:
+def _boxes(a: SpreadLayout) -> list[tuple[int, int, int]]:
     ct, ch, cw = (x.axis.count for x in a.axes)
     boxes = [(bt, ch, cw) for bt in parts(ct)] + [(bt, bh, cw) for bt in (1, 2, 4, 8) if bt <= ct for bh in parts(ch)]
     if cw > LONG_ROW:
@@ -101,7 +101,7 @@ def _boxes(a: Layout) -> list[tuple[int, int, int]]:
     return list(dict.fromkeys(boxes))
 
 
-def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: int, machine: Machine) -> Iterator[Choice]:
+def _choices(a: SpreadLayout, tile: tuple[int, int], lanes: int, size: int, workers: int, machine: Machine) -> Iterator[SpreadChoice]:
     padded = a.axes[2].padded
     blocks = -(-a.produced // (tile[1] * lanes))
     boxes = _boxes(a)
@@ -114,12 +114,14 @@ def _choices(a: Layout, tile: tuple[int, int], lanes: int, size: int, workers: i
         for copied in (True,) if padded or narrow else (False, True) if scattered(a, size) else (False,):
             if copied and a.summed * prod(extents(a, box)) * size > machine.l2 * 3 // 4 and box != smallest:
                 continue
-            yield from (Choice(tile, box, s, copied) for s in sorted({1, min(workers, blocks), min(2 * workers, blocks)}))
+            yield from (SpreadChoice(tile, box, s, copied) for s in sorted({1, min(workers, blocks), min(2 * workers, blocks)}))
 
 
-def _tiles(problem: ConvProblem, a: Layout, lanes: int, machine: Machine) -> list[tuple[int, int]]:
+def _tiles(problem: ConvProblem, a: SpreadLayout, lanes: int, machine: Machine) -> list[tuple[int, int]]:
     """Those that fit rows and channels best, boxes aside."""
-    tiles = (SMALL_TILES if problem.with_(batch=1).multiplications < SMALL_PROBLEM else TILES)[32 if machine.registers >= 32 else 16]
+    tiles = (SMALL_SPREAD_TILES if problem.with_(batch=1).multiplications < SMALL_PROBLEM else SPREAD_TILES)[
+        32 if machine.registers >= 32 else 16
+    ]
     terms = sum(terms_of(a)) / len(a.jobs)
 
     def cycles(tile: tuple[int, int]) -> float:
@@ -135,7 +137,9 @@ def _once(problem: ConvProblem, boxes: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None, given: bool = False) -> tuple[float, Choice]:
+def _best(
+    problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None, given: bool = False
+) -> tuple[float, SpreadChoice]:
     """The cheapest, and its cycles of all workers; `given`: with those that packing the weights takes."""
     a = layout(problem)
     weights = problem.groups * a.summed * a.produced * prod(a.kernel) if given else 0
@@ -143,7 +147,7 @@ def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int,
     lanes = machine.vector_bytes // size
     counts = [x.axis.count for x in a.axes]
 
-    def cycles(c: Choice) -> float:
+    def cycles(c: SpreadChoice) -> float:
         boxes = prod(-(-n // b) for n, b in zip(counts, c.box, strict=True))
         tasks = problem.batch * problem.groups * boxes * c.splits
         idle = -(-tasks // workers) * workers / tasks
@@ -162,7 +166,7 @@ def _tile(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
     return together.tile if cost < CLEARLY * _best(problem, machine, machine.cores, alone)[0] else alone
 
 
-def _ahead(problem: ConvProblem, a: Layout, positions: int, copied: bool, size: int, machine: Machine) -> tuple[int, int]:
+def _ahead(problem: ConvProblem, a: SpreadLayout, positions: int, copied: bool, size: int, machine: Machine) -> tuple[int, int]:
     """What a tile asks for: of a channel's row, the line after the next; of pixels side by side, all of the next tile's in turn.
 
     No prefetcher of the machine's follows a few values of each of many rows, or of pixels a tile at a time (decision 33).
@@ -173,7 +177,7 @@ def _ahead(problem: ConvProblem, a: Layout, positions: int, copied: bool, size: 
     return (positions * a.summed, positions - 1) if alone and a.summed * prod(a.source) * size > machine.l2 else (0, 0)
 
 
-def _copy(a: Layout, c: Choice, size: int) -> Copy:
+def _copy(a: SpreadLayout, c: SpreadChoice, size: int) -> Copy:
     """As it would be; where nothing is copied, only the pitches of the source count."""
     planes, lines, wide = extents(a, c.box)
     pixel, single = pixel_copy(a, size) if c.copied else (a.pixel_pitch, False)
@@ -197,9 +201,9 @@ def _copy(a: Layout, c: Choice, size: int) -> Copy:
     )
 
 
-def _axes(a: Layout, box: tuple[int, ...], boxes: tuple[int, ...]) -> Iterator[Axis]:
+def _axes(a: SpreadLayout, box: tuple[int, ...], boxes: tuple[int, ...]) -> Iterator[SpreadAxis]:
     for taps, source, target, b, n in zip(a.axes, a.source, a.target, box, boxes, strict=True):
-        yield Axis(
+        yield SpreadAxis(
             source=source,
             target=target,
             box=b,
@@ -231,10 +235,10 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     turned_at, turned_pitch = sums_at + (positions + tile[0] + lanes) * width, up(positions, lanes) + lanes
     room = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
     packs = given and _once(problem, prod(boxes))
-    jobs, live, offsets = tables_of(a, copy, size_of(Plan))
+    jobs, live, offsets = tables_of(a, copy, size_of(SpreadPlan))
     t, h, w = _axes(a, c.box, boxes)
-    positions_at = size_of(Plan) + len(jobs) * size_of(Job) + live.size
-    plan = Plan(
+    positions_at = size_of(SpreadPlan) + len(jobs) * size_of(SpreadJob) + live.size
+    plan = SpreadPlan(
         t=t,
         h=h,
         w=w,
@@ -259,7 +263,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         turned_at=turned_at,
         turned_pitch=turned_pitch,
         block_at=room,
-        jobs_at=size_of(Plan),
+        jobs_at=size_of(SpreadPlan),
         positions_at=positions_at,
         places_at=positions_at + tile[0],
     )

@@ -56,7 +56,7 @@ def _taps(axis: PhasedAxis, extent: int) -> Taps:
 
 
 @dataclass(frozen=True)
-class Layout:
+class SpreadLayout:
     """What does not depend on tiles and boxes."""
 
     axes: tuple[Taps, Taps, Taps]
@@ -75,7 +75,7 @@ class Layout:
 
 
 @lru_cache(maxsize=512)
-def layout(problem: ConvProblem) -> Layout:
+def layout(problem: ConvProblem) -> SpreadLayout:
     p = collapsed(problem)
     kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
     low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
@@ -87,7 +87,7 @@ def layout(problem: ConvProblem) -> Layout:
         axes.append(_taps(axis, i if forward else o))
     summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
     last = p.layout == "channels_last"
-    return Layout(
+    return SpreadLayout(
         axes=tuple(axes),  # type: ignore[arg-type]
         summed=summed,
         produced=produced,
@@ -100,11 +100,11 @@ def layout(problem: ConvProblem) -> Layout:
     )
 
 
-def terms_of(a: Layout) -> list[int]:
+def terms_of(a: SpreadLayout) -> list[int]:
     return [a.summed * prod(len(axis.jobs[j]) for axis, j in zip(a.axes, job, strict=True)) for job in a.jobs]
 
 
-class Job(NamedTuple):
+class SpreadJob(NamedTuple):
     """Targets that share their taps: all of them, or one stride phase of an input gradient."""
 
     first: Three  # target
@@ -116,16 +116,16 @@ class Job(NamedTuple):
     live_h_at: int  # likewise, rows of taps
 
 
-class Live(NamedTuple):
+class LiveTaps(NamedTuple):
     """The taps of an axis that see the input, for one target."""
 
     first: int
     number: int
 
 
-def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarray, np.ndarray]:
+def tables_of(a: SpreadLayout, copy: Copy, jobs_at: int) -> tuple[list[SpreadJob], np.ndarray, np.ndarray]:
     """The jobs, the live taps that follow them, and the offsets of all terms; `jobs_at`: where the jobs lie in the table."""
-    live, live_at, at = [], {}, jobs_at + len(a.jobs) * size_of(Job)
+    live, live_at, at = [], {}, jobs_at + len(a.jobs) * size_of(SpreadJob)
     for axis, j in [(x, j) for x in (0, 1) for j in range(len(a.axes[x].jobs))]:
         live_at[axis, j] = at
         live.append(np.stack(a.axes[axis].live[j], 1).ravel())
@@ -139,7 +139,7 @@ def tables_of(a: Layout, copy: Copy, jobs_at: int) -> tuple[list[Job], np.ndarra
         offsets += [row.ravel() + ot * copy.plane_pitch + oh * copy.row_pitch for _, ot in t for _, oh in h]
         mine = [x.axis.jobs[j] for x, j in zip(a.axes, job, strict=True)]
         jobs.append(
-            Job(
+            SpreadJob(
                 first=Three(*(m.first for m in mine)),
                 targets=Three(*(m.number for m in mine)),
                 first_term=start,
