@@ -1,4 +1,4 @@
-"""The drawings of the kernels' pages: what lies in memory, caches and registers, and how packed panels look.
+"""The drawings of the kernels' pages: what lies in memory, caches and registers, and how weights are packed.
 
     python docs/kernels/drawings.py            writes docs/kernels/*.svg
     python docs/kernels/drawings.py --check    changes nothing; exit status 1 if something would change
@@ -95,7 +95,7 @@ def positions() -> Sheet:
     s.grid(432, 60, 1, 3, "zero")
     s.text(354, 114, "… the next channel", "small")
     s.grid(234, 200, 4, 8, "weights")
-    s.text(296, 275, "a panel, block_at or packed ahead:", "small")
+    s.text(296, 275, "a block of weights, block_at or packed ahead:", "small")
     s.text(296, 288, "(term, channel of the block)", "small")
     s.grid(234, 330, 14, 4, "sums", "sums_at: of a block, (channel, position), sums_pitch")
     s.column(556, 270, "registers: one tile")
@@ -127,14 +127,14 @@ def channels() -> Sheet:
     s.text(234, 125, "copied: rows of a box, zeros at their ends;", "small")
     s.text(234, 138, "row_pitch, plane_pitch, pixel_pitch", "small")
     s.grid(390, 60, 1, 4, "zero")
-    s.grid(234, 200, 10, 6, "weights", "a panel, block_at or packed ahead:\n(term, column of the block), filters side by side")
+    s.grid(234, 200, 10, 6, "weights", "a block of weights, block_at or packed ahead:\n(term, column of the block), filters side by side")
     s.grid(234, 330, 10, 5, "sums", "sums_at: of a block, (position, channel)")
     s.grid(234, 430, 5, 4, "sums", "turned_at: (channel, position)")
     s.column(556, 270, "registers: one tile")
     s.grid(578, 60, 1, 5, "source")
     s.text(600, 78, "positions p, step apart:", "small")
     s.text(600, 91, "x[offsets[k] + p · step]", "small")
-    s.text(640, 190, "weights[k, ·]: a term of the panel", "small")
+    s.text(640, 190, "weights[k, ·]: a term of the block", "small")
     s.grid(640, 196, 10, 1, "weights")
     s.grid(640, 240, 10, 5, "sums", "sums[p][c] += x[…] · weights[k, c],\neach term k in order")
     s.column(840, 192, "memory")
@@ -164,7 +164,7 @@ def winograd() -> Sheet:
     s.column(212, 330, "room of a worker: second cache")
     for f in range(3):
         s.grid(234, 50 + 58 * f, 12, 3, "source", f"V of frequency {f}: (channel and plane, position)")
-    s.grid(234, 240, 8, 4, "weights", "U, a chunk or all of it ahead: panels\n(frequency, block, term, channel)")
+    s.grid(234, 240, 8, 4, "weights", "U, a chunk or all of it ahead:\n(frequency, block, term, channel)")
     s.grid(234, 340, 12, 4, "sums", "M of a superblock of channels: (frequency,\nchannel, position)")
     s.column(556, 270, "registers: one tile of one frequency")
     s.grid(630, 60, 12, 1, "source", "V: vectors of positions (channels last:\none sample of each of some positions)")

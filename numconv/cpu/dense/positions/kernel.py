@@ -65,16 +65,16 @@ def _multiply(shape, plan, task, weights, offsets, sums, terms, resume, final, t
     wide = end // nr * nr
     for k in range(0, max(1, terms), most):
         some, last = min(most, terms - k), final and k + most >= terms
-        panel, at = moved(weights, k * mr), moved(offsets, k)
+        block, at = moved(weights, k * mr), moved(offsets, k)
         j = done = stored = 0
         while j < end:
             size = nr if j < wide else width
             if some <= 0:
                 zero(shape, sums, mr * pitch)
             elif size == nr:
-                gemm_tile(shape, panel, moved(task.room, j), at, moved(sums, j), some, pitch, resume or k > 0)
+                gemm_tile(shape, block, moved(task.room, j), at, moved(sums, j), some, pitch, resume or k > 0)
             else:
-                gemm_tile(narrow, panel, moved(task.room, j), at, moved(sums, j), some, pitch, resume or k > 0)
+                gemm_tile(narrow, block, moved(task.room, j), at, moved(sums, j), some, pitch, resume or k > 0)
             j += size
             if last and (j - stored >= store_after or j == end):
                 if one_piece:
