@@ -1,6 +1,6 @@
 """The loops of `winograd`: see the folder.
 
-The tasks of a worker are no `inlined` function: Numba has all that such a one calls first inherit that, twice the instructions here.
+A task is no `inlined` function: Numba has all that such a one calls first inherit that, twice the instructions here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..runtime.launch import by_type, device_function
 from ..runtime.record import reader
-from ..runtime.tasks import over_shares
+from ..runtime.tasks import over_tasks
 from ..simd.spread import spread_tile
 from ..simd.tiles import columns, gemm_tile, lanes, rows, strided_shape, tile_shape
 from ..simd.vector import moved
@@ -118,13 +118,12 @@ def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, fr
     """The loop for one register tile and two transforms, channels first; `way`: 2 where W is strided or dilated, else 1."""
 
     @device_function
-    def share(task, number, end):
+    def body(task, number):
         shape = tile_shape(tile_rows, vectors, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
-        for i in range(number, end):
-            _task(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, i)
+        _task(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, number)
 
-    return over_shares("winograd", share)
+    return over_tasks("winograd", body)
 
 
 @lru_cache(maxsize=64)
@@ -133,13 +132,12 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
     block_channels = vectors * tile_lanes
 
     @device_function
-    def share(task, number, end):
+    def body(task, number):
         shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_channels, 1, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        for i in range(number, end):
-            _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, i)
+        _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number)
 
-    return over_shares("winograd_pixels", share)
+    return over_tasks("winograd_pixels", body)
 
 
 @device_function
@@ -161,10 +159,9 @@ def packer(block_channels: int, tile_lanes: int, frequencies_a: int, frequencies
     """U of all filters, ahead of all tasks: a task a block of a group.  There `weights` are as given, and `y` is U."""
 
     @device_function
-    def share(task, number, end):
+    def body(task, number):
         shape, plan = tile_shape(block_channels, 1, tile_lanes), plan_at(task.tables, 0)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        for i in range(number, end):
-            _pack_block(shape, by_a, by_w, plan, task, i)
+        _pack_block(shape, by_a, by_w, plan, task, number)
 
-    return over_shares("winograd_filters", share)
+    return over_tasks("winograd_filters", body)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...runtime.launch import device_function, inlined
 from ...runtime.record import reader, size_of
-from ...runtime.tasks import over_shares
+from ...runtime.tasks import over_tasks
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
@@ -115,11 +115,10 @@ def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, fr
     """The loop for one register tile and two transforms.  Of a task, `weights` is the gradient of the output, `y` that of the weights."""
 
     @device_function
-    def share(task, number, end):
+    def body(task, number):
         shape = strided_shape(tile_rows, vectors, tile_lanes, 1)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
         of_a, of_w = tile_shape(frequencies_a, 2, tile_lanes), tile_shape(frequencies_w, 2, tile_lanes)
-        for i in range(number, end):
-            _task(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, i)
+        _task(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, number)
 
-    return over_shares("winograd_weights", share)
+    return over_tasks("winograd_weights", body)
