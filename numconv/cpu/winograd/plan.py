@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from math import prod
 from typing import NamedTuple
 
@@ -17,10 +16,11 @@ from ...problem import ConvProblem
 from ..adapt.mirror import forward_of
 from ..geometry.tiles import up
 from ..runtime.record import size_of, table
-from .axes import Axes, CutAxis, TileBox, boxes_of, choices, frequencies, terms
+from .axes import Axes, TileBox, boxes_of, choices, frequencies, terms
 from .cost import CLOCK, FLOAT, Choice, Tile, on_the_way, pack_cycles, task_cycles
-from .filters import BESIDE, FilterPiece, FilterTransform
-from .room import SAME_SETS, Chunk, PixelsRoom, PlanesRoom, Room, Spectrum, filter_pitch, position_pitch, room_of
+from .filters import FilterTransform
+from .room import SAME_SETS, Chunk, PixelsRoom, PlanesRoom, Spectrum, filter_pitch, position_pitch, room_of
+from .tables import TileAxis, axes_of, filters_of, offsets_of, phases_of
 
 #: rows × vectors, by number of SIMD registers: rows are output channels, or, channels last, positions
 PLANE_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
@@ -28,35 +28,6 @@ PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9
 MOST_SCRATCH = 8 << 20  # bytes of a worker: a share of the last cache
 PART = 4  # of the second cache: M of a superblock takes one such, U of a chunk another
 MANY_CHANNELS, MANY_SUMS = 64, 384  # of a superblock: no more channels, or sums of a position, even where there is room
-
-
-class TileAxis(NamedTuple):
-    """One of the axes; where it is transformed, in tiles of m targets, else each target is a tile.  Lengths in elements of the axis."""
-
-    source: int  # extent
-    target: int  # extent
-    low: int  # padding before the source
-    step: int  # in the source, from one target to the next
-    residues: int  # of a dilation: targets from one of a tile to the next; those between belong to other tiles
-    source_rows: int  # rows of the source from one sample to the next
-    target_rows: int  # likewise of the target
-    tiles: int  # of a residue
-    box: int  # tiles of a task
-    box_residues: int  # of a task
-    boxes: int
-    halo: int  # tiles of a box that only shifted pieces read
-    positions: int  # of V, from one tile of a residue, or residue, to the next
-    planes: int
-    planes_at: int  # in the table: where in the source each plane begins
-
-
-class Phase(NamedTuple):
-    """Channels first: the samples of A a stride apart, from which its planes of V are made."""
-
-    first: int  # in the source, of the first tap's
-    samples: int  # of a residue, for a whole box
-    planes: int
-    planes_at: int  # in the table: where each plane begins, in samples of the phase
 
 
 class Plan(NamedTuple):
@@ -189,95 +160,16 @@ def seconds(one: ConvProblem, machine: Machine) -> float:
     return CLOCK * (cycles(one, c, machine) + pack_cycles(one, c)) * machine.cycle
 
 
-def _axes(c: Choice, at: int) -> tuple[list[TileAxis], list[int]]:
-    """The axes, and where their planes begin in the source; `at`: where that lies in the table."""
-    box = c.box
-    found: list[TileAxis] = []
-    begins: list[int] = []
-    _, sa, si, sw = box.slots
-    pitches = (sa * si * sw, si * sw, sw, 1)
-    for x, tiles, boxes, positions in zip(box.axes, box.counts, box.boxes, pitches, strict=True):
-        axis = TileAxis(
-            source=x.extent,
-            target=x.outputs,
-            low=x.low,
-            step=x.stride,
-            residues=x.residues,
-            source_rows=x.source_rows,
-            target_rows=x.target_rows,
-            tiles=x.tiles,
-            box=tiles,
-            box_residues=box.residues if x is box.axes.a else x.residues,
-            boxes=boxes,
-            halo=x.halo,
-            positions=positions,
-            planes=len(x.planes),
-            planes_at=at + len(begins),
-        )
-        begins += x.planes
-        found.append(axis)
-    return found, begins
-
-
-def _phases(a: CutAxis, tiles: int, at: int) -> list[int]:
-    """The phases of A as they lie in the table from `at` on: records, then where the planes of each begin."""
-    after = at + len(a.phases) * size_of(Phase)
-    records: list[Phase] = []
-    begins: list[int] = []
-    for first, planes in a.phases:
-        records.append(Phase(first, a.samples(tiles, (first, planes)), len(planes), after + len(begins)))
-        begins += planes
-    return table(records, begins).tolist()
-
-
-def _filters(p: ConvProblem, c: Choice, room: Room, turned: bool, at: int) -> tuple[FilterTransform, np.ndarray]:
-    """How filters are transformed, and the tables for it; `turned`: they are an input gradient's, read in the other order and backwards."""
-    a, w, taps, n = c.box.axes.a, c.box.axes.w, p.taps, c.tile.lanes
-    pieces = []
-    for by in product(*(x.pieces for x in c.box.axes)):
-        tap = sum(piece.tap * x.filter_pitch for piece, x in zip(by, c.box.axes, strict=True))
-        _, by_a, _, by_w = by
-        pieces.append(FilterPiece(taps - 1 - tap if turned else tap, by_a.live, by_w.live))
-    places = np.add.outer(np.arange(n), (n + BESIDE) * np.arange(taps)).ravel()
-    sign, places_at = -1 if turned else 1, at + len(pieces) * size_of(FilterPiece)
-    filters = FilterTransform(
-        produced=p.group_out,
-        taps=taps,
-        produced_pitch=taps if turned else p.group_in * taps,
-        summed_pitch=p.group_out * taps if turned else taps,
-        tap_pitch_a=sign * a.filter_pitch * a.tap_pitch,
-        tap_pitch_w=sign * w.filter_pitch * w.tap_pitch,
-        pieces=len(pieces),
-        pieces_at=at,
-        places_at=places_at,
-        blank_at=room.blank_at,
-    )
-    return filters, table(pieces, places)
-
-
-def _offsets(p: ConvProblem, c: Choice, room: Room) -> np.ndarray:
-    """Of all terms in V, in the order of U: those of the same taps of BESIDE channels are neighbours."""
-    inside = []
-    for by in product(*(x.pieces for x in c.box.axes)):
-        plane = 0
-        for k in (0, 2, 3, 1):  # the planes of A are neighbours
-            plane = plane * len(c.box.axes[k].planes) + by[k].plane
-        inside.append(plane * room.v.plane_pitch + c.box.shift(by) * room.v.position_pitch)
-    channel = np.arange(p.group_in) * (1 if c.last else c.box.planes * room.v.plane_pitch)
-    parts = [np.add.outer(np.array(inside), channel[k : k + BESIDE]).ravel() for k in range(0, p.group_in, BESIDE)]
-    return np.concatenate(parts).astype(np.int64)
-
-
 @lru_cache(maxsize=1024)
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Prepared:
     """An input gradient is the convolution that gives the same; its filters are read in the other order, and taps backwards."""
     p = forward_of(problem)
     c = blocking(p, machine, workers, given)
     room, x, boxes = room_of(p, c), c.box.axes, prod(c.box.boxes)
-    (o, a, i, w), begins = _axes(c, size_of(Plan))
+    (o, a, i, w), begins = axes_of(c, size_of(Plan))
     phases_at = size_of(Plan) + len(begins)
-    phases = [] if c.last else _phases(x.a, a.box, phases_at)
-    filters, cut = _filters(p, c, room, problem.direction != "forward", phases_at + len(phases))
+    phases = [] if c.last else phases_of(x.a, a.box, phases_at)
+    filters, cut = filters_of(p, c, room, problem.direction != "forward", phases_at + len(phases))
     group_size = frequencies(x) * filter_pitch(p, c)
     plan = Plan(
         o=o,
@@ -319,7 +211,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         choice=c,
         numbers=table(plan, begins, phases, cut, near),
         then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), begins, phases, cut, near),
-        offsets=_offsets(p, c, room),
+        offsets=offsets_of(p, c, room),
         room=room.size + room.v_size * (c.splits == 1),
         shared=0 if c.splits == 1 else p.batch * p.groups * boxes * room.v_size,
         packed=p.groups * group_size,

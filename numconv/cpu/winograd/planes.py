@@ -19,8 +19,8 @@ from ..stages.epilogue import store_row
 from ..stages.fill import copy_row, inside
 from ..stages.pack import zero
 from .box import share_of
-from .plan import Phase
 from .points import outputs
+from .tables import Phase
 from .transforms import analyse, fill_row, restore, restore_rows
 
 _inside = inlined(inside)
