@@ -93,16 +93,18 @@ def _by_columns(problem: ConvProblem, p: Prepared, w: np.ndarray, packed: np.nda
     (loop if w.size > SMALL_PACK else loop.serial)(w.reshape(-1), packed, p.filters, p.places, parts, parts * blocks)
 
 
-POSITIONS = Order(positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, _by_rows)
-CHANNELS = Order(channels_plan.prepared, channels_kernel.driver, channels_plan.seconds, _by_columns)
+IN_POSITIONS = Order(positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, _by_rows)
+IN_CHANNELS = Order(channels_plan.prepared, channels_kernel.driver, channels_plan.seconds, _by_columns)
 
 
 ROWS = (
-    POSITIONS.row("direct", {"forward"}, {"padding_mode"}, "offset-table convolution: register tiles over a polyphase copy of the input"),
-    POSITIONS.row(
+    IN_POSITIONS.row(
+        "direct", {"forward"}, {"padding_mode"}, "offset-table convolution: register tiles over a polyphase copy of the input"
+    ),
+    IN_POSITIONS.row(
         "gather", {"input_grad"}, {"padding_mode"}, "stride phases: one stride-1 convolution per output phase, no zeros inserted"
     ),
-    CHANNELS.row(
+    IN_CHANNELS.row(
         "spread",
         {"forward", "input_grad"},
         {"layout"},

@@ -39,8 +39,9 @@ walk_at = reader(Walk)
 
 def walk_of(problem: ConvProblem, activation: int = 0) -> Walk:
     c = problem
-    rows = (three(c.spatial, 1), three(c.kernel, 1), three(c.stride, 1), three(c.pad_low, 0), three(c.dilation, 1), three(c.outputs, 1))
-    t, h, w = (WalkAxis(*values) for values in zip(*rows, strict=True))
+    extents, taps, outputs = three(c.spatial, 1), three(c.kernel, 1), three(c.outputs, 1)
+    stride, low, dilation = three(c.stride, 1), three(c.pad_low, 0), three(c.dilation, 1)
+    t, h, w = (WalkAxis(*values) for values in zip(extents, taps, stride, low, dilation, outputs, strict=True))
     return Walk(t, h, w, c.batch, c.groups, c.group_in, c.group_out, activation)
 
 

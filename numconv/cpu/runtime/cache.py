@@ -156,8 +156,8 @@ class KernelCache(_Cache):
     def flush(self) -> None: ...
 
     def _key(self, signature: Any, codegen: Any) -> bytes:
-        parts = (__version__, digest(), self.kernel, signature, codegen.magic_tuple(), numba.__version__, llvmlite.__version__, sys.version)
-        return "\n".join(map(str, parts)).encode()
+        ours, tools = f"{__version__} {digest()}", f"{numba.__version__} {llvmlite.__version__} {sys.version}"
+        return f"{ours}\n{self.kernel}\n{signature}\n{codegen.magic_tuple()}\n{tools}".encode()
 
     def _file(self, key: bytes) -> Path:
         return self.place / f"{hashlib.blake2b(key, digest_size=20).hexdigest()}.kernel"

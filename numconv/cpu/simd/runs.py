@@ -1,4 +1,4 @@
-"""Shuffles of runs of neighbouring lanes: what `deinterleave` and `interleave` do to single lanes.
+"""Shuffles of runs of neighbouring lanes of two registers: every other run of both, or runs of the one and the other in turn.
 
 The shape of `stepping(shape, run)` says how long they are.
 """

@@ -182,16 +182,6 @@ def store_n(typingctx, array, index, vector, count):  # type: ignore[no-untyped-
     return types.void(array, types.intp, vector, types.intp), codegen
 
 
-@intrinsic(prefer_literal=True)
-def broadcast(typingctx, value, lanes):  # type: ignore[no-untyped-def]
-    """The scalar in every lane."""
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return splat(builder, args[0], sig.return_type.lanes)
-
-    return Vector(value, lanes_of(lanes))(value, lanes), codegen
-
-
 @intrinsic
 def filled(typingctx, like, value):  # type: ignore[no-untyped-def]
     """A vector of the type of `like` with the number in every lane."""
@@ -232,40 +222,6 @@ def _compare_select(name: str, condition: str) -> Any:
 #: max(a, b) and min(a, b) that keep a NaN in `a`
 at_least = _compare_select("at_least", "<")
 at_most = _compare_select("at_most", ">")
-
-
-@intrinsic
-def divide(typingctx, a, b):  # type: ignore[no-untyped-def]
-    """a / b, floats."""
-    ty = a if isinstance(a, Vector) else b
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.fdiv(*_coerced(context, builder, sig, args, ty.lanes, ty.dtype))
-
-    return ty(a, b), codegen
-
-
-@intrinsic(prefer_literal=True)
-def interleave(typingctx, a, b, high):  # type: ignore[no-untyped-def]
-    """a0 b0 a1 b1 … of the low half of the lanes, or of the high half."""
-    start = a.lanes // 2 if high.literal_value else 0
-    order = [lane for i in range(start, start + a.lanes // 2) for lane in (i, a.lanes + i)]
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.shuffle_vector(args[0], args[1], ir.Constant(ir.VectorType(I32, len(order)), order))
-
-    return a(a, b, high), codegen
-
-
-@intrinsic(prefer_literal=True)
-def deinterleave(typingctx, a, b, odd):  # type: ignore[no-untyped-def]
-    """The even lanes of a‖b, or the odd ones."""
-    order = [2 * i + odd.literal_value for i in range(a.lanes)]
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.shuffle_vector(args[0], args[1], ir.Constant(ir.VectorType(I32, len(order)), order))
-
-    return a(a, b, odd), codegen
 
 
 @intrinsic

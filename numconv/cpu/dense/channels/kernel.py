@@ -21,7 +21,7 @@ from .store import store_rows
 from .tables import LiveTaps, SpreadJob
 
 plan_at, job_at, live_at = reader(SpreadPlan), reader(SpreadJob), reader(LiveTaps)
-JOB_SIZE, LIVE_SIZE = size_of(SpreadJob), size_of(LiveTaps)
+SPREAD_JOB_SIZE, LIVE_SIZE = size_of(SpreadJob), size_of(LiveTaps)
 
 
 @device_function
@@ -77,7 +77,7 @@ def _block(shape, vector, plan, task, source, weights, corner, channel, places, 
     sample, first, valid = channel
     t, h, w, width, sums = plan.t, plan.h, plan.w, columns(shape), moved(task.room, plan.sums_at)
     for i in range(plan.jobs):
-        job = job_at(task.tables, plan.jobs_at + i * JOB_SIZE)
+        job = job_at(task.tables, plan.jobs_at + i * SPREAD_JOB_SIZE)
         box = (min(t.box, job.targets.t - corner[0]), min(h.box, job.targets.h - corner[1]), min(w.box, job.targets.w - corner[2]))
         if box[0] <= 0 or box[1] <= 0 or box[2] <= 0:
             continue

@@ -215,9 +215,17 @@ def _axes(a: SpreadLayout, box: tuple[int, ...], boxes: tuple[int, ...]) -> Iter
         )
 
 
+def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int, int, int]:
+    """Where sums and turned rows lie behind the copy of a box, and the rows' pitch; what overruns one of them is scratch, too."""
+    held = extents(a, c.box)[0] * copy.plane_pitch if a.last else a.summed * copy.channel_pitch
+    sums_at = up(held + c.tile[0] * a.axes[2].axis.step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
+    positions = c.box[2] if a.last else prod(c.box)  # those whose sums are kept
+    return sums_at, sums_at + (positions + c.tile[0] + lanes) * c.tile[1] * lanes, up(positions, lanes) + lanes
+
+
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Prepared:
-    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits also on the workers and `given`: plain weights."""
+    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits also on workers and plain weights, `given`."""
     a = layout(problem)
     size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
@@ -229,10 +237,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     splits = -(-blocks // split_blocks)
     copy, ahead = _copy(a, c, size), _ahead(problem, a, tile[0], c.copied, size, machine)
     places, filters = weight_places(problem, blocks, width)
-    held = extents(a, c.box)[0] * copy.plane_pitch if a.last else a.summed * copy.channel_pitch
-    sums_at = up(held + tile[0] * a.axes[2].axis.step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
-    positions = c.box[2] if a.last else prod(c.box)  # those whose sums are kept
-    turned_at, turned_pitch = sums_at + (positions + tile[0] + lanes) * width, up(positions, lanes) + lanes
+    sums_at, turned_at, turned_pitch = _room(a, c, copy, lanes)
     room = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
     packs = given and _once(problem, prod(boxes))
     jobs, live, offsets = tables_of(a, copy, size_of(SpreadPlan))

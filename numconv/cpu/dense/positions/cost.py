@@ -17,10 +17,10 @@ TILE_PASS = 30.0  # cycles a tile begun and stored, each pass over its terms
 KEPT_VECTOR = 4.0  # cycles a vector of sums that waits for the next chunk of channels
 TERM_LOOP = 2.0  # steps of the multiply-adders that a term of a tile takes beside them: its loop
 WEIGHT_LOADS = 0.5  # steps of the load units a broadcast weight; a vector of samples takes one
-COPIED_ROW, COPIED_VECTOR = 12.0, 5.0  # cycles a row copied, and a vector of it …
+COPIED_ROW, DIRECT_COPIED_VECTOR = 12.0, 5.0  # cycles a row copied, and a vector of it …
 GATHERED_STEP = 3  # … from this step on gathered element by element …
 GATHERED_LANE = 0.5  # … which takes so many times as long for each lane
-STORED_ROW, STORED_VECTOR = 6.0, 3.0  # cycles a row of targets stored, and a vector of it …
+DIRECT_STORED_ROW, DIRECT_STORED_VECTOR = 6.0, 3.0  # cycles a row of targets stored, and a vector of it …
 STORED_ALTERNATE = 2.5  # … times so many where every other element is another job's …
 STORED_LANE = 1.5  # … and times so many for each lane where they lie further apart
 FAR_WEIGHTS = 0.1  # cycles a byte of weights from beyond the second cache
@@ -117,7 +117,7 @@ def task_cycles(box: BoxCopy, tile: tuple[int, int], lanes: int, splits: int, gr
     cycles += FAR_WEIGHTS * weights if weights * splits * groups > machine.l2 // 2 else 0.0
     source_rows, step = g.summed * prod(box.phases) * box.extents[0] * box.extents[1], g.axes[2].step
     slower = step if step < GATHERED_STEP else lanes * GATHERED_LANE
-    cycles += source_rows * (COPIED_ROW + COPIED_VECTOR * -(-box.extents[2] // lanes)) * max(1, slower)
+    cycles += source_rows * (COPIED_ROW + DIRECT_COPIED_VECTOR * -(-box.extents[2] // lanes)) * max(1, slower)
     if g.summed * prod(g.source) * size > machine.l2:
         read = prod(min(s, (b - 1 + a.reach) * a.step + a.phases[-1] + 1) for s, b, a in zip(g.source, box.box, g.axes, strict=True))
         cycles += FAR_SAMPLES * g.summed * read * size
@@ -127,10 +127,10 @@ def task_cycles(box: BoxCopy, tile: tuple[int, int], lanes: int, splits: int, gr
 def _stores(box: BoxCopy, wide: int, narrow: int, vectors: int, lanes: int) -> float:
     """Of one channel."""
     if box.one_piece:
-        return wide * (STORED_ROW + STORED_VECTOR * vectors) + narrow * (STORED_ROW + STORED_VECTOR)
+        return wide * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR * vectors) + narrow * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR)
     step = box.g.axes[2].target_step
     apart = 1.0 if step == 1 else STORED_ALTERNATE if step == 2 else lanes * STORED_LANE
-    return box.box[0] * box.box[1] * len(box.g.jobs) * (STORED_ROW + STORED_VECTOR * apart * -(-box.box[2] // lanes))
+    return box.box[0] * box.box[1] * len(box.g.jobs) * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR * apart * -(-box.box[2] // lanes))
 
 
 def ahead(box: BoxCopy, size: int, machine: Machine) -> int:

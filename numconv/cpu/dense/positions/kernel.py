@@ -17,10 +17,10 @@ from ...stages.epilogue import store_row
 from ...stages.fill import fill_box
 from ...stages.pack import STRETCH_SIZE, interleave, zero
 from ..tasks import located
-from .plan import Job, Plan
+from .plan import DirectPlan, Job
 
-plan_at, job_at = reader(Plan), reader(Job)
-JOB_SIZE = size_of(Job)
+plan_at, job_at = reader(DirectPlan), reader(Job)
+DIRECT_JOB_SIZE = size_of(Job)
 
 
 class Target(NamedTuple):
@@ -122,7 +122,7 @@ def _task(shape, plan, task, number):
         fill_box(shape, plan.fill, task.tables, x, task.room, channels, start)
         sums = moved(task.room, plan.sums_at)
         for i in range(plan.jobs):
-            job = job_at(task.tables, plan.jobs_at + i * JOB_SIZE)
+            job = job_at(task.tables, plan.jobs_at + i * DIRECT_JOB_SIZE)
             planes = min(t.box, (job.targets.t - corner[0] + t.spread - 1) // t.spread)
             lines = min(h.box, (job.targets.h - corner[1] + h.spread - 1) // h.spread)
             box = (planes, lines, min(w.box, job.targets.w - corner[2]))

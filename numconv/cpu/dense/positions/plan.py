@@ -33,10 +33,10 @@ NARROW = 128  # targets; longer rows are not worth unfolding (2026-11-24)
 LONG = 512  # targets; longer rows are cut …
 LEAST_CUT = 64  # … into parts no shorter than this, times the rows beside each other up to four
 STORE_TERMS = 1024  # terms, during which the sums of the tile before find their way to memory
-CROWDED = 1024  # bytes: rows of sums a multiple of it apart share few sets of the first cache
+CROWDED_SUMS = 1024  # bytes: rows of sums a multiple of it apart share few sets of the first cache
 
 
-class Axis(NamedTuple):
+class BoxAxis(NamedTuple):
     """One of the axes t, h, w, in elements of that axis."""
 
     target: int  # extent
@@ -47,12 +47,12 @@ class Axis(NamedTuple):
     spread: int  # a dilated axis is that many interleaved ones, of which a box has one
 
 
-class Plan(NamedTuple):
+class DirectPlan(NamedTuple):
     """The record.  Pitches and places in elements, from the beginning of this worker's room, or of the table."""
 
-    t: Axis
-    h: Axis
-    w: Axis
+    t: BoxAxis
+    h: BoxAxis
+    w: BoxAxis
     groups: int
     splits: int  # of the blocks of a group, over tasks
     split_blocks: int  # blocks of a split
@@ -161,9 +161,9 @@ def _jobs(problem: ConvProblem, g: Geometry, box: BoxCopy, rows: int, chunk: int
     return jobs, stretches, every.astype(np.int32) if every.size == 0 or every.max() < 2**31 else every, weights_at
 
 
-def _axes(g: Geometry, box: BoxCopy) -> Iterator[Axis]:
+def _axes(g: Geometry, box: BoxCopy) -> Iterator[BoxAxis]:
     for axis, target, b, n in zip(g.axes, g.target, box.box, box.boxes, strict=True):
-        yield Axis(target=target, box=b, boxes=n, step=axis.step, target_step=axis.target_step, spread=axis.spread)
+        yield BoxAxis(target=target, box=b, boxes=n, step=axis.step, target_step=axis.target_step, spread=axis.spread)
 
 
 def _filters(problem: ConvProblem, g: Geometry, jobs: list[Job], stretches: int) -> Interleaved:
@@ -227,9 +227,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     """`given`: the weights are, plain; where each block of filters is used by one task, that packs it itself."""
     if problem.multiplications <= SMALL_WORK:
         workers = 1
-    size = np.dtype(problem.dtype).itemsize
+    size, tile = np.dtype(problem.dtype).itemsize, tile_for(problem.with_(batch=1), machine)
     lanes = machine.vector_bytes // size
-    tile = tile_for(problem.with_(batch=1), machine)
     cycles, box, splits = _best(problem, machine, workers, tile)
     g, rows = unfold(problem, box.unfolded), tile[0]
     blocks = -(-g.produced // rows)
@@ -238,17 +237,17 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     packs = given and problem.batch == 1 and prod(box.boxes) == 1
     chunk = chunk_of(box, size, machine)
     jobs, stretches, offsets, packed = _jobs(problem, g, box, rows, chunk)
-    stretches_at = size_of(Plan) + len(jobs) * size_of(Job)
+    stretches_at = size_of(DirectPlan) + len(jobs) * size_of(Job)
     fill, tables = _fill(problem, g, box, lanes, ahead(box, size, machine), stretches_at + len(stretches) * size_of(Stretch))
     sums_pitch = up(box.positions, lanes)
-    sums_pitch += lanes if sums_pitch * size % CROWDED == 0 else 0
+    sums_pitch += lanes if sums_pitch * size % CROWDED_SUMS == 0 else 0
     terms = max(taps_of(job) for job in g.jobs) * chunk
     passes = max(1, round(terms / pass_terms(rows, size, machine)))
     sums_at = up(chunk * box.channel_pitch + tile[1] * lanes + lanes, 16)
     held = split_blocks * len(g.jobs) if chunk < g.summed else 1  # blocks whose sums are kept
     block_at = spaced(up(sums_at + held * rows * sums_pitch + 2 * lanes, 64) + 64, size)
     t, h, w = _axes(g, box)
-    plan = Plan(
+    plan = DirectPlan(
         t=t,
         h=h,
         w=w,
@@ -268,7 +267,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         sums_pitch=sums_pitch,
         block_at=block_at,
         jobs=len(jobs),
-        jobs_at=size_of(Plan),
+        jobs_at=size_of(DirectPlan),
         stretches_at=stretches_at,
     )
     return Prepared(

@@ -138,7 +138,7 @@ def _pointwise(c: ConvProblem, direction: str, plane: int, dtype: np.dtype[Any],
     device.execute(make_plan(problem, device.machine(), device.table()), arrays, out)
 
 
-def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: Array | None, g: Array) -> tuple[Any, Any, Any, Any]:
+def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: Array | None, g: Array) -> tuple[Any, ...]:
     """Of x, offset, w and mask (None without one), each in its own type; half types by way of float32."""
     c, count = problem.conv, problem.offset_groups
     wide = np.dtype(np.float32) if problem.dtype in ("float16", "bfloat16") else np.dtype(problem.dtype)
@@ -166,5 +166,4 @@ def gradients(problem: DeformProblem, x: Array, offset: Array, w: Array, mask: A
         spread_columns(flat, shift, factor, dx[n].reshape(-1), *fixed)
         shift_gradients(image, flat, shift, factor, doffset[n].reshape(-1), dfactor, *fixed)
     found: tuple[Any, ...] = (dx, doffset, dw.reshape(w.shape), dmask)
-    own = [None if a is None else d.astype(a.dtype, copy=False) for a, d in zip(given, found, strict=True)]
-    return own[0], own[1], own[2], own[3]
+    return tuple(None if a is None else d.astype(a.dtype, copy=False) for a, d in zip(given, found, strict=True))

@@ -19,7 +19,7 @@ from ...simd.vector import get, moved, put, zero_of
 from ...stages.finish import activated
 
 FILTERS_TOGETHER = 4  # filters whose sums a pass over the columns makes
-POSITIONS = 64  # output positions per task: with 64 channels and 3×3 taps the columns take 147 kB of the L2 cache
+POSITIONS_TOGETHER = 64  # output positions per task: with 64 channels and 3×3 taps the columns take 147 kB of the L2 cache
 
 
 class Deformation(NamedTuple):
@@ -87,15 +87,15 @@ def _sampled(walk, x, offset, mask, columns, start, count, offset_groups):
             h, w = position(walk, shift, tap, start + j)
             scale = type(h)(1) if mask is None else get(mask, row * plane + start + j)
             for c in range(group * share, (group + 1) * share):
-                put(columns, (c * taps + tap) * POSITIONS + j, sample(moved(x, c * height * width), height, width, h, w, scale))
+                put(columns, (c * taps + tap) * POSITIONS_TOGETHER + j, sample(moved(x, c * height * width), height, width, h, w, scale))
 
 
 @device_function
 def _multiply(w, columns, sums, y, terms, rows, plane, count):
-    """y[k·plane + j] = Σ_t w[k·terms + t]·columns[t·POSITIONS + j], t ascending, j < count, k < rows; four k at a time."""
+    """y[k·plane + j] = Σ_t w[k·terms + t]·columns[t·POSITIONS_TOGETHER + j], t ascending, j < count, k < rows; four k at a time."""
     zero = zero_of(y)
     for k in range(0, rows, FILTERS_TOGETHER):
-        for j in range(FILTERS_TOGETHER * POSITIONS):
+        for j in range(FILTERS_TOGETHER * POSITIONS_TOGETHER):
             put(sums, j, zero)
         each = min(FILTERS_TOGETHER, rows - k)
         # a missing row repeats the last one, and is not stored
@@ -103,15 +103,15 @@ def _multiply(w, columns, sums, y, terms, rows, plane, count):
         w2, w3 = moved(w, (k + min(2, each - 1)) * terms), moved(w, (k + each - 1) * terms)
         for t in range(terms):
             a, b, c, d = get(w0, t), get(w1, t), get(w2, t), get(w3, t)
-            for j in range(POSITIONS):
-                v = get(columns, t * POSITIONS + j)
+            for j in range(POSITIONS_TOGETHER):
+                v = get(columns, t * POSITIONS_TOGETHER + j)
                 put(sums, j, get(sums, j) + a * v)
-                put(sums, POSITIONS + j, get(sums, POSITIONS + j) + b * v)
-                put(sums, 2 * POSITIONS + j, get(sums, 2 * POSITIONS + j) + c * v)
-                put(sums, 3 * POSITIONS + j, get(sums, 3 * POSITIONS + j) + d * v)
+                put(sums, POSITIONS_TOGETHER + j, get(sums, POSITIONS_TOGETHER + j) + b * v)
+                put(sums, 2 * POSITIONS_TOGETHER + j, get(sums, 2 * POSITIONS_TOGETHER + j) + c * v)
+                put(sums, 3 * POSITIONS_TOGETHER + j, get(sums, 3 * POSITIONS_TOGETHER + j) + d * v)
         for i in range(each):
             for j in range(count):
-                put(y, (k + i) * plane + j, get(sums, i * POSITIONS + j))
+                put(y, (k + i) * plane + j, get(sums, i * POSITIONS_TOGETHER + j))
 
 
 @device_function
@@ -134,16 +134,16 @@ def _task(task, number):
     walk, offset_groups = deformation.walk, deformation.offset_groups
     channels, out_channels = walk.groups * walk.group_in, walk.groups * walk.group_out
     taps, plane = walk.h.taps * walk.w.taps, walk.h.outputs * walk.w.outputs
-    blocks = (plane + POSITIONS - 1) // POSITIONS
-    n, start = number // blocks, number % blocks * POSITIONS
-    count, terms, rows = min(POSITIONS, plane - start), walk.group_in * taps, offset_groups * taps
+    blocks = (plane + POSITIONS_TOGETHER - 1) // POSITIONS_TOGETHER
+    n, start = number // blocks, number % blocks * POSITIONS_TOGETHER
+    count, terms, rows = min(POSITIONS_TOGETHER, plane - start), walk.group_in * taps, offset_groups * taps
     offset, mask = task.offsets
     image, shift = moved(task.x, n * channels * walk.h.extent * walk.w.extent), moved(offset, n * rows * 2 * plane)
     columns, y = task.room, moved(task.y, n * out_channels * plane + start)
-    sums = moved(columns, channels * taps * POSITIONS)
+    sums = moved(columns, channels * taps * POSITIONS_TOGETHER)
     _sampled(walk, image, shift, moved(mask, n * rows * plane), columns, start, count, offset_groups)
     for g in range(walk.groups):
-        part = moved(columns, g * terms * POSITIONS)
+        part = moved(columns, g * terms * POSITIONS_TOGETHER)
         _multiply(
             moved(task.weights, g * walk.group_out * terms),
             part,
@@ -163,7 +163,7 @@ deformed = over_tasks("deformed", _task)
 
 def _room(c: ConvProblem) -> int:
     """Elements of a worker's columns and sums."""
-    return POSITIONS * (c.in_channels * c.taps + FILTERS_TOGETHER)
+    return POSITIONS_TOGETHER * (c.in_channels * c.taps + FILTERS_TOGETHER)
 
 
 def _run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -172,7 +172,7 @@ def _run(problem: DeformProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     if not out.size:
         return
     walk = walk_of(c, ACTIVATIONS[c.activation])
-    tasks = c.batch * -(-prod(c.outputs) // POSITIONS)
+    tasks = c.batch * -(-prod(c.outputs) // POSITIONS_TOGETHER)
     work = Work(
         loop=deformed,
         tables=table(Deformation(walk, problem.offset_groups, bias is not None)),
