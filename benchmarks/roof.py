@@ -47,12 +47,13 @@ def spinner(threads: int, lanes: int) -> Callable[[], Any]:
     import numpy as np
     from numba import prange
 
-    from numconv.cpu.simd.vector import broadcast, fma, store
+    from numconv.cpu.simd.vector import filled, fma, load, store
 
     @numba.njit(parallel=threads > 1, nogil=True, error_model="numpy")
     def spin(y, steps):  # type: ignore[no-untyped-def]
         for worker in prange(len(y) // lanes):
-            a, b = broadcast(y[0], lanes), broadcast(y[1], lanes)
+            like = load(y, worker * lanes, lanes)
+            a, b = filled(like, y[0]), filled(like, y[1])
             s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = s9 = s10 = s11 = b
             for _ in range(steps):
                 s0, s1, s2, s3, s4, s5 = fma(s0, a, b), fma(s1, a, b), fma(s2, a, b), fma(s3, a, b), fma(s4, a, b), fma(s5, a, b)
