@@ -35,9 +35,9 @@ RESTORE = {4: 9, 5: 13, 6: 15, 7: 18, 8: 20}  # … back, for each frequency of 
 ROW_THERE = {4: 25, 5: 42, 6: 45, 7: 55, 8: 62}  # of a vector of positions of a row, along W
 ROW_BACK = {4: 14, 5: 22, 6: 24, 7: 27, 8: 30}  # … back
 ROW_BEGUN = 25.0  # cycles a row that is transformed
-COPIED_ROW, COPIED_VECTOR = 12.0, 3  # cycles a row that is only copied, and a vector of it
+COPY_OF_ROW, COPY_OF_VECTOR = 12.0, 3  # cycles a row that is only copied, and a vector of it
 PHASE_ROW, PHASE_BY_TWO, PHASE_GATHERED = 12.0, 4, 20  # cycles a strided row copied first, and a vector of it: by shuffles, or gathered
-STORED_ROW, STORED_VECTOR = 16, 3  # cycles a row of the target, and a vector of it
+TARGET_ROW, TARGET_VECTOR = 16, 3  # cycles a row of the target, and a vector of it
 SHUFFLED = 1, 2, 4, 8  # dilations that shuffles serve
 WASTED_FROM = 8  # residues above which rows of a dilated axis leave lanes idle
 
@@ -141,7 +141,7 @@ def fill_cycles(box: TileBox, n: int) -> float:
     _, by_a, _, by_w = box.counts
     rows = so * si * sum(a.samples(by_a, phase) for phase in a.phases) * box.residues
     tiles = by_w + w.halo
-    row = COPIED_ROW + COPIED_VECTOR * -(-sw // n) if w.m == 1 else ROW_BEGUN + ROW_THERE[w.frequencies] * _vectors(w, tiles, n)
+    row = COPY_OF_ROW + COPY_OF_VECTOR * -(-sw // n) if w.m == 1 else ROW_BEGUN + ROW_THERE[w.frequencies] * _vectors(w, tiles, n)
     if w.stride > 1:
         row += PHASE_ROW + (PHASE_BY_TWO if w.stride == 2 else PHASE_GATHERED) * -(-samples(w, tiles) // n)
     outer = so * -(-sa * si * sw // n) * w.frequencies * len(a.planes) * ANALYSE[a.frequencies] if a.m > 1 else 0
@@ -158,7 +158,7 @@ def deliver_cycles(box: TileBox, n: int) -> float:
     if w.m > 1:
         waste = _vectors(w, by_w, n) * n / (by_w * w.residues) if w.residues > WASTED_FROM else 1.0
         back += vectors * a.m * ROW_BACK[w.frequencies] * waste
-    return back + rows * (STORED_ROW + STORED_VECTOR * -(-by_w * w.m * w.residues // n))
+    return back + rows * (TARGET_ROW + TARGET_VECTOR * -(-by_w * w.m * w.residues // n))
 
 
 def _vectors(w: CutAxis, tiles: int, n: int) -> int:

@@ -20,11 +20,11 @@ from ..stages.fill import copy_row, inside
 from ..stages.pack import zero
 from .box import share_of
 from .points import outputs
-from .tables import Phase
+from .tables import SamplePhase
 from .transforms import analyse, fill_row, restore, restore_rows
 
 _inside = inlined(inside)
-phase_at, PHASE_SIZE = reader(Phase), size_of(Phase)
+phase_at, PHASE_SIZE = reader(SamplePhase), size_of(SamplePhase)
 
 
 def _row_dense(by_w, plan, task, row, left, bounds, target, pitch):  # type: ignore[no-untyped-def]

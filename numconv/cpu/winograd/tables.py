@@ -35,7 +35,7 @@ class TileAxis(NamedTuple):
     planes_at: int  # in the table: where in the source each plane begins
 
 
-class Phase(NamedTuple):
+class SamplePhase(NamedTuple):
     """Channels first: the samples of A a stride apart, from which its planes of V are made."""
 
     first: int  # in the source, of the first tap's
@@ -76,11 +76,11 @@ def axes_of(c: Choice, at: int) -> tuple[list[TileAxis], list[int]]:
 
 def phases_of(a: CutAxis, tiles: int, at: int) -> list[int]:
     """The phases of A as they lie in the table from `at` on: records, then where the planes of each begin."""
-    after = at + len(a.phases) * size_of(Phase)
-    records: list[Phase] = []
+    after = at + len(a.phases) * size_of(SamplePhase)
+    records: list[SamplePhase] = []
     begins: list[int] = []
     for first, planes in a.phases:
-        records.append(Phase(first, a.samples(tiles, (first, planes)), len(planes), after + len(begins)))
+        records.append(SamplePhase(first, a.samples(tiles, (first, planes)), len(planes), after + len(begins)))
         begins += planes
     return table(records, begins).tolist()
 
