@@ -15,9 +15,9 @@ MASK_BY_COMPARISON = 1.0  # … without them, in registers of 256 bits (Zen 3, 2
 MASK_BY_LANE = 12.0  # … in narrower ones, which take their lanes one by one (not measured)
 OVERLAP = 0.2  # of the lesser of multiply-adds and reads, that the greater one does not hide
 VECTOR_STORED = 1.0  # cycles a vector stored
-TILE = 12.0  # cycles a tile: a strip's vectors of one column
-STRIP = 15.0  # cycles a strip
-PLANE = 15.0  # cycles a plane
+TILE_STARTED = 12.0  # cycles a tile: a strip's vectors of one column
+STRIP_STARTED = 15.0  # cycles a strip
+PLANE_STARTED = 15.0  # cycles a plane
 
 
 def plane_cycles(c: Cut, machine: Machine) -> float:
@@ -28,8 +28,8 @@ def plane_cycles(c: Cut, machine: Machine) -> float:
     load = LOAD + border * {64: MASK, 32: MASK_BY_COMPARISON}.get(machine.vector_bytes, MASK_BY_LANE)
     sums = (len(c.shared) * c.taps + len(c.single)) * c.rows
     reads = (len(c.shared) * len(loads(c.rows, c.taps, c.advance)) + len(c.single) * c.rows) * c.axes[-1].stride * load
-    total = STRIP
+    total = STRIP_STARTED
     for _, n in c.columns:
         share = n / c.lanes
-        total += share * (max(sums, reads) + OVERLAP * min(sums, reads)) + TILE + c.rows * VECTOR_STORED
-    return total * c.strips + PLANE
+        total += share * (max(sums, reads) + OVERLAP * min(sums, reads)) + TILE_STARTED + c.rows * VECTOR_STORED
+    return total * c.strips + PLANE_STARTED

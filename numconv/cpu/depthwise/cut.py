@@ -28,7 +28,7 @@ SPARE = 2  # registers beside sums and weights: one input, one mask or what LLVM
 ROOMY = 4  # … of few registers, so many for masks to be a group's, held over its reads
 
 
-class Axis(NamedTuple):
+class ImageAxis(NamedTuple):
     """One axis of the image; channels last, the channels are the last."""
 
     spatial: int
@@ -42,14 +42,14 @@ class Axis(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def axes_of(problem: ConvProblem) -> tuple[Axis, Axis, Axis]:
+def axes_of(problem: ConvProblem) -> tuple[ImageAxis, ImageAxis, ImageAxis]:
     """Three, those of extent 1 first: so a column of pixels is a row."""
     p = collapsed(problem)
     spatial, kernel, stride = three(p.spatial, 1), three(p.kernel, 1), three(p.stride, 1)
     low, dilation, outputs = three(p.pad_low, 0), three(p.dilation, 1), three(p.outputs, 1)
     weights = (kernel[1] * kernel[2], kernel[2], 1)
     axes = [
-        Axis(n, k, s, lo, d, o, w, live_taps(k, s, d, lo, o, n))
+        ImageAxis(n, k, s, lo, d, o, w, live_taps(k, s, d, lo, o, n))
         for n, k, s, lo, d, o, w in zip(spatial, kernel, stride, low, dilation, outputs, weights, strict=True)
     ]
     return tuple(sorted(axes, key=lambda a: a.spatial > 1 or a.outputs > 1))  # type: ignore[return-value]
@@ -59,7 +59,7 @@ def axes_of(problem: ConvProblem) -> tuple[Axis, Axis, Axis]:
 class Cut:
     """One way to cut the outputs."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[ImageAxis, ...]
     along: int  # the axis on which the vectors of a strip follow one another
     rows: int  # vectors of a strip
     taps: int  # of a group
@@ -112,7 +112,7 @@ def _columns(flat: bool, outputs: int, lanes: int, narrow: int) -> tuple[tuple[i
     return (*((c, lanes) for c in range(0, outputs - lanes + 1, lanes)), *(((outputs - last, last),) if outputs % lanes else ()))
 
 
-def _cut(axes: tuple[Axis, ...], along: int, rows: int, taps: int, lanes: int, narrow: int, crowded: bool) -> Cut | None:
+def _cut(axes: tuple[ImageAxis, ...], along: int, rows: int, taps: int, lanes: int, narrow: int, crowded: bool) -> Cut | None:
     """None where there are no such groups of taps; `crowded`: few registers are left."""
     axis, flat = axes[along], along == len(axes) - 1
     columns = _columns(flat, axes[-1].outputs, lanes, narrow)
@@ -157,13 +157,13 @@ def tap_pitch(channels: int, lanes: int) -> int:
 
 def cuts(problem: ConvProblem, machine: Machine) -> Iterator[Cut]:
     """All ways."""
-    axes: tuple[Axis, ...] = axes_of(problem)
+    axes: tuple[ImageAxis, ...] = axes_of(problem)
     lanes = machine.vector_bytes // np.dtype(problem.dtype).itemsize
     narrow = lanes // 2 if machine.vector_bytes == 64 else lanes  # narrower vectors than that are no faster
     channels, last = problem.in_channels, problem.layout == "channels_last"
     if last:
         narrow, pitch = 0, tap_pitch(channels, lanes)
-        axes = (*(a._replace(weights=a.weights * pitch) for a in axes), Axis(channels, 1, 1, 0, 1, channels, 0, (0,)))
+        axes = (*(a._replace(weights=a.weights * pitch) for a in axes), ImageAxis(channels, 1, 1, 0, 1, channels, 0, (0,)))
     rows = ROWS[32 if machine.registers >= 32 else 16]
     rows = rows if problem.dtype == "float32" else rows[1:2]  # each is seconds of compilation
     few = machine.registers < 32  # AVX-512's masks are in registers of their own

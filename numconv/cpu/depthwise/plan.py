@@ -13,7 +13,7 @@ from ...activations import ACTIVATIONS
 from ...kernel import Machine
 from ...problem import ConvProblem
 from ..runtime.record import size_of, table
-from ..simd.strip import Groups, Tap
+from ..simd.strip import FirstTap, Groups
 from .cost import plane_cycles
 from .cut import Cut, cuts
 from .masks import Masks, pitches
@@ -54,7 +54,7 @@ class Plan(NamedTuple):
     has_bias: int  # 0 or 1
     groups: Groups
     at_lines: int  # 1: channels last, registers of channels begin at lines of the input
-    taps_at: int  # in the table: records of Tap
+    taps_at: int  # in the table: records of FirstTap
     strips_at: int  # records of Strip
     columns_at: int  # records of Column
     begins_at: int  # of each strip and column: where in the masks its own begin, −1: it needs none
@@ -107,7 +107,7 @@ def _strips(c: Cut) -> _Strips:
 
 
 def _taps(c: Cut, source_pitches: np.ndarray) -> np.ndarray:
-    """Records of Tap: the first of each group, then those left over."""
+    """Records of FirstTap: the first of each group, then those left over."""
     offsets = np.array([(a.dilation * n, a.weights) for a, n in zip(c.axes, source_pitches.tolist(), strict=True)])
     return np.array([*c.shared, *c.single]) @ offsets
 
@@ -118,6 +118,19 @@ def _last_lanes(c: Cut, strips: _Strips, drop: int) -> np.ndarray:
         return np.full(len(strips.first), (1 << c.lanes) - 1)
     width, room = c.columns[0][1], strips.outputs - (strips.vectors - 1) * drop  # for the last vector
     return np.where((strips.vectors == 1) | (room + drop >= width), (1 << np.clip(room, 0, width)) - 1, 0)
+
+
+def _strip_table(c: Cut, strips: _Strips, pitch_in: np.ndarray, pitch_out: np.ndarray, drop: int) -> np.ndarray:
+    """Records of Strip."""
+    of_all: Any = Strip  # with an array of all strips in each field
+    fields = of_all(
+        source_at=(strips.first * [a.stride for a in c.axes] - [a.low for a in c.axes]) @ pitch_in,
+        target_at=strips.first @ pitch_out,
+        vectors=strips.vectors,
+        outputs=strips.outputs,
+        last_lanes=_last_lanes(c, strips, drop),
+    )
+    return np.stack(fields, 1)
 
 
 def _begins(masks: Masks, strips: _Strips) -> np.ndarray:
@@ -137,21 +150,10 @@ def prepared(problem: ConvProblem, machine: Machine) -> Prepared:
     pitch_in, pitch_out = pitches([a.spatial for a in c.axes]), pitches([a.outputs for a in c.axes])
     target_pitch, last = c.interval * pitch_out[c.along], problem.layout == "channels_last"
     drop = target_pitch if c.flat or c.interval == 1 else 0
-    source_at = (strips.first * [a.stride for a in c.axes] - [a.low for a in c.axes]) @ pitch_in
-    of_all: Any = Strip  # here with an array of all strips in each field
-    strip_table = np.stack(
-        of_all(
-            source_at=source_at,
-            target_at=strips.first @ pitch_out,
-            vectors=strips.vectors,
-            outputs=strips.outputs,
-            last_lanes=_last_lanes(c, strips, drop),
-        ),
-        1,
-    )
+    strip_table = _strip_table(c, strips, pitch_in, pitch_out, drop)
     columns = [Column(first * c.axes[-1].stride, first, n < c.lanes) for first, n in c.columns]
     taps = _taps(c, pitch_in)
-    strips_at = size_of(Plan) + len(taps) * size_of(Tap)
+    strips_at = size_of(Plan) + len(taps) * size_of(FirstTap)
     columns_at = strips_at + strip_table.size
     begins_at = columns_at + len(columns) * size_of(Column)
     plan = Plan(

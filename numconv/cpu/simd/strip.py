@@ -47,7 +47,7 @@ class Groups(NamedTuple):
     drop: int  # of the outputs that there is room for, those that a vector has fewer of than the one before
 
 
-class Tap(NamedTuple):
+class FirstTap(NamedTuple):
     """The first tap of a group, or one left over."""
 
     source_at: int  # in x, seen from the strip's first output
@@ -148,7 +148,7 @@ class _Sums:
             return b.load(b.bitcast(place, self.pointer), align=self.align) if self.own else splat(b, b.load(place), shape.lanes)
 
         def group(i: Any, sums: list[Any]) -> list[Any]:
-            tap = emit_record(b, b.gep(self.taps, [b.mul(b.add(first, i), INTP(len(Tap._fields)))]), Tap)
+            tap = emit_record(b, b.gep(self.taps, [b.mul(b.add(first, i), INTP(len(FirstTap._fields)))]), FirstTap)
             source, weight = b.gep(self.x, [tap.source_at]), b.gep(self.w, [tap.weight_at])
             weights = [filters(b.gep(weight, [b.mul(self.groups.tap_pitch, INTP(a))])) for a in range(taps)]
             masks = (
@@ -193,7 +193,7 @@ class _Sums:
 def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, masks, mask, last, rows, room):  # type: ignore[no-untyped-def]
     """y[m·target_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
 
-    x, w, y, taps and masks are pointers, `taps` to records of Tap: of each group, then of each tap left over.
+    x, w, y, taps and masks are pointers, `taps` to records of FirstTap: of each group, then of each tap left over.
     `groups`: Groups in registers; read from a table by each tile, its products are worked out anew (a tenth of a small plane's time).
     masks[mask …]: `entries` of each group, in that order; mask < 0: all lanes are read, and must be there.
     last: which lanes of the last of the `rows` vectors to write if all others are written whole; 0 if they are not.

@@ -20,7 +20,7 @@ from ...stages.copy import Copy
 from .cost import BY_SAMPLE, Choice, crowded, extents, task_cycles
 from .tables import Layout, OuterTap, layout, outer_taps, places_of, sources_of
 
-POSITIONS = 160  # of a chunk, more or less: a block's gradient takes 20 kB
+CHUNK_POSITIONS = 160  # of a chunk, more or less: a block's gradient takes 20 kB
 WHOLE = 2 << 20  # bytes of a sample's channels that may be copied at once
 DIVISIONS = (1, 2, 4, 8)  # of channels over tasks, beside one and two a worker
 CACHE_LINE = 64  # bytes
@@ -92,11 +92,11 @@ class Prepared:
 def _box(a: Layout) -> tuple[int, int, int]:
     """A chunk of whole planes, whole rows or a part of one row, evenly divided."""
     t, h, w = a.outputs
-    if h * w <= POSITIONS:
-        return -(-t // max(1, round(t * h * w / POSITIONS))), h, w
-    if w <= POSITIONS * 3 // 2:
-        return 1, -(-h // max(1, round(h * w / POSITIONS))), w
-    return 1, 1, -(-w // round(w / POSITIONS))
+    if h * w <= CHUNK_POSITIONS:
+        return -(-t // max(1, round(t * h * w / CHUNK_POSITIONS))), h, w
+    if w <= CHUNK_POSITIONS * 3 // 2:
+        return 1, -(-h // max(1, round(h * w / CHUNK_POSITIONS))), w
+    return 1, 1, -(-w // round(w / CHUNK_POSITIONS))
 
 
 def _divisions(count: int, workers: int) -> list[int]:
