@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import types
@@ -12,7 +13,7 @@ import numba
 from numba.extending import overload
 
 from ...forks import threads_lost
-from .cache import keep
+from .cache import identity, keep
 from .compiling import PartCompiler, WholeCompiler
 
 if numba.config.DISABLE_JIT:
@@ -62,12 +63,23 @@ def threads() -> int:
     return 1 if threads_lost() else int(_state["count"]())
 
 
+def distinct(function: Any) -> Any:
+    """With what its closure holds in its name, where it has one.
+
+    Machine code knows a function by its name, its types and a number that each process counts anew: of two kernels kept by different processes
+    one would run the other's closure, of the same name and types.
+    """
+    if function.__closure__ and "$" not in function.__qualname__:
+        function.__qualname__ += "$" + hashlib.blake2b(identity(function).encode(), digest_size=6).hexdigest()
+    return function
+
+
 def _renamed(function: Any, suffix: str) -> Any:
     """A copy under another name: Numba's cache knows a function by name and bytecode, not by its compile options."""
     copy = types.FunctionType(
         function.__code__, function.__globals__, function.__name__ + suffix, function.__defaults__, function.__closure__
     )
-    copy.__qualname__ = function.__qualname__ + suffix
+    copy.__qualname__ = distinct(function).__qualname__ + suffix
     copy.__module__ = function.__module__
     return copy
 
@@ -112,12 +124,12 @@ def kernel(function: Any) -> ParallelKernel:
 
 def device_function(function: Any) -> Any:
     """Decorator for what kernels call: compiled into its callers, never started from Python."""
-    return numba.njit(**INNER)(function)
+    return numba.njit(**INNER)(distinct(function))
 
 
 def inlined(function: Any) -> Any:
     """Like `device_function`, for small ones: always inlined by LLVM.  An array is seven arguments; a call costs as much as a short row."""
-    return numba.njit(forceinline=True, **INNER)(function)
+    return numba.njit(forceinline=True, **INNER)(distinct(function))
 
 
 def by_type(choose: Any, inline: bool = False) -> Any:
