@@ -299,14 +299,15 @@ INCLUDE = re.compile(r"(<!-- include (\S+?):(\w+) -->\n)(.*?)(<!-- end include -
 
 
 def source(file: str, name: str) -> str:
-    """A module's docstring (`__doc__`) or one of its functions, as it stands in the file."""
+    """A module's docstring (`__doc__`), one of its functions or classes, as it stands in the file.  `Plan` is a class SpreadPlan, too."""
     text = (ROOT / file).read_text()
     tree = ast.parse(text)
     if name == "__doc__":
         return f"```text\n{ast.get_docstring(tree)}\n```"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return f"```py\n{ast.get_source_segment(text, node)}\n```"
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    exact = [node for node in nodes if node.name == name]
+    for node in exact or [node for node in nodes if isinstance(node, ast.ClassDef) and node.name.endswith(name)]:
+        return f"```py\n{ast.get_source_segment(text, node)}\n```"
     raise LookupError(f"{file} has no {name}")
 
 
