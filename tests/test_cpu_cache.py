@@ -123,3 +123,20 @@ def test_identity_tells_kernels_apart_and_lasts() -> None:
     assert cache.identity(make((1, None, "a"))) == cache.identity(make((1, None, "a")))
     with pytest.raises(TypeError, match="has no name that lasts"):
         cache.identity(make(object()))
+
+
+def test_kernels_kept_by_different_processes_do_not_meet(tmp_path: Path) -> None:
+    """Machine code names functions by qualified name, types and a number that each process counts anew: closures of one factory must differ by name."""
+    call = """
+import sys
+import numpy as np, numconv as nc
+rng = np.random.default_rng(0)
+x, w = rng.standard_normal((1, 5, 9, 11)), rng.standard_normal((7, 5, 3, 3))
+wanted = nc.conv2d(x, w, algorithm="fft")
+for name in sys.argv[1].split(","):
+    np.testing.assert_allclose(nc.conv2d(x, w, algorithm=name), wanted, rtol=1e-10, atol=1e-10)
+"""
+    environment = {**os.environ, "NUMCONV_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(ROOT)}
+    for names in ("direct", "spread", "direct,spread", "spread,direct"):
+        found = subprocess.run([sys.executable, "-c", call, names], capture_output=True, text=True, env=environment)
+        assert found.returncode == 0, f"{names}: {found.stderr}"
