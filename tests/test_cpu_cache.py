@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from numconv.cpu.runtime import cache
+from numconv.cpu.runtime import cache, launch
 
 ROOT = Path(__file__).resolve().parents[1]
 CALL = """
 import numpy as np, numconv as nc
-from numconv.cpu.runtime import cache
+from numconv.cpu.runtime import cache, launch
 y = nc.channel_shuffle(np.arange(8, dtype="f4").reshape(1, 4, 2), 2)
 assert y[0, :, 0].tolist() == [0, 4, 2, 6]
 print(cache.folder())
@@ -125,18 +125,14 @@ def test_identity_tells_kernels_apart_and_lasts() -> None:
         cache.identity(make(object()))
 
 
-def test_kernels_kept_by_different_processes_do_not_meet(tmp_path: Path) -> None:
-    """Machine code names functions by qualified name, types and a number that each process counts anew: closures of one factory must differ by name."""
-    call = """
-import sys
-import numpy as np, numconv as nc
-rng = np.random.default_rng(0)
-x, w = rng.standard_normal((1, 5, 9, 11)), rng.standard_normal((7, 5, 3, 3))
-wanted = nc.conv2d(x, w, algorithm="fft")
-for name in sys.argv[1].split(","):
-    np.testing.assert_allclose(nc.conv2d(x, w, algorithm=name), wanted, rtol=1e-10, atol=1e-10)
-"""
-    environment = {**os.environ, "NUMCONV_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(ROOT)}
-    for names in ("direct", "spread", "direct,spread", "spread,direct"):
-        found = subprocess.run([sys.executable, "-c", call, names], capture_output=True, text=True, env=environment)
-        assert found.returncode == 0, f"{names}: {found.stderr}"
+def test_closures_of_one_factory_are_told_apart_by_name() -> None:
+    """Machine code knows a function by qualified name, types and a number that each process counts anew: kept kernels ran each other's closures."""
+
+    def make(value: int) -> Callable[[], int]:
+        return lambda: value
+
+    names = [launch.distinct(make(value)).__qualname__ for value in (1, 2, 1)]
+    assert names[0] != names[1]
+    assert names[0] == names[2]
+    assert launch.device_function(make(3)).py_func.__qualname__ != launch.device_function(make(4)).py_func.__qualname__
+    assert launch.kernel(make(3)).serial.py_func.__qualname__ != launch.kernel(make(4)).serial.py_func.__qualname__
