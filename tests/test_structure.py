@@ -147,17 +147,17 @@ def test_files_and_functions_stay_readable() -> None:
 
 #: at most so many of what `structure_counts` finds: no more than there were, and each goes to 0 with issue 16 (`skips`: to half of 203)
 CEILINGS = {
-    "reads": 1201,
-    "literals": 41,
-    "slots": 11,
-    "parameters": 56,
-    "families": 12,
+    "reads": 2,  # the table of resized columns is the third of three axes
+    "literals": 0,
+    "slots": 0,
+    "parameters": 0,
+    "families": 0,
     "circles": 0,
-    "lines": 190,
-    "long": 7,
-    "names": 106,
-    "handed": 2,
-    "skips": 204,
+    "lines": 0,
+    "long": 0,
+    "names": 0,
+    "handed": 0,
+    "skips": 101,  # half of the 203 of ecedfbd
 }
 
 

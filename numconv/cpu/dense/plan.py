@@ -11,7 +11,7 @@ SMALL_WORK = 2e5  # multiply-adds; fewer are done in the calling thread
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedDense:
     """For a problem, a machine, a number of workers, and weights packed before or given plain."""
 
     plan: Any  # the record of `positions` or of `channels`

@@ -17,7 +17,7 @@ from ..stages.filters import SMALL_PACK, packer
 from ..stages.pack import SMALL_INTERLEAVE, interleaver
 from .channels import kernel as channels_kernel
 from .channels import plan as channels_plan
-from .plan import SMALL_WORK, Prepared
+from .plan import SMALL_WORK, PreparedDense
 from .positions import kernel as positions_kernel
 from .positions import plan as positions_plan
 
@@ -26,10 +26,10 @@ from .positions import plan as positions_plan
 class Order:
     """Positions or channels in the lanes: what differs, and what a row does with it."""
 
-    prepared: Callable[..., Prepared]
+    prepared: Callable[..., PreparedDense]
     driver: Callable[..., Any]
     seconds: Callable[[ConvProblem, Machine], float]
-    fill: Callable[[ConvProblem, Prepared, np.ndarray, np.ndarray], None]  # weights as given into packed ones
+    fill: Callable[[ConvProblem, PreparedDense, np.ndarray, np.ndarray], None]  # weights as given into packed ones
 
     def pack(self, problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
         p = self.prepared(problem, machine, 1)
@@ -80,13 +80,13 @@ def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, gi
     )
 
 
-def _by_rows(problem: ConvProblem, p: Prepared, w: np.ndarray, packed: np.ndarray) -> None:
+def _by_rows(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.ndarray) -> None:
     rows, _, lanes = p.tile
     loop, blocks = interleaver(rows, lanes), -(-p.plan.filters.produced // rows)
     (loop if w.size > SMALL_INTERLEAVE else loop.serial)(w.reshape(-1), packed, p.filters, p.places, blocks, problem.groups * blocks)
 
 
-def _by_columns(problem: ConvProblem, p: Prepared, w: np.ndarray, packed: np.ndarray) -> None:
+def _by_columns(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.ndarray) -> None:
     _, vectors, lanes, *_ = p.tile
     loop, blocks = packer(vectors, lanes), problem.groups * p.plan.filters.blocks
     parts = -(-2 * threads() // blocks)

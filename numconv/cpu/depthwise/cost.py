@@ -15,7 +15,7 @@ MASK_BY_COMPARISON = 1.0  # … without them, in registers of 256 bits (Zen 3, 2
 MASK_BY_LANE = 12.0  # … in narrower ones, which take their lanes one by one (not measured)
 OVERLAP = 0.2  # of the lesser of multiply-adds and reads, that the greater one does not hide
 VECTOR_STORED = 1.0  # cycles a vector stored
-TILE_STARTED = 12.0  # cycles a tile: a strip's vectors of one column
+STRIP_TILE_STARTED = 12.0  # cycles a tile: a strip's vectors of one column
 STRIP_STARTED = 15.0  # cycles a strip
 PLANE_STARTED = 15.0  # cycles a plane
 
@@ -31,5 +31,5 @@ def plane_cycles(c: Cut, machine: Machine) -> float:
     total = STRIP_STARTED
     for _, n in c.columns:
         share = n / c.lanes
-        total += share * (max(sums, reads) + OVERLAP * min(sums, reads)) + TILE_STARTED + c.rows * VECTOR_STORED
+        total += share * (max(sums, reads) + OVERLAP * min(sums, reads)) + STRIP_TILE_STARTED + c.rows * VECTOR_STORED
     return total * c.strips + PLANE_STARTED

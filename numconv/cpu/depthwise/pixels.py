@@ -17,9 +17,9 @@ from ..simd.strip import Groups, strip_shape, strip_tile
 from ..simd.tiles import lanes
 from ..simd.vector import get, load_n, moved, zero_of
 from ..stages.epilogue import store_row
-from .plan import Plan, Strip
+from .plan import Strip, StripPlan
 
-plan_at, strip_at, STRIP_SIZE = reader(Plan), reader(Strip), size_of(Strip)
+plan_at, strip_at, STRIP_SIZE = reader(StripPlan), reader(Strip), size_of(Strip)
 
 
 @device_function

@@ -40,7 +40,7 @@ class Column(NamedTuple):
     narrow: int  # 1: of narrow vectors
 
 
-class Plan(NamedTuple):
+class StripPlan(NamedTuple):
     """The record.  A *plane* is of one channel; channels last, a whole sample.  Lengths in elements, places of tables in integers."""
 
     strips: int  # of a plane
@@ -62,10 +62,10 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedStrips:
     """A plan with its tables, and what the host knows besides."""
 
-    plan: Plan
+    plan: StripPlan
     numbers: np.ndarray  # the record, taps, strips, columns, beginnings, masks
     shape: tuple[int, int, int, int, int]  # of a strip: rows, taps, advance, step, whether (1) masks are apiece
     lanes: int
@@ -141,7 +141,7 @@ def _begins(masks: Masks, strips: _Strips) -> np.ndarray:
 
 
 @lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine) -> Prepared:
+def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
     """All that does not depend on the data."""
     c, _ = cut_for(problem, machine)
     strips, masks = _strips(c), Masks(c)
@@ -153,10 +153,10 @@ def prepared(problem: ConvProblem, machine: Machine) -> Prepared:
     strip_table = _strip_table(c, strips, pitch_in, pitch_out, drop)
     columns = [Column(first * c.axes[-1].stride, first, n < c.lanes) for first, n in c.columns]
     taps = _taps(c, pitch_in)
-    strips_at = size_of(Plan) + len(taps) * size_of(FirstTap)
+    strips_at = size_of(StripPlan) + len(taps) * size_of(FirstTap)
     columns_at = strips_at + strip_table.size
     begins_at = columns_at + len(columns) * size_of(Column)
-    plan = Plan(
+    plan = StripPlan(
         strips=len(strips.first),
         columns=len(columns),
         source_volume=prod(a.spatial for a in c.axes),
@@ -175,13 +175,13 @@ def prepared(problem: ConvProblem, machine: Machine) -> Prepared:
             drop=0 if last else drop,
         ),
         at_lines=last and problem.in_channels * np.dtype(problem.dtype).itemsize % SHARED_SETS == 0,
-        taps_at=size_of(Plan),
+        taps_at=size_of(StripPlan),
         strips_at=strips_at,
         columns_at=columns_at,
         begins_at=begins_at,
         masks_at=begins_at + begins.size,
     )
-    return Prepared(
+    return PreparedStrips(
         plan=plan,
         numbers=table(plan, taps, strip_table, columns, begins, kinds),
         shape=(c.rows, c.taps, c.advance, c.axes[-1].stride, int(c.apiece)),

@@ -11,9 +11,9 @@ from ..runtime.tasks import over_shares
 from ..simd.strip import Groups, strip_shape, strip_tile
 from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
-from .plan import Column, Plan, Strip
+from .plan import Column, Strip, StripPlan
 
-plan_at, strip_at, column_at = reader(Plan), reader(Strip), reader(Column)
+plan_at, strip_at, column_at = reader(StripPlan), reader(Strip), reader(Column)
 STRIP_SIZE, COLUMN_SIZE = size_of(Strip), size_of(Column)
 ANY = 1 << 40  # room for any store
 

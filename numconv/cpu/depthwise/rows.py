@@ -16,7 +16,7 @@ from ..runtime.tasks import Work, perform
 from ..stages.filters import Filters, packer
 from . import pixels, planes
 from .cut import axes_of, tap_pitch
-from .plan import Prepared, cut_for, prepared
+from .plan import PreparedStrips, cut_for, prepared
 
 MOST = 4096  # taps; the tables grow with them, and a Fourier transform is faster long before
 SMALL_WORK = 2e5  # multiply-adds; fewer are done in the calling thread
@@ -26,7 +26,7 @@ def _workers(problem: ConvProblem) -> int:
     return threads() if problem.multiplications > SMALL_WORK else 1
 
 
-def _work(p: Prepared, loop: ParallelKernel, workers: int) -> Work:
+def _work(p: PreparedStrips, loop: ParallelKernel, workers: int) -> Work:
     return Work(
         loop=loop,
         tables=p.numbers,

@@ -49,13 +49,12 @@ def convolution_matrix(problem: ConvProblem, w: Array) -> Any:
     # [k, p, c', r]: group and channel select the block of columns, (p, r) the place in it
     first = np.arange(c.out_channels) // c.group_out * c.group_in
     channel = first[:, None] + np.arange(c.group_in)
-    shape = (c.out_channels, outputs, c.group_in, c.taps)
-    keep = np.broadcast_to(inside[None, :, None, :], shape)
-    columns = (channel[:, None, :, None] * cells + position[None, :, None, :])[keep]
-    values = np.broadcast_to(w.reshape(c.out_channels, 1, c.group_in, c.taps), shape)[keep]
+    columns = channel[:, None, :, None] * cells + position[None, :, None, :]
+    keep = np.broadcast_to(inside[None, :, None, :], columns.shape)
+    values = np.broadcast_to(w.reshape(c.out_channels, 1, c.group_in, c.taps), columns.shape)[keep]
     counts = np.tile(inside.sum(axis=1) * c.group_in, c.out_channels)
     pointers = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array((values, columns, pointers), shape=(c.out_channels * outputs, c.in_channels * cells))
+    return sparse.csr_array((values, columns[keep], pointers), shape=(c.out_channels * outputs, c.in_channels * cells))
 
 
 def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:

@@ -66,8 +66,8 @@ def threads() -> int:
 def distinct(function: Any) -> Any:
     """With what its closure holds in its name, where it has one.
 
-    Machine code knows a function by its name, its types and a number that each process counts anew: of two kernels kept by different processes
-    one would run the other's closure, of the same name and types.
+    Machine code knows a function by its name, its types and a number that each process counts anew: of two kernels kept by different
+    processes one would run the other's closure, of the same name and types.
     """
     if function.__closure__ and "$" not in function.__qualname__:
         function.__qualname__ += "$" + hashlib.blake2b(identity(function).encode(), digest_size=6).hexdigest()

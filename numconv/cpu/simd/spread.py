@@ -16,7 +16,7 @@ from .masks import lane_mask, masked_load
 from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
 
-FEW = 6  # rows of which the places fit in registers beside all else
+FEW_PLACES = 6  # rows of which the places fit in registers beside all else
 
 
 @intrinsic
@@ -39,7 +39,7 @@ def spread_tile(typingctx, shape, x, offsets, w, c, terms, accumulate, places, a
         table = None if isinstance(places, types.NoneType) else table
 
         few = (
-            table is not None and tile.step == 0 and tile.rows <= FEW
+            table is not None and tile.step == 0 and tile.rows <= FEW_PLACES
         )  # loading each place costs as much as each value: with 6×2 on AVX2 a quarter of the time
         step = builder.load(builder.gep(table, [INTP(1)])) if few and tile.rows > 1 else None
 

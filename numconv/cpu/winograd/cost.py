@@ -62,7 +62,7 @@ class Tile(NamedTuple):
     lanes: int
 
 
-class Choice(NamedTuple):
+class WinogradChoice(NamedTuple):
     """What the plan chooses."""
 
     tile: Tile
@@ -98,7 +98,7 @@ def on_the_way(p: ConvProblem, boxes: int) -> bool:
     return boxes <= FUSED or (boxes - 1) * p.groups * p.group_in * p.group_out * p.taps <= AGAIN
 
 
-def task_cycles(p: ConvProblem, c: Choice, held: int, machine: Machine) -> float:
+def task_cycles(p: ConvProblem, c: WinogradChoice, held: int, machine: Machine) -> float:
     """Of one task; `held`: channels of a position in V."""
     box, n, mr, fused = c.box, c.tile.lanes, c.block_channels, on_the_way(p, prod(c.box.boxes))
     f, t, panels = frequencies(box.axes), terms(p, box.axes), -(-box.positions // c.tile_positions)
@@ -126,7 +126,7 @@ def task_cycles(p: ConvProblem, c: Choice, held: int, machine: Machine) -> float
     return cycles + (filters + given / GIVEN_READ if fused else u_bytes / TRANSFORMED_READ)
 
 
-def pack_cycles(p: ConvProblem, c: Choice) -> float:
+def pack_cycles(p: ConvProblem, c: WinogradChoice) -> float:
     """Of transforming all filters ahead of all tasks."""
     if on_the_way(p, prod(c.box.boxes)):
         return 0.0
@@ -171,7 +171,7 @@ def samples(w: CutAxis, tiles: int) -> int:
     return (tiles * w.m + w.frequencies - w.m) * w.residues
 
 
-def filter_cycles(p: ConvProblem, c: Choice) -> float:
+def filter_cycles(p: ConvProblem, c: WinogradChoice) -> float:
     """Of transforming the filters of one block."""
     f, t = frequencies(c.box.axes), terms(p, c.box.axes)
     return c.block_channels / c.tile.lanes * (t * (FILTER_FREQUENCY * f + FILTER_TERM) + FILTER_TURNED * p.group_in * p.taps)

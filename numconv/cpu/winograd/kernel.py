@@ -17,11 +17,11 @@ from ..simd.vector import moved
 from .box import located, positions_of
 from .filters import transform_filters
 from .pixels import deliver_pixels, fill_pixels
-from .plan import Plan
+from .plan import WinogradPlan
 from .planes import deliver_planes, fill_planes
 from .points import outputs
 
-plan_at = reader(Plan)
+plan_at = reader(WinogradPlan)
 
 
 def _tile_of_planes(shape, plan, task, u, v, offsets, m, at, terms, accumulate):  # type: ignore[no-untyped-def]

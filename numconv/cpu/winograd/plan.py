@@ -17,7 +17,7 @@ from ..adapt.mirror import forward_of
 from ..geometry.tiles import up
 from ..runtime.record import size_of, table
 from .axes import Axes, TileBox, boxes_of, choices, frequencies, terms
-from .cost import CLOCK, FLOAT, Choice, Tile, on_the_way, pack_cycles, task_cycles
+from .cost import CLOCK, FLOAT, Tile, WinogradChoice, on_the_way, pack_cycles, task_cycles
 from .filters import FilterTransform
 from .room import SAME_SETS, Chunk, PixelsRoom, PlanesRoom, Spectrum, filter_pitch, position_pitch, room_of
 from .tables import TileAxis, axes_of, filters_of, offsets_of, phases_of
@@ -30,7 +30,7 @@ PART = 4  # of the second cache: M of a superblock takes one such, U of a chunk 
 MANY_CHANNELS, MANY_SUMS = 64, 384  # of a superblock: no more channels, or sums of a position, even where there is room
 
 
-class Plan(NamedTuple):
+class WinogradPlan(NamedTuple):
     """The record.  Pitches and places in elements, from the beginning of this worker's room, or in integers from that of the table."""
 
     o: TileAxis  # outside of A
@@ -68,11 +68,11 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedWinograd:
     """A plan with its tables, and what the host knows besides."""
 
-    plan: Plan
-    choice: Choice
+    plan: WinogradPlan
+    choice: WinogradChoice
     numbers: np.ndarray  # the record, and what it points to
     then: np.ndarray | None  # the same of a second stage, where V is in common
     offsets: np.ndarray  # of a channel's terms in V, int64
@@ -82,7 +82,7 @@ class Prepared:
     turned: int  # elements of scratch a worker, where they are transformed ahead
 
 
-def _choice(p: ConvProblem, machine: Machine, tile: Tile, box: TileBox, splits: int) -> Choice:
+def _choice(p: ConvProblem, machine: Machine, tile: Tile, box: TileBox, splits: int) -> WinogradChoice:
     """With superblocks and chunks that fit in the second cache."""
     n, last = tile.lanes, p.layout == "channels_last"
     mr, nr = (tile.vectors * n, tile.rows) if last else (tile.rows, tile.vectors * n)
@@ -101,7 +101,7 @@ def _choice(p: ConvProblem, machine: Machine, tile: Tile, box: TileBox, splits: 
     most = max(MANY_CHANNELS, MANY_SUMS // f) // mr
     super_blocks = max(1, min(split_blocks, machine.l2 // PART // (FLOAT * f * mr * pitch), most))
     chunk = machine.l2 // PART // (FLOAT * f * super_blocks * mr * (t // p.group_in)) // n * n
-    return Choice(
+    return WinogradChoice(
         tile=tile,
         last=last,
         box=box,
@@ -113,22 +113,22 @@ def _choice(p: ConvProblem, machine: Machine, tile: Tile, box: TileBox, splits: 
     )
 
 
-def _candidates(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: Tile) -> Iterator[Choice]:
+def _candidates(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: Tile) -> Iterator[WinogradChoice]:
     for box in boxes_of(x):
         for splits in sorted({1, workers}):
             yield _choice(p, machine, tile, box, splits)
 
 
-def cycles(p: ConvProblem, c: Choice, machine: Machine) -> float:
+def cycles(p: ConvProblem, c: WinogradChoice, machine: Machine) -> float:
     """Of all tasks of a sample; the filters transformed."""
     held = position_pitch(p.group_in, c.tile.lanes) if c.last else p.group_in
     return c.tasks(p) * task_cycles(p, c, held, machine)
 
 
-def best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int], given: bool = False) -> Choice:
+def best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int], given: bool = False) -> WinogradChoice:
     """The cheapest of those within their share of memory; `given`: with what it takes to transform the filters ahead."""
 
-    def cost(c: Choice) -> tuple[float, float]:
+    def cost(c: WinogradChoice) -> tuple[float, float]:
         tasks, room = p.batch * c.tasks(p), room_of(p, c)
         idle = -(-tasks // workers) * workers / tasks
         size = FLOAT * (room.size + room.v_size * (tasks / (c.splits * workers) if c.splits > 1 else 1))
@@ -139,7 +139,7 @@ def best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[in
 
 
 @lru_cache(maxsize=1024)
-def chosen(p: ConvProblem, machine: Machine) -> Choice:
+def chosen(p: ConvProblem, machine: Machine) -> WinogradChoice:
     """The tile and the transforms: from one sample and one worker, whatever the call has, since bits depend on them."""
     one = p.with_(batch=1)
     tiles = (PIXEL_TILES if p.layout == "channels_last" else PLANE_TILES)[32 if machine.registers >= 32 else 16]
@@ -148,7 +148,7 @@ def chosen(p: ConvProblem, machine: Machine) -> Choice:
 
 
 @lru_cache(maxsize=1024)
-def blocking(p: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Choice:
+def blocking(p: ConvProblem, machine: Machine, workers: int, given: bool = False) -> WinogradChoice:
     """The box and the splits, of this call."""
     c = chosen(p.with_(batch=1), machine)
     return best(p, machine, workers, c.box.axes, (c.tile.rows, c.tile.vectors), given)
@@ -161,17 +161,17 @@ def seconds(one: ConvProblem, machine: Machine) -> float:
 
 
 @lru_cache(maxsize=1024)
-def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Prepared:
+def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedWinograd:
     """An input gradient is the convolution that gives the same; its filters are read in the other order, and taps backwards."""
     p = forward_of(problem)
     c = blocking(p, machine, workers, given)
     room, x, boxes = room_of(p, c), c.box.axes, prod(c.box.boxes)
-    (o, a, i, w), begins = axes_of(c, size_of(Plan))
-    phases_at = size_of(Plan) + len(begins)
+    (o, a, i, w), begins = axes_of(c, size_of(WinogradPlan))
+    phases_at = size_of(WinogradPlan) + len(begins)
     phases = [] if c.last else phases_of(x.a, a.box, phases_at)
     filters, cut = filters_of(p, c, room, problem.direction != "forward", phases_at + len(phases))
     group_size = frequencies(x) * filter_pitch(p, c)
-    plan = Plan(
+    plan = WinogradPlan(
         o=o,
         a=a,
         i=i,
@@ -206,7 +206,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         places_at=phases_at + len(phases) + len(cut),
     )
     near = np.arange(c.tile_positions if c.last else 0) * room.v.position_pitch
-    return Prepared(
+    return PreparedWinograd(
         plan=plan,
         choice=c,
         numbers=table(plan, begins, phases, cut, near),

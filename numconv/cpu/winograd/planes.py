@@ -24,7 +24,7 @@ from .tables import SamplePhase
 from .transforms import analyse, fill_row, restore, restore_rows
 
 _inside = inlined(inside)
-phase_at, PHASE_SIZE = reader(SamplePhase), size_of(SamplePhase)
+phase_at, BUFFER_PHASE_SIZE = reader(SamplePhase), size_of(SamplePhase)
 
 
 def _row_dense(by_w, plan, task, row, left, bounds, target, pitch):  # type: ignore[no-untyped-def]
@@ -85,7 +85,7 @@ def _planes(by_a, by_w, plan, task, x, first, box, v):
     first_o, first_i, left = first
     tile_pitch = box.a.residues * a.positions
     for number in range(plan.phases):
-        phase = phase_at(task.tables, plan.phases_at + number * PHASE_SIZE)
+        phase = phase_at(task.tables, plan.phases_at + number * BUFFER_PHASE_SIZE)
         planes, planes_at = phase.planes, phase.planes_at
         for k in range(box.o.tiles + o.halo):
             outer = moved(v, k * o.positions)

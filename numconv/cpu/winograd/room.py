@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ...problem import ConvProblem
 from ..geometry.tiles import up
 from .axes import frequencies, terms
-from .cost import FLOAT, Choice, samples
+from .cost import FLOAT, WinogradChoice, samples
 from .filters import BESIDE, LINE_ELEMENTS
 
 TILES_TOGETHER = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
@@ -70,7 +70,7 @@ def odd_lines(size: int) -> int:
     return LINE_ELEMENTS * (lines if lines % 2 else lines + 1)
 
 
-def filter_pitch(p: ConvProblem, c: Choice) -> int:
+def filter_pitch(p: ConvProblem, c: WinogradChoice) -> int:
     """From one frequency to the next of a group's filters, transformed ahead."""
     return odd_lines(-(-p.group_out // c.block_channels) * c.block_channels * terms(p, c.box.axes))
 
@@ -81,7 +81,7 @@ def position_pitch(channels: int, lanes: int) -> int:
     return whole + lanes if whole * FLOAT % SAME_SETS_PIXELS == 0 else whole
 
 
-def room_of(p: ConvProblem, c: Choice) -> Room:
+def room_of(p: ConvProblem, c: WinogradChoice) -> Room:
     f, n, rows = frequencies(c.box.axes), c.tile.lanes, c.block_channels * (terms(p, c.box.axes) // p.group_in)  # of U, per channel
     v, v_size, m, planes, pixels, chunk_at = (_pixels if c.last else _planes)(p, c)
     pitch = odd_lines(c.super_blocks * c.chunk * rows)
@@ -104,7 +104,7 @@ def room_of(p: ConvProblem, c: Choice) -> Room:
 Parts = tuple[Spectrum, int, Spectrum, PlanesRoom, PixelsRoom, int]  # V, its size, M, what else the layout has, where U begins
 
 
-def _planes(p: ConvProblem, c: Choice) -> Parts:
+def _planes(p: ConvProblem, c: WinogradChoice) -> Parts:
     n, nr, f, box = c.tile.lanes, c.tile_positions, frequencies(c.box.axes), c.box
     a, w = box.axes.a, box.axes.w
     _, _, si, sw = box.slots
@@ -133,7 +133,7 @@ def _planes(p: ConvProblem, c: Choice) -> Parts:
     return v, v_size, m, room, PixelsRoom(0, 0), up(merged_at + w.m * (box.positions + n) + w.residues + 2 * n, n)
 
 
-def _pixels(p: ConvProblem, c: Choice) -> Parts:
+def _pixels(p: ConvProblem, c: WinogradChoice) -> Parts:
     n, f, box = c.tile.lanes, frequencies(c.box.axes), c.box
     a, w = box.axes.a, box.axes.w
     _, _, _, by_w = box.counts

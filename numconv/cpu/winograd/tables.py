@@ -10,7 +10,7 @@ import numpy as np
 from ...problem import ConvProblem
 from ..runtime.record import size_of, table
 from .axes import CutAxis
-from .cost import Choice
+from .cost import WinogradChoice
 from .filters import BESIDE, FilterPiece, FilterTransform
 from .room import Room
 
@@ -44,7 +44,7 @@ class SamplePhase(NamedTuple):
     planes_at: int  # in the table: where each plane begins, in samples of the phase
 
 
-def axes_of(c: Choice, at: int) -> tuple[list[TileAxis], list[int]]:
+def axes_of(c: WinogradChoice, at: int) -> tuple[list[TileAxis], list[int]]:
     """The axes, and where their planes begin in the source; `at`: where that lies in the table."""
     box = c.box
     found: list[TileAxis] = []
@@ -85,7 +85,7 @@ def phases_of(a: CutAxis, tiles: int, at: int) -> list[int]:
     return table(records, begins).tolist()
 
 
-def filters_of(p: ConvProblem, c: Choice, room: Room, turned: bool, at: int) -> tuple[FilterTransform, np.ndarray]:
+def filters_of(p: ConvProblem, c: WinogradChoice, room: Room, turned: bool, at: int) -> tuple[FilterTransform, np.ndarray]:
     """How filters are transformed, and the tables for it; `turned`: they are an input gradient's, read in the other order and backwards."""
     a, w, taps, n = c.box.axes.a, c.box.axes.w, p.taps, c.tile.lanes
     pieces = []
@@ -110,7 +110,7 @@ def filters_of(p: ConvProblem, c: Choice, room: Room, turned: bool, at: int) -> 
     return filters, table(pieces, places)
 
 
-def offsets_of(p: ConvProblem, c: Choice, room: Room) -> np.ndarray:
+def offsets_of(p: ConvProblem, c: WinogradChoice, room: Room) -> np.ndarray:
     """Of all terms in V, in the order of U: those of the same taps of BESIDE channels are neighbours."""
     inside = []
     for by in product(*(x.pieces for x in c.box.axes)):

@@ -18,7 +18,7 @@ from ...runtime.workspace import spaced
 from ...stages.copy import Copy
 from ...stages.deliver import Finish
 from ...stages.filters import Filters
-from ..plan import Prepared
+from ..plan import PreparedDense
 from .cost import (
     CACHE_LINE,
     PACK,
@@ -224,17 +224,15 @@ def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int
 
 
 @lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Prepared:
-    """The tile depends on the problem and the machine alone (packed weights do), boxes and splits also on workers and plain weights, `given`."""
+def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedDense:
+    """The tile depends on problem and machine alone (packed weights do); boxes and splits also on workers and `given`, plain weights."""
     a = layout(problem)
-    size = np.dtype(problem.dtype).itemsize
+    size, tile = np.dtype(problem.dtype).itemsize, _tile(problem.with_(batch=1), machine)
     lanes = machine.vector_bytes // size
-    tile = _tile(problem.with_(batch=1), machine)
     cycles, c = _best(problem, machine, workers, tile, given)
     width, boxes = tile[1] * lanes, tuple(-(-x.axis.count // b) for x, b in zip(a.axes, c.box, strict=True))
     blocks = -(-a.produced // width)
     split_blocks = -(-blocks // c.splits)
-    splits = -(-blocks // split_blocks)
     copy, ahead = _copy(a, c, size), _ahead(problem, a, tile[0], c.copied, size, machine)
     places, filters = weight_places(problem, blocks, width)
     sums_at, turned_at, turned_pitch = _room(a, c, copy, lanes)
@@ -248,7 +246,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         h=h,
         w=w,
         groups=problem.groups,
-        splits=splits,
+        splits=-(-blocks // split_blocks),
         split_blocks=split_blocks,
         jobs=len(jobs),
         sample_pitch=problem.groups * a.summed * prod(a.source),
@@ -273,12 +271,12 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         places_at=positions_at + tile[0],
     )
     steps = np.arange(tile[0]) * (a.axes[2].axis.step * copy.pixel_pitch)
-    return Prepared(
+    return PreparedDense(
         plan=plan,
         numbers=table(plan, *jobs, live, steps, places),
         offsets=offsets,
         tile=(*tile, lanes, 0 if a.last else a.axes[2].axis.step, any(ahead)),
-        tasks=problem.groups * prod(boxes) * splits,
+        tasks=problem.groups * prod(boxes) * plan.splits,
         room=room + filters.block_size * packs,
         filters=table(filters),
         places=places,

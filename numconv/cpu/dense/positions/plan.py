@@ -24,7 +24,7 @@ from ...runtime.workspace import spaced
 from ...stages.deliver import Finish
 from ...stages.fill import Fill, FillAxis, Inside, Phase, inside, phases_of
 from ...stages.pack import Interleaved, Stretch, stretches_of
-from ..plan import SMALL_WORK, Prepared
+from ..plan import SMALL_WORK, PreparedDense
 from .cost import LINE_BYTES, BoxCopy, ahead, chunk_of, fits, pass_terms, past_caches, task_cycles
 
 #: rows × vectors, by number of SIMD registers; the sums, one row of inputs and one broadcast weight must fit
@@ -223,7 +223,7 @@ def _fill(problem: ConvProblem, g: Geometry, box: BoxCopy, lanes: int, ahead: in
 
 
 @lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> Prepared:
+def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedDense:
     """`given`: the weights are, plain; where each block of filters is used by one task, that packs it itself."""
     if problem.multiplications <= SMALL_WORK:
         workers = 1
@@ -270,7 +270,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         jobs_at=size_of(DirectPlan),
         stretches_at=stretches_at,
     )
-    return Prepared(
+    return PreparedDense(
         plan=plan,
         numbers=table(plan, jobs, stretches, *tables),
         offsets=offsets,

@@ -9,7 +9,7 @@ from math import prod
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from .tables import Layout, vectors_of
+from .tables import DotsLayout, vectors_of
 
 TILE_BEGUN = 60.0  # cycles a tile begun
 REDUCE = 8.0  # cycles a sum over lanes
@@ -23,7 +23,7 @@ FAR_LINE = 1.0  # cycles a line from the second cache, where the first does not 
 SPLIT_ELEMENT = 1e-9  # seconds an element of the input whose rows are split into stride phases
 
 
-def tile_cycles(problem: ConvProblem, a: Layout, rows: int, filters: int, size: int, machine: Machine) -> float:
+def tile_cycles(problem: ConvProblem, a: DotsLayout, rows: int, filters: int, size: int, machine: Machine) -> float:
     """Of a whole group and sample with such tiles; `size`: bytes of an element."""
     lanes, length = machine.vector_bytes // size, problem.group_in * problem.taps
     starts = -(-problem.group_out // filters) * -(-length // rows)

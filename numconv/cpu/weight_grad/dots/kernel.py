@@ -13,9 +13,9 @@ from ...runtime.tasks import over_tasks
 from ...simd.dots import Positions, dot_tile, lane_sums
 from ...simd.tiles import columns, lanes, rows, tile_shape
 from ...simd.vector import get, moved, put
-from .plan import Plan
+from .plan import DotsPlan
 
-plan_at, POSITIONS_SIZE = reader(Plan), size_of(Positions)
+plan_at, POSITIONS_SIZE = reader(DotsPlan), size_of(Positions)
 
 
 @device_function

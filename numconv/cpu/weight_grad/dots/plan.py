@@ -17,17 +17,17 @@ from .cost import tile_cycles
 from .tables import layout, tables_of, vectors_of
 
 #: (rows, filters), by number of SIMD registers
-TILES: dict[int, tuple[tuple[int, int], ...]] = {
+DOT_TILES: dict[int, tuple[tuple[int, int], ...]] = {
     32: ((13, 1), (9, 1), (5, 1), (3, 1), (9, 2), (6, 4)),
     16: ((12, 1), (9, 1), (5, 1), (3, 1), (4, 2), (3, 3)),
 }
-FEW = ((9, 1), (3, 1), (4, 2))  # of them, for dtypes other than float32: each is seconds of compilation
+FEW_TERMS = ((9, 1), (3, 1), (4, 2))  # of them, for dtypes other than float32: each is seconds of compilation
 LEAST_CHUNK = 16  # vectors
 TASKS_PER_WORKER = 2
 BETWEEN_WORKERS = 64  # bytes between the sums of two workers
 
 
-class Plan(NamedTuple):
+class DotsPlan(NamedTuple):
     """The record.  A *tile* is of rows (channel, tap) and filters; lengths in elements, places of tables in integers."""
 
     batch: int
@@ -48,10 +48,10 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedDots:
     """A plan with its tables, and what the host knows besides."""
 
-    plan: Plan
+    plan: DotsPlan
     numbers: np.ndarray  # the record, positions, places, masks
     tile: tuple[int, int, int]  # rows, filters, lanes
     tasks: int
@@ -73,7 +73,7 @@ class _Division:
 def _best(problem: ConvProblem, machine: Machine) -> tuple[float, tuple[int, int]]:
     """Cycles of a whole group and sample, and the tile."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
-    tiles = TILES[32 if machine.registers >= 32 else 16] if problem.out_dtype == "float32" else FEW
+    tiles = DOT_TILES[32 if machine.registers >= 32 else 16] if problem.out_dtype == "float32" else FEW_TERMS
     return min((tile_cycles(problem, a, *tile, size, machine), tile) for tile in tiles if tile[1] <= problem.group_out)
 
 
@@ -105,7 +105,7 @@ def sums(problem: ConvProblem, machine: Machine) -> int:
 
 
 @lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
+def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedDots:
     """The tile depends on the problem and the machine alone; chunks and tasks change no bit of the result."""
     a, d = layout(problem), _divided(problem, machine, workers)
     size = np.dtype(problem.out_dtype).itemsize
@@ -114,7 +114,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
     vectors, places, masks = tables_of(a, lanes, problem.group_in, d.tiles * rows)
     held = machine.l2 // 4 // (problem.group_in * machine.vector_bytes)
     count = vectors_of(a, lanes)
-    plan = Plan(
+    plan = DotsPlan(
         batch=problem.batch,
         groups=problem.groups,
         group_in=problem.group_in,
@@ -127,8 +127,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
         split_tiles=d.split_tiles,
         split_blocks=d.split_blocks,
         filter_size=problem.group_in * problem.taps,
-        vectors_at=size_of(Plan),
-        places_at=size_of(Plan) + count * size_of(Positions),
-        masks_at=size_of(Plan) + count * size_of(Positions) + places.size,
+        vectors_at=size_of(DotsPlan),
+        places_at=size_of(DotsPlan) + count * size_of(Positions),
+        masks_at=size_of(DotsPlan) + count * size_of(Positions) + places.size,
     )
-    return Prepared(plan, table(plan, vectors, places, masks), (rows, filters, lanes), d.tasks, d.sums + BETWEEN_WORKERS // size)
+    return PreparedDots(plan, table(plan, vectors, places, masks), (rows, filters, lanes), d.tasks, d.sums + BETWEEN_WORKERS // size)

@@ -16,7 +16,7 @@ FLAT = 1 << 22  # (position, tap) pairs of which every one is looked at: with mo
 
 
 @dataclass(frozen=True)
-class Layout:
+class DotsLayout:
     """A *stretch*: positions that lie one after the other in both arrays, an output's row or more axes where they match."""
 
     kernel: Ints
@@ -44,7 +44,7 @@ class Layout:
 
 
 @lru_cache(maxsize=512)
-def layout(problem: ConvProblem) -> Layout:
+def layout(problem: ConvProblem) -> DotsLayout:
     c = collapsed(problem)
     kernel, stride, dilation, low = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0)
     extent, outputs = three(c.spatial, 1), three(c.outputs, 1)
@@ -53,21 +53,21 @@ def layout(problem: ConvProblem) -> Layout:
     if prod(outputs) * prod(kernel) <= FLAT:
         while inner < 3 and set(stride[3 - inner - 1 :]) == {1} and extent[3 - inner] == outputs[3 - inner]:
             inner += 1
-    return Layout(kernel, stride, shifts, extent, outputs, -(-extent[2] // stride[2]), inner)
+    return DotsLayout(kernel, stride, shifts, extent, outputs, -(-extent[2] // stride[2]), inner)
 
 
-def vectors_of(a: Layout, lanes: int) -> int:
+def vectors_of(a: DotsLayout, lanes: int) -> int:
     """How many there are: a stretch begins with one."""
     return prod(a.outputs) // max(1, a.stretch) * -(-a.stretch // lanes)
 
 
-def _inside(a: Layout, axis: int, positions: np.ndarray) -> np.ndarray:
+def _inside(a: DotsLayout, axis: int, positions: np.ndarray) -> np.ndarray:
     """(position, tap of the axis): whether it sees the input."""
     at = positions[:, None] * a.stride[axis] + a.shifts[axis]
     return (at >= 0) & (at < a.extent[axis])
 
 
-def _taps(a: Layout, axes: range, coordinates: np.ndarray) -> np.ndarray:
+def _taps(a: DotsLayout, axes: range, coordinates: np.ndarray) -> np.ndarray:
     """(position, tap of the filter): whether it sees the input on these axes; their coordinates are (axis, position)."""
     number = coordinates.shape[1]
     seen = np.ones((number, *a.kernel), bool)
@@ -77,7 +77,7 @@ def _taps(a: Layout, axes: range, coordinates: np.ndarray) -> np.ndarray:
     return seen.reshape(number, prod(a.kernel))
 
 
-def _whole(a: Layout, position: np.ndarray) -> np.ndarray:
+def _whole(a: DotsLayout, position: np.ndarray) -> np.ndarray:
     """Of the vectors of a row, those that see the input with every tap: all but some at its ends.  Of longer stretches none is sought."""
     if a.inner > 1:
         return np.zeros(len(position), bool)
@@ -85,7 +85,7 @@ def _whole(a: Layout, position: np.ndarray) -> np.ndarray:
     return _inside(a, 2, ends[:, 0]).all(1) & _inside(a, 2, ends[:, 1]).all(1) & (ends[:, 1] < a.stretch)
 
 
-def _places(a: Layout, channels: int, rows: int) -> np.ndarray:
+def _places(a: DotsLayout, channels: int, rows: int) -> np.ndarray:
     """Of each row (channel, tap) in the input; the last one for those that only fill the last tile."""
     column, phase = np.divmod(a.shifts[2], a.stride[2])
     channel, plane, row = np.arange(channels) * a.volume, a.shifts[0] * a.extent[1] * a.row_pitch, a.shifts[1] * a.row_pitch
@@ -93,7 +93,7 @@ def _places(a: Layout, channels: int, rows: int) -> np.ndarray:
     return np.concatenate([places, np.repeat(places[-1:], rows - places.size)])
 
 
-def tables_of(a: Layout, lanes: int, channels: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tables_of(a: DotsLayout, lanes: int, channels: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Records of Positions, places, masks; `rows`: (channel, tap) and as many again as fill the last tile.
 
     A row of masks: which lanes there are, then for each row of the tiles which see the input.

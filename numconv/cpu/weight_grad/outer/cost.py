@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ....kernel import Machine
 from ....problem import Ints
 from ...geometry.tiles import term_cycles
-from .tables import Layout
+from .tables import OuterLayout
 
 TASK_STARTED = 300.0  # cycles a task
 TILE_BEGUN = 60.0  # cycles a tile begun …
@@ -28,7 +28,7 @@ PAGE = 4096  # bytes: channels so far apart, or a multiple of it, do
 IN_PLACE, BY_CHUNK, BY_SAMPLE = 0, 1, 2  # how the input is read: where it stands, or copied for each chunk, for each sample
 
 
-class Choice(NamedTuple):
+class OuterChoice(NamedTuple):
     """What the plan chooses."""
 
     rows: int  # of a tile
@@ -40,18 +40,18 @@ class Choice(NamedTuple):
     copied: int  # IN_PLACE, BY_CHUNK or BY_SAMPLE
 
 
-def extents(a: Layout, box: Ints) -> tuple[int, int, int]:
+def extents(a: OuterLayout, box: Ints) -> tuple[int, int, int]:
     """Planes, rows and columns that a chunk reads."""
     et, eh, ew = ((b - 1) * x.stride + x.reach + 1 for b, x in zip(box, a.axes, strict=True))
     return min(et, a.axes[0].extent), min(eh, a.axes[1].extent), ew
 
 
-def crowded(a: Layout, size: int) -> bool:
+def crowded(a: OuterLayout, size: int) -> bool:
     """Channels so far apart that they share few sets of the caches."""
     return prod(a.extent) * size % PAGE == 0
 
 
-def task_cycles(a: Layout, c: Choice, batch: int, size: int, machine: Machine) -> float:
+def task_cycles(a: OuterLayout, c: OuterChoice, batch: int, size: int, machine: Machine) -> float:
     """`size`: bytes of an element."""
     inner = len(a.taps(c.copied)[1])
     outer = prod(len(x.live) for x in a.axes) // inner

@@ -16,10 +16,10 @@ from ...simd.vector import moved
 from ...stages.copy import clipped, copy_rows
 from ...stages.pack import zero
 from .cost import BY_CHUNK, BY_SAMPLE
-from .plan import Plan
+from .plan import OuterPlan
 from .tables import OuterTap
 
-plan_at, outer_tap_at = reader(Plan), reader(OuterTap)
+plan_at, outer_tap_at = reader(OuterPlan), reader(OuterTap)
 OUTER_TAP_SIZE = size_of(OuterTap)
 
 

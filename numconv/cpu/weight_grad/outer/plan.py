@@ -17,8 +17,8 @@ from ...geometry.tiles import up
 from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
 from ...stages.copy import Copy
-from .cost import BY_SAMPLE, Choice, crowded, extents, task_cycles
-from .tables import Layout, OuterTap, layout, outer_taps, places_of, sources_of
+from .cost import BY_SAMPLE, OuterChoice, crowded, extents, task_cycles
+from .tables import OuterLayout, OuterTap, layout, outer_taps, places_of, sources_of
 
 CHUNK_POSITIONS = 160  # of a chunk, more or less: a block's gradient takes 20 kB
 WHOLE = 2 << 20  # bytes of a sample's channels that may be copied at once
@@ -27,11 +27,11 @@ CACHE_LINE = 64  # bytes
 NO_END = 1 << 40  # of columns
 
 #: (rows, vectors), by number of SIMD registers
-TILES: dict[int, tuple[tuple[int, int], ...]] = {
+OUTER_TILES: dict[int, tuple[tuple[int, int], ...]] = {
     32: ((14, 2), (12, 2), (11, 2), (9, 2), (8, 2), (4, 2), (14, 1), (12, 1), (9, 1), (4, 1)),
     16: ((6, 2), (4, 2), (3, 2), (12, 1), (9, 1), (4, 1)),
 }
-FEW = ((12, 2), (6, 2), (12, 1), (4, 1))  # of them, for dtypes other than float32: each is seconds of compilation
+FEW_OUTER_TERMS = ((12, 2), (6, 2), (12, 1), (4, 1))  # of them, for dtypes other than float32: each is seconds of compilation
 
 
 class Axis(NamedTuple):
@@ -46,7 +46,7 @@ class Axis(NamedTuple):
     reach: int  # in the input, from a position's first tap to its last
 
 
-class Plan(NamedTuple):
+class OuterPlan(NamedTuple):
     """The record.  A *block* is of a tile's output channels; lengths in elements, places in the room in elements, of tables in integers."""
 
     batch: int
@@ -77,10 +77,10 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedOuter:
     """A plan with its tables, and what the host knows besides."""
 
-    plan: Plan
+    plan: OuterPlan
     numbers: np.ndarray  # the record, outer taps, places, sources
     offsets: np.ndarray  # of each position of a chunk in what is read
     tile: tuple[int, int, int]  # rows, vectors, lanes
@@ -89,7 +89,7 @@ class Prepared:
     cycles: float  # predicted, of the worker with most to do
 
 
-def _box(a: Layout) -> tuple[int, int, int]:
+def _box(a: OuterLayout) -> tuple[int, int, int]:
     """A chunk of whole planes, whole rows or a part of one row, evenly divided."""
     t, h, w = a.outputs
     if h * w <= CHUNK_POSITIONS:
@@ -104,33 +104,33 @@ def _divisions(count: int, workers: int) -> list[int]:
     return sorted({-(-count // k) for k in (*DIVISIONS, workers, 2 * workers) if k <= count})
 
 
-def _choices(problem: ConvProblem, a: Layout, size: int, machine: Machine, workers: int) -> Iterator[Choice]:
+def _choices(problem: ConvProblem, a: OuterLayout, size: int, machine: Machine, workers: int) -> Iterator[OuterChoice]:
     lanes, float32, box = machine.vector_bytes // size, problem.out_dtype == "float32", _box(a)
     of_sample = prod(extents(a, a.outputs)) * size
     may_copy = a.axes[2].padded or crowded(a, size)
-    for tile in TILES[32 if machine.registers >= 32 else 16]:
+    for tile in OUTER_TILES[32 if machine.registers >= 32 else 16]:
         rows, vectors = tile
-        if (vectors > 1 and a.group_out <= lanes) or not (float32 or tile in FEW):
+        if (vectors > 1 and a.group_out <= lanes) or not (float32 or tile in FEW_OUTER_TERMS):
             continue
         blocks = -(-a.group_out // (vectors * lanes))
         for split_blocks, split_channels, copied in product(_divisions(blocks, workers), _divisions(a.group_in, workers), range(3)):
             if not copied or (may_copy and not (copied == BY_SAMPLE and split_channels * of_sample > WHOLE)):
-                yield Choice(rows, vectors, lanes, box, split_blocks, split_channels, copied)
+                yield OuterChoice(rows, vectors, lanes, box, split_blocks, split_channels, copied)
 
 
 @lru_cache(maxsize=1024)
-def _best(problem: ConvProblem, machine: Machine, workers: int) -> tuple[float, Choice]:
+def _best(problem: ConvProblem, machine: Machine, workers: int) -> tuple[float, OuterChoice]:
     """The cheapest, and the cycles of the worker with most to do."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
 
-    def cycles(c: Choice) -> float:
+    def cycles(c: OuterChoice) -> float:
         tasks = problem.groups * -(-(-(-a.group_out // (c.vectors * c.lanes))) // c.split_blocks) * -(-a.group_in // c.split_channels)
         return task_cycles(a, c, problem.batch, size, machine) * -(-tasks // workers)
 
     return min(((cycles(c), c) for c in _choices(problem, a, size, machine, workers)), key=lambda found: found[0])
 
 
-def _copy(a: Layout, c: Choice, size: int) -> tuple[Copy, int]:
+def _copy(a: OuterLayout, c: OuterChoice, size: int) -> tuple[Copy, int]:
     """As it would be, where nothing is copied with the pitches of the input; and its elements."""
     planes, lines, wide = extents(a, a.outputs if c.copied == BY_SAMPLE else c.box) if c.copied else a.extent
     line, channel_pitch = CACHE_LINE // size, planes * lines * wide
@@ -151,14 +151,14 @@ def _copy(a: Layout, c: Choice, size: int) -> tuple[Copy, int]:
     return copy, up(c.split_channels * channel_pitch + c.lanes, line) if c.copied else 0
 
 
-def _offsets(plan: Plan) -> np.ndarray:
+def _offsets(plan: OuterPlan) -> np.ndarray:
     """Of each position of a chunk in what is read."""
     t, h, w = (np.arange(x.box) * x.step for x in (plan.t, plan.h, plan.w))
     return (t[:, None, None] * plan.copy.plane_pitch + h[:, None] * plan.copy.row_pitch + w).ravel().astype(np.int64)
 
 
 @lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
+def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOuter:
     """No bit of the result depends on any of it."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
     cycles, c = _best(problem, machine, workers)
@@ -171,13 +171,13 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
     rows = tiles * c.rows
     sums_at = gradient_at + prod(c.box) * width
     block_size = (len(outer) * rows + 1) * width
-    outer_at = size_of(Plan)
+    outer_at = size_of(OuterPlan)
     places_at = outer_at + len(outer) * size_of(OuterTap)
     t, h, w = (
         Axis(source=x.extent, target=x.outputs, box=b, boxes=-(-x.outputs // b), step=x.stride, low=x.low, reach=x.reach)
         for x, b in zip(a.axes, c.box, strict=True)
     )
-    plan = Plan(
+    plan = OuterPlan(
         batch=problem.batch,
         groups=problem.groups,
         group_in=a.group_in,
@@ -206,7 +206,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
     )
     last = a.group_in - (splits - 1) * c.split_channels
     places = [places_of(a, c.copied, channels, rows, copy.channel_pitch) for channels in (c.split_channels, last)]
-    return Prepared(
+    return PreparedOuter(
         plan=plan,
         numbers=table(plan, outer, *places, sources_of(a, c.copied, c.split_channels, rows)),
         offsets=_offsets(plan),

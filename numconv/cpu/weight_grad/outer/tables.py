@@ -45,7 +45,7 @@ class AxisTaps:
 
 
 @dataclass(frozen=True)
-class Layout:
+class OuterLayout:
     """What does not depend on tiles, chunks and tasks."""
 
     group_in: int
@@ -72,7 +72,7 @@ class Layout:
 
 
 @lru_cache(maxsize=512)
-def layout(problem: ConvProblem) -> Layout:
+def layout(problem: ConvProblem) -> OuterLayout:
     c = collapsed(problem)
     kernel, stride, dilation, low = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0)
     extent, outputs = three(c.spatial, 1), three(c.outputs, 1)
@@ -80,7 +80,7 @@ def layout(problem: ConvProblem) -> Layout:
         AxisTaps(k, live_taps(k, s, d, lo, o, e), s, d, lo, e, o)
         for k, s, d, lo, e, o in zip(kernel, stride, dilation, low, extent, outputs, strict=True)
     ]
-    return Layout(c.group_in, c.group_out, tuple(axes))  # type: ignore[arg-type]
+    return OuterLayout(c.group_in, c.group_out, tuple(axes))  # type: ignore[arg-type]
 
 
 class OuterTap(NamedTuple):
@@ -92,7 +92,7 @@ class OuterTap(NamedTuple):
     source_at: int  # the same in elements of what is read: the input, or a copy
 
 
-def outer_taps(a: Layout, copied: int, plane_pitch: int, row_pitch: int) -> list[OuterTap]:
+def outer_taps(a: OuterLayout, copied: int, plane_pitch: int, row_pitch: int) -> list[OuterTap]:
     found, (t, h, w) = [], a.axes
     for i, j, k in a.taps(copied)[0]:
         at = i * t.dilation, j * h.dilation, k * w.dilation
@@ -101,14 +101,14 @@ def outer_taps(a: Layout, copied: int, plane_pitch: int, row_pitch: int) -> list
     return found
 
 
-def places_of(a: Layout, copied: int, channels: int, rows: int, channel_pitch: int) -> np.ndarray:
+def places_of(a: OuterLayout, copied: int, channels: int, rows: int, channel_pitch: int) -> np.ndarray:
     """Of each row (channel, inner tap) of so many channels' tiles in what is read; the last one for those that only fill the last tile."""
     inner = a.taps(copied)[1]
     row = np.minimum(np.arange(rows), channels * len(inner) - 1)
     return row // len(inner) * channel_pitch + np.array(inner)[row % len(inner)] * a.axes[2].dilation
 
 
-def sources_of(a: Layout, copied: int, channels: int, rows: int) -> np.ndarray:
+def sources_of(a: OuterLayout, copied: int, channels: int, rows: int) -> np.ndarray:
     """Of each weight of so many channels of a filter, its row of the sums; `rows` for an outer tap, and one at the end that stays zero."""
     outer, inner = a.taps(copied)
     sources = np.full((channels, *(x.kernel for x in a.axes)), len(outer) * rows, np.int64)

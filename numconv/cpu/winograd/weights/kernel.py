@@ -13,9 +13,9 @@ from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
 from ...simd.vector import moved
 from .lift import lift, taps
-from .plan import GradientPiece, Plan
+from .plan import GradientPiece, LiftPlan
 
-plan_at, piece_at = reader(Plan), reader(GradientPiece)
+plan_at, piece_at = reader(LiftPlan), reader(GradientPiece)
 GRADIENT_PIECE = size_of(GradientPiece)
 
 

@@ -47,7 +47,7 @@ class RunSums(NamedTuple):
     piece_pitch: int
 
 
-class Plan(NamedTuple):
+class LiftPlan(NamedTuple):
     """The record.  Pitches and places in elements, from the beginning of this worker's room, or in integers from that of the table."""
 
     batch: int
@@ -76,10 +76,10 @@ class Plan(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedLift:
     """A plan with its tables, and what the host knows besides."""
 
-    plan: Plan
+    plan: LiftPlan
     numbers: np.ndarray  # the record, and what it points to
     tile: Tile
     kinds: tuple[int, int]  # frequencies of A and W
@@ -162,7 +162,11 @@ def _pieces(way: Way, wide: int, pitch: int) -> list[GradientPiece]:
     return found
 
 
-def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cycles: float) -> Prepared:
+def _spectrum(at: int, plane_pitch: int, planes: int, position_pitch: int) -> Spectrum:
+    return Spectrum(at=at, pitch=odd_lines(planes * plane_pitch), plane_pitch=plane_pitch, position_pitch=position_pitch)
+
+
+def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cycles: float) -> PreparedLift:
     mr, vectors, lanes = way.tile
     width, run = vectors * lanes, min(way.run, -(-split_channels // mr))
     box, axes, f = way.box, way.box.axes, way.frequencies
@@ -170,18 +174,9 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
     blocks, channel_splits = -(-p.group_out // width), -(-p.group_in // split_channels)
     block_splits, terms = -(-blocks // split_blocks), y.lines * y.wide
     position_pitch = odd_lines(max(up(split_channels, lanes), up(split_channels, mr)))
-    v = Spectrum(
-        at=up(max(x.turned + x.lifted, y.turned + y.lifted) + lanes, LINE_ELEMENTS),
-        pitch=odd_lines(x.lines * x.wide * position_pitch),
-        plane_pitch=x.lines * x.wide * position_pitch,
-        position_pitch=position_pitch,
-    )
-    of_y = Spectrum(
-        at=v.at + f * v.pitch + LINE_ELEMENTS,
-        pitch=odd_lines(split_blocks * terms * width),
-        plane_pitch=terms * width,
-        position_pitch=width,
-    )
+    lifted = up(max(x.turned + x.lifted, y.turned + y.lifted) + lanes, LINE_ELEMENTS)
+    v = _spectrum(lifted, x.lines * x.wide * position_pitch, 1, position_pitch)
+    of_y = _spectrum(v.at + f * v.pitch + LINE_ELEMENTS, terms * width, split_blocks, width)
     pieces, positions = _pieces(way, x.wide, position_pitch), _positions(way, x.wide, position_pitch)
     kept = p.batch * way.chunks > 1  # sums, from one box to the next
     pitch = odd_lines(len(pieces) * run * mr * width)
@@ -189,10 +184,10 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
     runs = split_blocks * -(-split_channels // (run * mr)) if kept else 1
     filters_at = sums.at + f * pitch * runs
     total = filters_at + run * mr * p.taps * width + lanes + LINE_ELEMENTS
-    pieces_at = size_of(Plan) + positions.size
+    pieces_at = size_of(LiftPlan) + positions.size
     x_at = pieces_at + len(pieces) * size_of(GradientPiece)
     *outer_boxes, row_boxes = box.boxes
-    plan = Plan(
+    plan = LiftPlan(
         batch=p.batch,
         groups=p.groups,
         channels_in=p.group_in,
@@ -204,7 +199,7 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
         outer_boxes=prod(outer_boxes),
         row_boxes=row_boxes,
         positions=terms,
-        positions_at=size_of(Plan),
+        positions_at=size_of(LiftPlan),
         pieces=len(pieces),
         pieces_at=pieces_at,
         v=v,
@@ -218,7 +213,7 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
         y_side=y.record(x_at + x.by_rows.size + x.by_columns.size),
     )
     beyond = np.zeros(size_of(Places), np.int64)  # the last tile's places are read as a whole
-    return Prepared(
+    return PreparedLift(
         plan=plan,
         numbers=table(plan, positions, pieces, x.by_rows, x.by_columns, y.by_rows, y.by_columns, beyond),
         tile=way.tile,
@@ -230,7 +225,7 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
 
 
 @lru_cache(maxsize=512)
-def prepared(p: ConvProblem, machine: Machine, workers: int) -> Prepared:
+def prepared(p: ConvProblem, machine: Machine, workers: int) -> PreparedLift:
     way = chosen(p, machine)
     cycles, blocks, channels = splits_of(p, machine, workers, way)
     return _built(p, way, blocks, channels, cycles)
