@@ -18,9 +18,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
-from .arguments.values import Pairs, Subject, padding_pairs, per_axis, same_pair
+from .arguments.edge import public
+from .arguments.transposed import possible_sizes
+from .arguments.values import Pairs, Subject, flag, padding_pairs, per_axis, same_pair, sequence, shown
 from .problem import effective_kernel
 from .receptive import ReceptiveField, receptive_field
 from .relationships import Relationship, relationships
@@ -37,6 +40,7 @@ __all__ = [
     "same_padding",
 ]
 
+MOST = 10**6  # sizes in one answer
 Size = int | Sequence[int]
 Padding = int | str | Sequence[Any]
 
@@ -61,7 +65,7 @@ class Axis:
 
 
 def is_sequence(value: Any) -> bool:
-    return not isinstance(value, (int, str)) and hasattr(value, "__len__")
+    return sequence(value) is not None
 
 
 def read_axes(
@@ -70,9 +74,9 @@ def read_axes(
     """One `Axis` each, and whether the answer is a tuple."""
     given = {first: size, "kernel": kernel, "stride": stride, "dilation": dilation, "output_padding": extra}
     lengths = {len(v) for v in given.values() if is_sequence(v)}
-    if len(lengths) > 1:
-        shown = ", ".join(f"{k} {v}" for k, v in given.items() if is_sequence(v))
-        raise subject.value(f"sequences must have one entry per axis each; got {shown}")
+    if len(lengths) > 1 or 0 in lengths:
+        found = ", ".join(f"{k} {shown(v)}" for k, v in given.items() if is_sequence(v))
+        raise subject.value(f"sequences must have one entry per axis each; got {found}")
     rank = max(lengths, default=1)
     smallest = {first: least, "kernel": 1, "stride": 1, "dilation": 1, "output_padding": 0}
     columns = [per_axis(subject, name, value, rank, smallest[name]) for name, value in given.items()]
@@ -87,6 +91,7 @@ def paddings(subject: Subject, axes: list[Axis], padding: Any, many: bool, words
     return padding_pairs(subject, padding, sizes, kernels, strides, dilations, words)
 
 
+@public
 def conv_output_shape(spatial: Size, kernel: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1) -> Any:
     """Output size of a convolution, ⌊(i + lo + hi − k_e)/s⌋ + 1 per axis.
 
@@ -122,6 +127,7 @@ def conv_output_shape(spatial: Size, kernel: Size, stride: Size = 1, padding: Pa
     return tuple(sizes) if many else sizes[0]
 
 
+@public
 def conv_transpose_output_shape(
     spatial: Size, kernel: Size, stride: Size = 1, padding: Padding = 0, output_padding: Size = 0, dilation: Size = 1
 ) -> Any:
@@ -150,6 +156,7 @@ def conv_transpose_output_shape(
     return tuple(sizes) if many else sizes[0]
 
 
+@public
 def input_sizes(output: Size, kernel: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1) -> tuple[Any, ...]:
     """All input sizes that a convolution maps to `output`, ascending: up to s of them per axis.
 
@@ -173,10 +180,15 @@ def input_sizes(output: Size, kernel: Size, stride: Size = 1, padding: Padding =
     each = []
     for axis, (lo, hi) in zip(axes, pads, strict=True):
         least = (axis.size - 1) * axis.stride + 1 if same else axis.smallest_source(lo, hi)
+        if axis.stride > MOST:
+            raise subject.value(f"as many sizes as the stride {axis.stride} are too many to list")
         each.append([i for i in range(least, least + axis.stride) if i >= 1])
+    if prod(map(len, each)) > MOST:
+        raise subject.value(f"{prod(map(len, each))} shapes are too many to list")
     return tuple(product(*each)) if many else tuple(each[0])
 
 
+@public
 def output_padding_for(output_size: Size, spatial: Size, kernel: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1) -> Any:
     """The output padding with which a transposed convolution of an input of size `spatial` has size `output_size`.
 
@@ -188,19 +200,21 @@ def output_padding_for(output_size: Size, spatial: Size, kernel: Size, stride: S
     1
     """
     subject = Subject("output_padding_for")
-    if is_sequence(output_size) and not is_sequence(spatial):
-        spatial = [spatial] * len(output_size)  # type: ignore[list-item, arg-type]
+    wanted_axes = sequence(output_size)
+    if wanted_axes is not None and not is_sequence(spatial):
+        spatial = [spatial] * len(wanted_axes)  # type: ignore[list-item]
     axes, many = read_axes(subject, "spatial", spatial, kernel, stride, dilation)
     wanted = per_axis(subject, "output_size", output_size, len(axes), 1)
     pads = paddings(subject, axes, padding, many, words=False)
     least = [axis.smallest_source(lo, hi) for axis, (lo, hi) in zip(axes, pads, strict=True)]
     extra = tuple(w - m for w, m in zip(wanted, least, strict=True))
     if any(not 0 <= e < a.stride for e, a in zip(extra, axes, strict=True)):
-        possible = " × ".join(str(tuple(i for i in range(m, m + a.stride) if i >= 1)) for m, a in zip(least, axes, strict=True))
-        raise subject.value(f"output_size {output_size} is impossible; possible sizes: {possible}")
+        possible = " × ".join(possible_sizes(m, a.stride) for m, a in zip(least, axes, strict=True))
+        raise subject.value(f"output_size {shown(output_size)} is impossible; possible sizes: {possible}")
     return extra if many else extra[0]
 
 
+@public
 def same_padding(spatial: Size, kernel: Size, stride: Size = 1, dilation: Size = 1, lower: bool = False) -> Any:
     """The (low, high) padding for which o = ⌈i/s⌉: total max((o−1)·s + k_e − i, 0), the odd one at the high end (`lower`: the low end).
 
@@ -213,6 +227,8 @@ def same_padding(spatial: Size, kernel: Size, stride: Size = 1, dilation: Size =
     >>> same_padding((5, 5), (3, 4))
     ((1, 1), (1, 2))
     """
-    axes, many = read_axes(Subject("same_padding"), "spatial", spatial, kernel, stride, dilation)
-    pairs = tuple(same_pair(a.size, a.kernel, a.stride, a.dilation, lower) for a in axes)
+    subject = Subject("same_padding")
+    axes, many = read_axes(subject, "spatial", spatial, kernel, stride, dilation)
+    low = flag(subject, "lower", lower)
+    pairs = tuple(same_pair(a.size, a.kernel, a.stride, a.dilation, low) for a in axes)
     return pairs if many else pairs[0]

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import devices, hosts
+from .arguments.edge import at_edge
 from .arguments.request import Builder, Request
-from .arguments.values import Spec, Subject
+from .arguments.values import Spec, Subject, shown
 from .devices import Device
 from .plan import Plan
 from .planning import ALL_ROWS, LIMIT, plan_for
@@ -64,25 +65,29 @@ def call(
     accuracy: float = ALL_ROWS,
 ) -> Any:
     """Check, plan, run; the result is the kind of array that the first one is."""
-    hosted = on_host(arrays)
-    key = None if hosted is None else _key(name, hosted, options, algorithm, accuracy)
-    known = None if key is None else _known.get(key)
-    if known is not None and hosted is not None and known.once is not None and not watched():
-        plan, bound = known.once
-        if out is None:
-            result = repeat(name, bound, hosted)
-            return result if hosted is arrays else hosts.release(result, arrays[0])
-        if fits(out, plan.problem, arrays):
-            return hosts.release(launch(name, known.device, plan, hosted, out), arrays[0])
-    device, natives, subject = adopt(name, labels, arrays)
-    if type(algorithm) is not str:
-        raise subject.type(f"algorithm must be a string; got {algorithm!r}")
-    request = known.request if known is not None else build(subject, tuple([spec for _, spec in subject.arrays]), options)
-    session = session_of(Session)(subject, device, algorithm, accuracy)
-    result = run(session, request, natives, arrays[0], out, steps)
-    if key is not None and known is None and not isinstance(device, Recorder):
-        _remember(key, session, request, natives, steps)
-    return result
+    try:
+        hosted = on_host(arrays)
+        key = None if hosted is None else _key(name, hosted, options, algorithm, accuracy)
+        known = None if key is None else _known.get(key)
+        if known is not None and hosted is not None and known.once is not None and not watched():
+            plan, bound = known.once
+            if out is None:
+                result = repeat(name, bound, hosted)
+                return result if hosted is arrays else hosts.release(result, arrays[0])
+            if fits(out, plan.problem, arrays):
+                return hosts.release(launch(name, known.device, plan, hosted, out), arrays[0])
+        device, natives, subject = adopt(name, labels, arrays)
+        if type(algorithm) is not str:
+            raise subject.type(f"algorithm must be a string; got {shown(algorithm)}")
+        request = known.request if known is not None else build(subject, tuple([spec for _, spec in subject.arrays]), options)
+        session = session_of(Session)(subject, device, algorithm, accuracy)
+        result = run(session, request, natives, arrays[0], out, steps)
+        if key is not None and known is None and not isinstance(device, Recorder):
+            _remember(key, session, request, natives, steps)
+        return result
+    except Exception as error:
+        at_edge(name, error)
+        raise
 
 
 def adopt(name: str, labels: tuple[str, ...], arrays: tuple[Any, ...]) -> tuple[Device, tuple[Any, ...], Subject]:
@@ -98,8 +103,12 @@ def adopt(name: str, labels: tuple[str, ...], arrays: tuple[Any, ...]) -> tuple[
     for label, array in zip(labels, arrays, strict=True):
         try:
             natives.append(None if array is None else device.adopt(array))
-        except (TypeError, ValueError) as error:
-            raise Subject(name).type(f"{label} is not an array: {error}") from None
+        except (MemoryError, ImportError):
+            raise
+        except hosts.Refusal as error:
+            raise Subject(name).type(f"{label} {error}") from None
+        except Exception as error:  # NumPy, torch and an object's own `__array__` have each their own
+            raise Subject(name).type(f"{label} is not an array: {error}") from error
     specs = [(label, None if a is None else Spec(tuple(a.shape), np.dtype(a.dtype))) for label, a in zip(labels, natives, strict=True)]
     return device, tuple(natives), Subject(name, tuple(specs))
 
@@ -152,7 +161,10 @@ def check_out(session: Session, request: Request, natives: tuple[Any, ...], like
     if devices.kind(out) != device.name or not (family if host else _library(out) == _library(like)):
         kind = "torch.Tensor" if hosts.is_torch(like) else "numpy.ndarray" if device.name == "cpu" else _kind_name(like)
         raise subject.type(f"out must be a {kind}, as the result is; got {_kind_name(out)}")
-    native = devices.device(device.name).adopt(out)
+    try:
+        native = devices.device(device.name).adopt(out)
+    except hosts.Refusal as error:
+        raise subject.type(f"out {error}") from None
     if np.dtype(native.dtype) != hosts.dtype_of(dtype):
         raise subject.type(f"out must have dtype {dtype}; got {native.dtype}")
     if tuple(native.shape) != request.result_shape:
@@ -176,7 +188,7 @@ def on_host(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
         return None
     try:
         return tuple(None if a is None else hosts.adopt(a) for a in arrays)
-    except (TypeError, ValueError):  # the long way says what is wrong
+    except Exception:  # the long way says what is wrong
         return None
 
 

@@ -203,4 +203,4 @@ VARIANTS: tuple[Variant, ...] = (
 
 def find(function: Callable[..., Any] | str) -> Variant | None:
     """The row of a public function or of its name, or None."""
-    return next((v for v in VARIANTS if function is v.function or function == v.name), None)
+    return next((v for v in VARIANTS if function is v.function or (isinstance(function, str) and function == v.name)), None)

@@ -13,19 +13,21 @@ Odena, Dumoulin & Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016
 from __future__ import annotations
 
 from functools import reduce
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import numpy as np
 
-from .arguments.values import Subject, per_axis
-from .arithmetic import is_sequence, paddings, read_axes
+from .arguments.edge import public
+from .arguments.values import Subject, host_array, per_axis, sequence, shown
+from .arithmetic import paddings, read_axes
 
 __all__ = ["is_even", "overlap_map", "phase_gain", "score"]
 
 Array = np.ndarray[Any, Any]
 
 
+@public
 def overlap_map(input_shape: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> Array:
     """How many inputs reach each output of a transposed convolution.
 
@@ -57,6 +59,7 @@ def overlap_map(input_shape: Any, kernel: Any, stride: Any = 1, padding: Any = 0
     return reduce(np.multiply.outer, counts)
 
 
+@public
 def is_even(kernel: Any, stride: Any, dilation: Any = 1) -> bool:
     """Whether all outputs inside are reached by equally many inputs: s divides k on every axis (d = 1).
 
@@ -66,9 +69,11 @@ def is_even(kernel: Any, stride: Any, dilation: Any = 1) -> bool:
     (True, False)
     """
     axes, _ = read_axes(Subject("is_even"), "size", 1, kernel, stride, dilation)
-    return all(len(set(np.bincount(np.arange(a.kernel) * a.dilation % a.stride, minlength=a.stride).tolist())) == 1 for a in axes)
+    # taps b·d mod s run through the multiples of gcd(d, s), in rounds of s/gcd
+    return all(gcd(a.dilation, a.stride) == 1 and a.kernel % a.stride == 0 for a in axes)
 
 
+@public
 def phase_gain(w: Any, stride: Any) -> Array:
     """Sums of the weights over each stride phase: the response to a constant input, S[r] = Σ_{b ≡ r mod s} w[b].
 
@@ -90,8 +95,11 @@ def phase_gain(w: Any, stride: Any) -> Array:
     array([2, 6])
     """
     subject = Subject("phase_gain")
-    sums = np.asarray(w)
-    rank = len(stride) if is_sequence(stride) else sums.ndim if sums.ndim <= 2 else sums.ndim - 2
+    sums = host_array(subject, "w", w)
+    if sums.dtype.kind not in "iufcb" and sums.dtype.name != "bfloat16":
+        raise subject.type(f"w must hold numbers; got dtype {sums.dtype}")
+    axes = sequence(stride)
+    rank = len(axes) if axes is not None else sums.ndim if sums.ndim <= 2 else sums.ndim - 2
     if not 1 <= rank <= sums.ndim:
         raise subject.value(f"w must have the kernel's {rank} axes last; got w {sums.shape}")
     for axis, s in enumerate(per_axis(subject, "stride", stride, rank, 1), start=sums.ndim - rank):
@@ -102,6 +110,7 @@ def phase_gain(w: Any, stride: Any) -> Array:
     return sums
 
 
+@public
 def score(image: Any, stride: Any) -> float:
     """Strength of a pattern of period `stride` in an image: the share of its variance that its phase means explain.
 
@@ -120,18 +129,19 @@ def score(image: Any, stride: Any) -> float:
     1.0
     """
     subject = Subject("score")
-    x = np.asarray(image)
-    if x.dtype.kind not in "iufb":
+    x = host_array(subject, "image", image)
+    if x.dtype.kind not in "iufb" and x.dtype.name != "bfloat16":
         raise subject.type(f"image must be real; got dtype {x.dtype}")
     x = x.astype(np.float64)
-    rank = len(stride) if is_sequence(stride) else min(x.ndim, 2)
+    axes = sequence(stride)
+    rank = len(axes) if axes is not None else min(x.ndim, 2)
     if not 1 <= rank <= x.ndim:
         raise subject.value(f"image must have the stride's {rank} axes last; got image {x.shape}")
     periods = per_axis(subject, "stride", stride, rank, 1)
     lead, sizes = x.shape[: x.ndim - rank], x.shape[x.ndim - rank :]
     whole = [n // s for n, s in zip(sizes, periods, strict=True)]
     if 0 in whole:
-        raise subject.value(f"image must hold one period; got image {x.shape}, stride {stride}")
+        raise subject.value(f"image must hold one period; got image {x.shape}, stride {shown(stride)}")
     cut: tuple[Any, ...] = (..., *(slice(n * s) for n, s in zip(whole, periods, strict=True)))
     x = x[cut]
     split = x.reshape(prod(lead), *(v for pair in zip(whole, periods, strict=True) for v in pair))

@@ -22,9 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import hosts
-from .arguments.values import Subject, choice
+from .arguments.edge import edge
+from .arguments.types import parse_dtype
+from .arguments.values import Subject, choice, host_array, shown
 from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
-from .watching import Step, trace
+from .watching import Step, is_operator, trace
 
 __all__ = ["Cost", "cost"]
 
@@ -84,6 +86,7 @@ class Count(NamedTuple):
     additions: int
 
 
+@edge("cost", operators=True)
 def cost(function: Callable[..., Any], *arguments: Any, border: str = "count", dtype: str = "float32", **options: Any) -> Cost:
     """Count what ``function(*arguments, **options)`` would do.
 
@@ -118,15 +121,17 @@ def cost(function: Callable[..., Any], *arguments: Any, border: str = "count", d
     """
     subject = Subject("cost")
     skip = choice(subject, "border", border, ("count", "skip")) == "skip"
-    if not callable(function):
-        raise subject.type(f"function must be one of numconv's operators; got {function!r}")
-    element = hosts.dtype_of(dtype)
+    if not is_operator(function):
+        raise subject.type(f"function must be one of numconv's operators; got {shown(function)}")
+    element = hosts.dtype_of(parse_dtype(subject, dtype, "dtype"))
     bound = inspect.signature(function).bind(*arguments, **options)
     for name, value in bound.arguments.items():
         if name in DATA | PARAMETERS and isinstance(value, (tuple, list)) and all(isinstance(v, (int, np.integer)) for v in value):
             bound.arguments[name] = np.broadcast_to(np.zeros((), element), tuple(value))
     arrays = {
-        n: v if hasattr(v, "shape") else np.asarray(v) for n, v in bound.arguments.items() if n in DATA | PARAMETERS and v is not None
+        n: v if hasattr(v, "shape") else host_array(subject, n, v)
+        for n, v in bound.arguments.items()
+        if n in DATA | PARAMETERS and v is not None
     }
     with trace() as steps:
         result = function(*bound.args, **bound.kwargs)

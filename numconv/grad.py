@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments.edge import edge
 from .arguments.gradients import input_gradient, weight_gradient
 from .call import call, only_step
 from .gradients import elementwise
@@ -37,6 +38,7 @@ def _weight(rank: int, x: Any, weight_size: Any, grad_output: Any, options: tupl
     return call(name, weight_gradient, labels, arrays, (rank, weight_size, *options), steps=steps(*arrays))
 
 
+@edge("grad.conv1d_input")
 def conv1d_input(
     input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -69,6 +71,7 @@ def conv1d_input(
     return _input(1, input_size, weight, grad_output, (stride, padding, dilation, groups))
 
 
+@edge("grad.conv1d_weight")
 def conv1d_weight(
     input: Any,  # noqa: A002 - torch's name
     weight_size: Any,
@@ -107,6 +110,7 @@ def conv1d_weight(
     return _weight(1, input, weight_size, grad_output, (stride, padding, dilation, groups))
 
 
+@edge("grad.conv2d_input")
 def conv2d_input(
     input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -139,6 +143,7 @@ def conv2d_input(
     return _input(2, input_size, weight, grad_output, (stride, padding, dilation, groups))
 
 
+@edge("grad.conv2d_weight")
 def conv2d_weight(
     input: Any,  # noqa: A002 - torch's name
     weight_size: Any,
@@ -177,6 +182,7 @@ def conv2d_weight(
     return _weight(2, input, weight_size, grad_output, (stride, padding, dilation, groups))
 
 
+@edge("grad.conv3d_input")
 def conv3d_input(
     input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -209,6 +215,7 @@ def conv3d_input(
     return _input(3, input_size, weight, grad_output, (stride, padding, dilation, groups))
 
 
+@edge("grad.conv3d_weight")
 def conv3d_weight(
     input: Any,  # noqa: A002 - torch's name
     weight_size: Any,

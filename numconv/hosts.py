@@ -25,17 +25,36 @@ def is_torch(array: Any) -> bool:
     return torch is not None and isinstance(array, torch.Tensor)
 
 
+class Refusal(TypeError):
+    """Why an array is not taken, to be read after its name."""
+
+
 def adopt(array: Any) -> np.ndarray[Any, Any]:
     """The user's host array as an ndarray: a view wherever there is memory to view."""
     if type(array) is np.ndarray:
         return array
     if is_torch(array):
         return _from_torch(array)
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(array, masked.MaskedArray):
+        raise Refusal("is a masked array, whose mask would be lost: give its filled(0), another filling, or its data")
     return np.asarray(array)
+
+
+def keep_graph(tensor: Any) -> None:
+    """Refuse a torch tensor whose graph would end here: the result knows nothing of it."""
+    if tensor.requires_grad and sys.modules["torch"].is_grad_enabled():
+        raise Refusal(
+            "requires grad, and its graph would be lost: call the function of this name in numconv.torch, or give its detach(), or call "
+            "within torch.no_grad()"
+        )
 
 
 def _from_torch(tensor: Any) -> np.ndarray[Any, Any]:
     torch = sys.modules["torch"]
+    keep_graph(tensor)
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        raise Refusal("has no data (torch's device meta)" if tensor.is_meta else f"is of layout {tensor.layout}: give its to_dense()")
     if tensor.requires_grad or tensor.is_conj() or tensor.is_neg():
         tensor = tensor.detach().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:  # torch's bfloat16 has no NumPy dtype: the same bits under ml_dtypes' name

@@ -23,9 +23,10 @@ import numpy as np
 
 from . import devices
 from .arguments.convolution import ConvOptions, forward
+from .arguments.edge import public
 from .arguments.request import Image
 from .arguments.types import HALVES, check_dtype, types
-from .arguments.values import Spec, Subject, integer
+from .arguments.values import Spec, Subject, host_array, integer, sequence
 from .problem import ConvProblem, Ints
 
 if TYPE_CHECKING:
@@ -62,11 +63,12 @@ def library_of(subject: Subject, w: Any) -> Any:
 
 def read(function: str, w: Any, input_shape: Any, options: ConvOptions) -> Setting:
     library = library_of(Subject(function), w)
-    w = library.asarray(w)
-    shape = (input_shape,) if np.ndim(input_shape) == 0 else tuple(input_shape)
+    w = host_array(Subject(function), "w", w) if library is np else library.asarray(w)
+    given = sequence(input_shape)
+    shape = (input_shape,) if given is None else tuple(given)
+    shape = tuple(integer(Subject(function), "input_shape", v, 1) for v in shape)
     subject = Subject(function, (("w", Spec(tuple(w.shape), w.dtype)), ("input_shape", Spec(shape, w.dtype))))
     check_dtype(subject, "w", Spec(tuple(w.shape), w.dtype))
-    shape = tuple(integer(subject, "input_shape", v, 1) for v in shape)
     batch = 1
     images = w.ndim == 3 == len(shape) and (options.groups != 1 or shape[1] == w.shape[1])  # as weights are elsewhere
     if len(shape) == w.ndim and w.ndim <= 3 and not images:  # a plain kernel over a plain array
@@ -93,6 +95,7 @@ def axis_taps(problem: ConvProblem, axis: int) -> tuple[Array, Array]:
     return q, (q >= 0) & (q < problem.spatial[axis])
 
 
+@public
 def conv_matrix(w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> csr_array:
     """The convolution with weights `w` of an input of shape `input_shape` as a sparse matrix.
 
@@ -164,6 +167,7 @@ def _assembled(setting: Setting, source: Array, columns: Array, indptr: Array, s
     return sparse.csr_matrix((data, xp.asarray(indices.astype(kind)), xp.asarray(indptr.astype(kind))), shape=size)
 
 
+@public
 def conv_operator(
     w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, padding_mode: str = "zeros"
 ) -> LinearOperator:

@@ -21,7 +21,8 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("numconv.plot needs matplotlib: pip install 'numconv-kernels[plot]'", name=error.name) from None
 
-from .arguments.values import Subject, integer, per_axis
+from .arguments.edge import public
+from .arguments.values import Subject, flag, host_array, integer, per_axis, shown
 from .arithmetic import conv_output_shape, conv_transpose_output_shape
 from .checkerboard import overlap_map as overlaps_of
 from .receptive import receptive_field as field_of
@@ -48,7 +49,7 @@ class _Grid:
         self, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any
     ) -> None:  # fmt: skip
         subject = Subject("operation")
-        self.transposed = transposed
+        self.transposed = transposed = flag(subject, "transposed", transposed)
         self.size = per_axis(subject, "size", size, 2, 1)
         self.kernel = per_axis(subject, "kernel", kernel, 2, 1)
         self.stride = per_axis(subject, "stride", stride, 2, 1)
@@ -106,6 +107,7 @@ def _draw(figure: Figure, grid: _Grid, step: int) -> None:
     _cells(right, grid.output, grid.padding if grid.transposed else none, OUTPUT, shown[1], f"output {output}")
 
 
+@public
 def operation(
     size: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, transposed: bool = False, output_padding: Any = 0,
     step: int = 0,
@@ -125,12 +127,14 @@ def operation(
     matplotlib.figure.Figure
         Input and output side by side; dotted cells are padding (cropped, if transposed), orange ones take part.
     """
+    place = integer(Subject("operation"), "step", step, 0)
     grid = _Grid(size, kernel, stride, padding, dilation, transposed, output_padding)
     figure = _figure(7, 3.6)
-    _draw(figure, grid, integer(Subject("operation"), "step", step, 0))
+    _draw(figure, grid, place)
     return figure
 
 
+@public
 def animate(
     size: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, transposed: bool = False, output_padding: Any = 0,
     interval: int = 400,
@@ -141,6 +145,7 @@ def animate(
     return FuncAnimation(figure, lambda step: _draw(figure, grid, step), frames=grid.steps, interval=interval, init_func=lambda: None)
 
 
+@public
 def channels(in_channels: int, out_channels: int, groups: int = 1, *, shuffle: bool = False) -> Figure:
     """Which channels each output channel sums over: dense, grouped, depthwise (groups = in_channels), shuffled.
 
@@ -151,6 +156,7 @@ def channels(in_channels: int, out_channels: int, groups: int = 1, *, shuffle: b
         Shuffle the outputs over the groups, as `shuffled_grouped_conv2d` does.
     """
     subject = Subject("channels")
+    shuffle = flag(subject, "shuffle", shuffle)
     for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
         integer(subject, name, value, 1)
     if in_channels % groups or out_channels % groups:
@@ -171,11 +177,15 @@ def channels(in_channels: int, out_channels: int, groups: int = 1, *, shuffle: b
     return figure
 
 
+@public
 def images(pictures: Mapping[str, Any], columns: int = 4) -> Figure:
     """Named pictures in rows: (H, W), (1, H, W) or (3, H, W); grey ones are stretched to their own range, colours clipped to 0 … 1."""
-    columns = min(columns, len(pictures))
+    subject = Subject("images")
+    if not isinstance(pictures, Mapping) or not pictures:
+        raise subject.type(f"pictures must be a mapping of titles to arrays, one at least; got {shown(pictures)}")
+    columns = min(integer(subject, "columns", columns, 1), len(pictures))
     rows = -(-len(pictures) // columns)
-    arrays = [_picture(a) for a in pictures.values()]
+    arrays = [_picture(subject, str(title), a) for title, a in pictures.items()]
     tall = max((a.shape[0] / a.shape[1] for a in arrays), default=1.0)
     figure = _figure(2.6 * columns, rows * (2.6 * tall + 0.35))
     all_axes = _axes(figure, columns, rows)
@@ -187,8 +197,17 @@ def images(pictures: Mapping[str, Any], columns: int = 4) -> Figure:
     return figure
 
 
-def _picture(array: Any) -> Any:
-    a = np.asarray(array)
+def _numbers(subject: Subject, label: str, array: Any) -> Any:
+    a = host_array(subject, label, array)
+    if a.dtype.kind not in "iufb" and a.dtype.name != "bfloat16":
+        raise subject.type(f"{label} must hold real numbers; got dtype {a.dtype}")
+    return a if a.dtype.kind in "iufb" else a.astype(np.float32)
+
+
+def _picture(subject: Subject, title: str, array: Any) -> Any:
+    a = _numbers(subject, title, array)
+    if a.ndim not in (2, 3) or 0 in a.shape or (a.ndim == 3 and a.shape[0] not in (1, 3)):
+        raise subject.value(f"{title} must have the shape (H, W), (1, H, W) or (3, H, W); got {a.shape}")
     if a.ndim == 3 and a.shape[0] == 1:
         a = a[0]
     if a.ndim == 3:
@@ -196,11 +215,14 @@ def _picture(array: Any) -> Any:
     return a
 
 
+@public
 def kernels(w: Any, columns: int = 8) -> Figure:
     """Filters as pictures on one symmetric colour scale: (kh, kw), or weights (C_out, C_in/groups, kh, kw), a row per C_out."""
-    filters = np.asarray(w)
-    if filters.ndim not in (2, 4):
-        raise Subject("kernels").value(f"w must have 2 or 4 axes; got w {filters.shape}")
+    subject = Subject("kernels")
+    filters = _numbers(subject, "w", w)
+    if filters.ndim not in (2, 4) or 0 in filters.shape:
+        raise subject.value(f"w must have 2 or 4 axes, none empty; got w {filters.shape}")
+    columns = integer(subject, "columns", columns, 1)
     if filters.ndim == 4:
         columns = filters.shape[1]
     flat = filters.reshape(-1, *filters.shape[-2:])
@@ -216,6 +238,7 @@ def kernels(w: Any, columns: int = 8) -> Figure:
     return figure
 
 
+@public
 def overlap_map(input_shape: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> Figure:
     """`nc.checkerboard.overlap_map` as a picture with its counts; one axis as bars."""
     counts = overlaps_of(input_shape, kernel, stride, padding, dilation)
@@ -227,7 +250,7 @@ def overlap_map(input_shape: Any, kernel: Any, stride: Any = 1, padding: Any = 0
         axes.set_ylabel("inputs that reach it")
         return figure
     if counts.ndim != 2:
-        raise Subject("overlap_map").value(f"a picture has one or two axes; got input_shape {input_shape!r}")
+        raise Subject("overlap_map").value(f"a picture has one or two axes; got input_shape {shown(input_shape)}")
     image = axes.imshow(counts, cmap="viridis", vmin=0)
     if counts.size <= 400:
         for (i, j), value in np.ndenumerate(counts):
@@ -238,6 +261,7 @@ def overlap_map(input_shape: Any, kernel: Any, stride: Any = 1, padding: Any = 0
     return figure
 
 
+@public
 def receptive_field(layers: Sequence[Mapping[str, Any]]) -> Figure:
     """What one output of a stack sees after each layer: an interval of input positions per layer (of the first axis)."""
     whole = field_of(layers)

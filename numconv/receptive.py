@@ -17,9 +17,11 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from .arguments.values import Subject, integer
+from .arguments.edge import public
+from .arguments.values import Subject, flag, integer, sequence, shown
 from .problem import effective_kernel
 
+PHASES = 10**5  # of transposed layers' strides: each is followed through the stack
 KEYS = ("kernel", "stride", "padding", "dilation", "transposed")
 
 
@@ -64,6 +66,7 @@ def plain(value: Fraction | int) -> Fraction | int:
     return int(value) if value == int(value) else value
 
 
+@public
 def receptive_field(layers: Sequence[Mapping[str, Any]]) -> ReceptiveField:
     """Receptive field of a stack of layers, from the input on.
 
@@ -86,20 +89,24 @@ def receptive_field(layers: Sequence[Mapping[str, Any]]) -> ReceptiveField:
     (6, 2, -2)
     """
     subject = Subject("receptive_field")
-    if isinstance(layers, Mapping) or not hasattr(layers, "__iter__"):
-        raise subject.type(f"layers must be a sequence of dicts; got {layers!r}")
+    if isinstance(layers, (Mapping, str, bytes)) or not hasattr(layers, "__iter__"):
+        raise subject.type(f"layers must be a sequence of dicts; got {shown(layers)}")
     layers = list(layers)
     for number, layer in enumerate(layers):
         if not isinstance(layer, Mapping):
-            raise subject.type(f"layers must be dicts with the keys {', '.join(KEYS)}; got {layer!r} as layer {number}")
+            raise subject.type(f"layers must be dicts with the keys {', '.join(KEYS)}; got {shown(layer)} as layer {number}")
         unknown = [k for k in layer if k not in KEYS]
         if unknown or "kernel" not in layer:
-            raise subject.value(f"a layer needs a kernel and may have {', '.join(KEYS[1:])}; got {dict(layer)} as layer {number}")
-    ranks = {len(v) for layer in layers for k, v in layer.items() if k in ("kernel", "stride", "dilation") and isinstance(v, (tuple, list))}
-    if len(ranks) > 1:
+            raise subject.value(f"a layer needs a kernel and may have {', '.join(KEYS[1:])}; got {shown(dict(layer))} as layer {number}")
+    given = [sequence(v) for layer in layers for k, v in layer.items() if k in ("kernel", "stride", "dilation")]
+    ranks = {len(v) for v in given if v is not None}
+    if len(ranks) > 1 or 0 in ranks:
         raise subject.value(f"layers must have one number of axes; got {sorted(ranks)}")
     rank = max(ranks, default=0)
     axes = [[read_step(subject, layer, axis, rank) for layer in layers] for axis in range(max(rank, 1))]
+    phases = max(prod(step.stride for step in steps if step.transposed) for steps in axes)
+    if phases > PHASES:
+        raise subject.value(f"the transposed layers' strides multiply to {shown(phases)} phases; at most {PHASES} are followed")
     prefixes = [[field_of(steps[:count]) for steps in axes] for count in range(1, len(layers) + 1)]
     parts = tuple(assemble(p, rank) for p in prefixes)
     whole = parts[-1] if parts else assemble([(1, 1, 0)] * max(rank, 1), rank)
@@ -115,26 +122,32 @@ def read_step(subject: Subject, layer: Mapping[str, Any], axis: int, rank: int) 
 
     def value(key: str, default: int, least: int) -> int:
         given = layer.get(key, default)
-        if isinstance(given, (tuple, list)):
-            given = given[axis]
-        return integer(subject, key, given, least)
+        items = sequence(given)
+        return integer(subject, key, given if items is None else items[axis], least)
 
     extent, stride = effective_kernel(value("kernel", 1, 1), value("dilation", 1, 1)), value("stride", 1, 1)
+    transposed = flag(subject, "transposed", layer.get("transposed", False))
     padding = layer.get("padding", 0)
-    if padding in ("same", "same_lower"):
-        if stride != 1 or layer.get("transposed", False):
+    entries = sequence(padding)
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
+        if stride != 1 or transposed:
             raise subject.value(
-                f"padding {padding!r} depends on the input's size unless stride is 1; got stride {stride}: give the numbers"
+                f"padding {shown(padding)} depends on the input's size unless stride is 1; got stride {stride}: give the numbers"
             )
         low = (extent - (padding == "same")) // 2
-    elif padding == "valid":
+    elif isinstance(padding, str) and padding == "valid":
         low = 0
-    elif isinstance(padding, (tuple, list)):
-        entry = padding if rank == 0 and len(padding) == 2 else padding[axis]
-        low = integer(subject, "padding", entry[0] if isinstance(entry, (tuple, list)) else entry, 0)
+    elif entries is not None:
+        if len(entries) not in ((1, 2) if rank == 0 else (rank,)):
+            raise subject.value(f"padding must be an integer, or one entry or (low, high) pair for each axis; got {shown(padding)}")
+        entry = entries if rank == 0 and len(entries) == 2 else entries[axis]
+        pair = sequence(entry)
+        if pair is not None and len(pair) != 2:
+            raise subject.value(f"padding of an axis must be an integer or a (low, high) pair; got {shown(entry)}")
+        low = integer(subject, "padding", entry if pair is None else pair[0], 0)
     else:
         low = integer(subject, "padding", padding, 0)
-    return Step(extent, stride, low, bool(layer.get("transposed", False)))
+    return Step(extent, stride, low, transposed)
 
 
 def field_of(steps: list[Step]) -> tuple[int, Fraction | int, Fraction | int]:

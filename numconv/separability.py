@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments.values import Subject, integer
+from .arguments.edge import public
+from .arguments.values import Subject, host_array, integer, number, shown
 
 __all__ = ["Flattened", "Separation", "flatten", "rank", "separate"]
 
@@ -83,8 +84,8 @@ class Flattened:
 
 
 def real_array(subject: Subject, label: str, value: Any, axes: tuple[int, ...]) -> Array:
-    a = np.asarray(value)
-    if a.dtype.kind not in "iuf":
+    a = host_array(subject, label, value)
+    if a.dtype.kind not in "iuf" and a.dtype.name != "bfloat16":
         raise subject.type(f"{label} must be real; got dtype {a.dtype}")
     if a.ndim not in axes or 0 in a.shape:
         raise subject.value(f"{label} must have {' or '.join(map(str, axes))} axes, none empty; got {a.shape}")
@@ -95,11 +96,10 @@ def real_array(subject: Subject, label: str, value: Any, axes: tuple[int, ...]) 
 
 
 def tolerance(subject: Subject, value: Any) -> float:
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-        raise subject.type(f"tol must be a number; got {value!r}")
-    if not float(value) >= 0:
-        raise subject.value(f"tol must be at least 0; got {value!r}")
-    return float(value)
+    found = number(subject, "tol", value)
+    if not found >= 0:
+        raise subject.value(f"tol must be at least 0; got {shown(value)}")
+    return found
 
 
 def relative_error(actual: Array, expected: Array) -> float:
@@ -107,6 +107,7 @@ def relative_error(actual: Array, expected: Array) -> float:
     return float(np.linalg.norm(actual - expected)) / size if size else 0.0
 
 
+@public
 def separate(kernel: Any, rank: int | None = None, tol: float = 1e-6) -> Separation:
     """Factors of a filter into columns and rows: exact ones where `rank` allows them, else the best of that rank.
 
@@ -191,6 +192,7 @@ def eliminate(matrix: Array) -> list[tuple[list[float], list[float]]]:
     return factors
 
 
+@public
 def rank(kernel: Any, tol: float = 1e-6) -> int:
     """1 exactly if the filter is an outer product of 1-D filters, one per axis.
 
@@ -208,6 +210,7 @@ def rank(kernel: Any, tol: float = 1e-6) -> int:
     return max(matrix_rank(m, tol) for m in unfolded)
 
 
+@public
 def flatten(w: Any, iterations: int = 200) -> Flattened:
     """Three 1-D factors, across channels, vertical and horizontal, of each filter.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import hosts
+from .arguments.edge import public
 from .arguments.signal import check, correlation, signal, swaps
 from .arguments.types import COMPLEX, FLOATS, INTEGERS, promote
 from .arguments.values import Subject
@@ -75,6 +76,9 @@ def _call(name: str, in1: Any, in2: Any, mode: Any, method: Any) -> Any:
     one, two = natives
     if one is None or two is None:
         raise subject.type(f"{'in1' if one is None else 'in2'} must be an array; got None")
+    for label, array in zip(LABELS, natives, strict=True):
+        if array.dtype.kind in "USmMV" and array.dtype.name != "bfloat16":
+            raise subject.type(f"{label} must hold numbers; got dtype {array.dtype}")
     check(subject, one.shape, two.shape, mode, method)
     if not {one.dtype.name, two.dtype.name} <= SERVED or not 1 <= one.ndim <= 3:
         return _without_kernels(subject, steps, one, two, mode, in1)
@@ -105,6 +109,7 @@ def _without_kernels(subject: Subject, steps: Any, one: Array, two: Array, mode:
     return hosts.release(steps(_ByNumPy(), (one[None, None], two[None, None]), (problem,), None), like)
 
 
+@public
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
     """Convolve two N-dimensional arrays, as `scipy.signal.convolve` does.
 
@@ -141,6 +146,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     return _call("convolve", in1, in2, mode, method)
 
 
+@public
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
     """Cross-correlate two N-dimensional arrays, as `scipy.signal.correlate` does; in2 is conjugated.
 

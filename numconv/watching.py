@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,15 @@ def sessions(make: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         _state.session = before
+
+
+def is_operator(function: Any) -> bool:
+    """Whether it is a function or a layer of numconv's, its arguments given in part or not: what may be called to see what it does."""
+    while isinstance(function, partial):
+        function = function.func
+    owner = function if hasattr(function, "__qualname__") else type(function)
+    module = str(getattr(owner, "__module__", ""))
+    return callable(function) and not isinstance(function, type) and module.partition(".")[0] == "numconv"
 
 
 def watched() -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import devices
-from ..arguments.values import Subject
+from ..arguments.edge import edge, public
+from ..arguments.values import Subject, shown
 from ..catalog import find
 from ..plan import Candidate, Plan
-from ..problem import ConvProblem
-from ..watching import Step, trace
+from ..problem import ConvProblem, DeformProblem, SeparableProblem
+from ..watching import Step, is_operator, trace
+
+
+NAMED = (ConvProblem, DeformProblem, SeparableProblem)  # problems whose kernel `algorithm` names: see `session.Session`
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Explanation:
 
     steps: tuple[Step, ...]
     plans: tuple[Plan, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)  # of several kernels in turn: names that not all of them take, and why
 
     @property
     def plan(self) -> Plan:
@@ -33,7 +38,7 @@ class Explanation:
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """All kernels for this kind of problem and direction."""
-        return _candidates(self.plan)
+        return _candidates(self.plan, self.refused)
 
     @property
     def workspace(self) -> int:
@@ -46,34 +51,55 @@ class Explanation:
         return sum(p.kernel.cost(p.problem, p.machine) for p in self.plans)
 
     def __str__(self) -> str:
-        tables = [_table(step, plan) for step, plan in zip(self.steps, self.plans, strict=True)]
+        tables = [_table(step, plan, self.refused) for step, plan in zip(self.steps, self.plans, strict=True)]
         return "\n\n".join(tables) or "nothing to run: the result is empty"
 
     __repr__ = __str__
 
 
-def _candidates(plan: Plan) -> tuple[Candidate, ...]:
+def _candidates(plan: Plan, refused: Mapping[str, str]) -> tuple[Candidate, ...]:
+    """A row that serves this step counts as refused where the call as a whole does not take its name."""
     direction = getattr(plan.problem, "direction", "forward")
-    return tuple(c for c in plan.candidates if direction in c.kernel.directions)
+    found = [c for c in plan.candidates if direction in c.kernel.directions]
+    if not isinstance(plan.problem, NAMED):
+        return tuple(found)
+    return tuple(c if c.reason is not None else replace(c, reason=refused.get(c.kernel.name)) for c in found)
 
 
-def _table(step: Step, plan: Plan) -> str:
+def _taken(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], plans: tuple[Plan, ...]) -> dict[str, str]:
+    """Of a composite, why it does not take the name of a kernel that serves one of its steps: another step is not served."""
+    names = {c.kernel.name for plan in plans if isinstance(plan.problem, NAMED) for c in plan.candidates if c.reason is None}
+    refused = {}
+    for name in sorted(names):
+        try:
+            with trace() as steps:
+                function(*args, **options | {"algorithm": name})
+            for step in steps:
+                step.plan()
+        except ValueError as error:
+            refused[name] = "here, but not in another step: " + str(error).partition(": ")[2]
+    return refused
+
+
+def _table(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
     problem = plan.problem
     kind = " ".join([type(problem).__name__, *([problem.direction] if hasattr(problem, "direction") else [])])
     head = f"{step.name}: {kind} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
     rows = [("algorithm", "chosen", "ms", "workspace", "error", "why not")]
-    for c in _candidates(plan):
+    for c in _candidates(plan, {}):
         chosen = "*" if c.kernel is plan.kernel else ""
         if c.reason is not None:
             rows.append((c.kernel.name, chosen, "", "", "", c.reason))
             continue
         ms = f"{1e3 * c.kernel.cost(problem, plan.machine):.4g}"
-        why = "" if chosen or c.kernel.automatic else "only when named"
+        by_name = refused.get(c.kernel.name, "") if isinstance(problem, NAMED) else ""
+        why = by_name or ("" if chosen or c.kernel.automatic else "only when named")
         rows.append((c.kernel.name, chosen, ms, str(c.kernel.workspace(problem, plan.machine)), f"{c.kernel.error_factor:g}", why))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     return "\n".join([head, *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)])
 
 
+@edge("explain", operators=True)
 def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explanation:
     """What `function(*args, **options)` would run, and why the other kernels would not; nothing is computed.
 
@@ -95,13 +121,17 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
     >>> plan.algorithm in nc.algorithms(nc.conv2d)
     True
     """
-    if not callable(function):
-        raise Subject("explain").type(f"function must be an operator of numconv; got {function!r}")
+    if not is_operator(function):
+        raise Subject("explain").type(f"function must be an operator of numconv; got {shown(function)}")
     with trace() as steps:
         function(*args, **options)
-    return Explanation(tuple(steps), tuple(step.plan() for step in steps))
+    plans = tuple(step.plan() for step in steps)
+    variant = find(function)
+    refused = _taken(function, args, options, plans) if variant is not None and variant.composite else {}
+    return Explanation(tuple(steps), plans, refused)
 
 
+@public
 def algorithms(function: Callable[..., Any], device: str = "cpu") -> tuple[str, ...]:
     """Names of the kernels that a device has for a function's kind of problem: what `algorithm=` may be.
 
@@ -116,11 +146,11 @@ def algorithms(function: Callable[..., Any], device: str = "cpu") -> tuple[str, 
     True
     """
     subject = Subject("algorithms")
-    if device not in ("cpu", "cuda"):
-        raise subject.value(f"device must be 'cpu' or 'cuda'; got {device!r}")
+    if not isinstance(device, str) or device not in ("cpu", "cuda"):
+        raise subject.value(f"device must be 'cpu' or 'cuda'; got {shown(device)}")
     variant = find(function)
     if variant is None:
-        raise subject.value(f"function must be one of the catalog's; got {function!r}")
+        raise subject.value(f"function must be one of the catalog's; got {shown(function)}")
     rows = devices.device(device).table()
     names = [row.name for row in rows if row.problem in (variant.problem, variant.fused) and variant.direction in row.directions]
     return tuple(dict.fromkeys(names))

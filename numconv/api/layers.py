@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 from .. import devices
 from ..arguments.convolution import ConvOptions, conv
+from ..arguments.edge import at_edge, edge
 from ..arguments.request import Builder, Request, View, optional, required, weights
 from ..arguments.transposed import TransposeOptions, transpose
 from ..arguments.values import LAYOUTS, Spec, Subject, choice, integer
@@ -26,6 +28,15 @@ class _Layer:
     """Weights, bias and keywords; `layer(x, out=None)` convolves."""
 
     _labels: tuple[str, ...]
+
+    def __init_subclass__(cls) -> None:
+        """A public class: what its calls raise begins with its name, Python's own words about missing arguments too."""
+        if "rank" not in vars(cls):
+            return
+        cls.__init__ = edge(cls.__name__)(cls.__init__)  # type: ignore[method-assign]
+        own = FunctionType(_Layer.__call__.__code__, globals(), "__call__", _Layer.__call__.__defaults__)
+        own.__qualname__ = f"{cls.__name__}.__call__"
+        cls.__call__ = own  # type: ignore[assignment, method-assign]
 
     def __init__(self, name: str, build: Builder, rank: int, w: Any, bias: Any, options: tuple[Any, ...], algorithm: str) -> None:
         self._name, self._build, self._rank, self._options, self._algorithm = name, build, rank, options, algorithm
@@ -70,21 +81,25 @@ class _Layer:
         return found
 
     def __call__(self, x: Any, out: Any = None) -> Any:
-        hosted = on_host((x,)) if not watched() else None
-        known = None if hosted is None else self._calls.get((hosted[0].shape, hosted[0].dtype, hosted[0].flags.num))
-        if known is not None and hosted is not None:
-            plan, packed, bias, bound = known
-            if out is None:
-                return self._device.release(repeat(self._name, bound, (*hosted, packed, bias)), x)
-            if fits(out, plan.problem, (x,)):
-                return self._device.release(launch(self._name, self._device, plan, (*hosted, packed, bias), out, True), x)
-        device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
-        request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
-        session = Session(subject, device, self._algorithm, packed=self.pack)
-        result = run(session, request, natives, x, out, only_step)
-        if hosted is not None:
-            self._remember(session, request, hosted[0])
-        return result
+        try:
+            hosted = on_host((x,)) if not watched() else None
+            known = None if hosted is None else self._calls.get((hosted[0].shape, hosted[0].dtype, hosted[0].flags.num))
+            if known is not None and hosted is not None:
+                plan, packed, bias, bound = known
+                if out is None:
+                    return self._device.release(repeat(self._name, bound, (*hosted, packed, bias)), x)
+                if fits(out, plan.problem, (x,)):
+                    return self._device.release(launch(self._name, self._device, plan, (*hosted, packed, bias), out, True), x)
+            device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
+            request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
+            session = Session(subject, device, self._algorithm, packed=self.pack)
+            result = run(session, request, natives, x, out, only_step)
+            if hosted is not None:
+                self._remember(session, request, hosted[0])
+            return result
+        except Exception as error:
+            at_edge(self._name, error)
+            raise
 
     def unpacked(self, x: Any) -> Any:
         """The same result by way of `call.call`, where a gradient's tape sees the weights as they were given."""

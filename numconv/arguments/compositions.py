@@ -190,7 +190,7 @@ def resize_conv(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Req
     kinds = types(subject, (x.dtype, w.dtype), bias and bias.dtype, chosen.out_dtype)
     source = image(subject, x, 2, layout)
     shape = weights(subject, w, 2)
-    between = accumulator(kinds.operand) if mode == "bilinear" else kinds.operand
+    between = accumulator(kinds.operand) if isinstance(mode, str) and mode == "bilinear" else kinds.operand
     resizing = resized(subject, source, between, None, scale, mode, align_corners, layout)
     last = kinds if between == kinds.operand else Types(between, kinds.result, between)
     conv = forward(subject, source._replace(spatial=resizing.size, batched=True), shape, last, bias is not None, chosen)

@@ -7,7 +7,20 @@ from typing import Any, NamedTuple
 from ..problem import ConvProblem, Ints, effective_kernel
 from .request import Image, Request, check_bias, check_size, image, optional, required, unbatch, view, weights
 from .types import Types, check_activation, types
-from .values import LARGEST, LAYOUTS, PRECISIONS, Pairs, Spec, Subject, check_padding_mode, choice, integer, padding_pairs, per_axis
+from .values import (
+    LARGEST,
+    LAYOUTS,
+    PRECISIONS,
+    Pairs,
+    Spec,
+    Subject,
+    check_padding_mode,
+    choice,
+    integer,
+    padding_pairs,
+    per_axis,
+    shown,
+)
 
 
 class ConvOptions(NamedTuple):
@@ -43,7 +56,7 @@ def forward(subject: Subject, source: Image, w: Ints, kinds: Types, bias: bool, 
     )  # fmt: skip
     check_size(subject, problem.result_shape, problem.out_dtype)
     if max(map(max, pairs)) > LARGEST:
-        raise subject.value(f"padding must be at most {LARGEST}; got {options.padding!r}")
+        raise subject.value(f"padding must be at most {LARGEST}; got {shown(options.padding)}")
     return problem
 
 

@@ -8,7 +8,7 @@ from ..problem import ConvProblem, Ints
 from .convolution import ConvOptions, forward
 from .request import Image, Request, View, image, required, unbatch, view
 from .types import types
-from .values import Spec, Subject, per_axis
+from .values import Spec, Subject, per_axis, sequence, shown
 
 
 def _geometry(subject: Subject, source: Image, w: Ints, dy: Spec, kinds: Any, options: ConvOptions) -> ConvProblem:
@@ -19,9 +19,9 @@ def _geometry(subject: Subject, source: Image, w: Ints, dy: Spec, kinds: Any, op
 
 
 def _sizes(subject: Subject, label: str, value: Any, counts: tuple[int, ...]) -> Ints:
-    items = list(value) if isinstance(value, (list, tuple)) or hasattr(value, "__iter__") else [value]
-    if len(items) not in counts:
-        raise subject.value(f"{label} must list the batch, the channels and the spatial axes; got {value!r}")
+    items = sequence(value)
+    if items is None or len(items) not in counts:
+        raise subject.value(f"{label} must list the batch, the channels and the spatial axes; got {shown(value)}")
     return per_axis(subject, label, items, len(items), 0)
 
 

@@ -9,7 +9,7 @@ from ..problem import AttentionProblem, DeformProblem, Ints, PatchProblem, Resiz
 from .convolution import ConvOptions, forward
 from .request import Image, Request, View, check_bias, check_size, image, optional, required, unbatch, view, weights
 from .types import COMPLEX, FLOATS, INTEGERS, Types, check_dtype, promote, types
-from .values import LARGEST, LAYOUTS, PRECISIONS, Spec, Subject, choice, integer, per_axis, sequence
+from .values import LARGEST, LAYOUTS, PRECISIONS, Spec, Subject, choice, integer, number, per_axis, sequence, shown
 
 Specs = tuple[Spec | None, ...]
 
@@ -47,21 +47,24 @@ def resized(
     rank = len(source.spatial)
     mode = choice(subject, "mode", mode, ("nearest", "bilinear"))
     if not isinstance(align_corners, bool):
-        raise subject.type(f"align_corners must be True or False; got {align_corners!r}")
+        raise subject.type(f"align_corners must be True or False; got {shown(align_corners)}")
     if mode == "nearest" and align_corners:
         raise subject.value("align_corners has a meaning only for mode 'bilinear'; got mode 'nearest'")
     if mode == "bilinear" and (dtype in INTEGERS or dtype in COMPLEX):
         raise subject.type(f"mode 'bilinear' interpolates real numbers; x has dtype {dtype}")
     if (size is None) == (scale is None):
-        raise subject.value(f"give either size or scale; got size={size!r}, scale={scale!r}")
+        raise subject.value(f"give either size or scale; got size={shown(size)}, scale={shown(scale)}")
     scales: tuple[float, ...] | None = None
     if size is not None:
         sizes = per_axis(subject, "size", size, rank, 1)
     else:
         scales = scale_factors(subject, scale, rank)
-        sizes = tuple(math.floor(i * s) for i, s in zip(source.spatial, scales, strict=True))
+        grown = [i * s for i, s in zip(source.spatial, scales, strict=True)]
+        if not max(grown) <= LARGEST:
+            raise subject.value(f"the output's size must be at most {LARGEST}; got scale {shown(scale)}")
+        sizes = tuple(map(math.floor, grown))
         if min(sizes) < 1:
-            raise subject.value(f"no output: scale {scale!r} makes the size {sizes}")
+            raise subject.value(f"no output: scale {shown(scale)} makes the size {sizes}")
         if all(n == i * s for n, i, s in zip(sizes, source.spatial, scales, strict=True)):
             scales = None  # sizes say the same: one problem, one compiled plan
     problem = ResizeProblem(source.batch, source.channels, source.spatial, dtype, layout, sizes, mode, align_corners, scales)
@@ -75,14 +78,12 @@ def scale_factors(subject: Subject, scale: Any, rank: int) -> tuple[float, ...]:
     given = sequence(scale)
     items = [scale] * rank if given is None else given
     if len(items) != rank:
-        raise subject.value(f"scale must be a number or one for each of the {rank} spatial axes; got {scale!r}")
+        raise subject.value(f"scale must be a number or one for each of the {rank} spatial axes; got {shown(scale)}")
     found = []
     for item in items:
-        if isinstance(item, (bool, str)) or not hasattr(item, "__float__"):
-            raise subject.type(f"scale must be a number or one per axis; got {scale!r}")
-        value = float(item)
+        value = number(subject, "scale", item, "a number or one per axis")
         if not (value > 0 and math.isfinite(value)):
-            raise subject.value(f"scale must be positive and finite; got {scale!r}")
+            raise subject.value(f"scale must be positive and finite; got {shown(scale)}")
         found.append(value)
     return tuple(found)
 
@@ -93,10 +94,9 @@ def attention(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Reque
     bias1, bias2 = optional(subject, "bias1", specs[3]), optional(subject, "bias2", specs[4])
     temperature, precision = options
     choice(subject, "precision", precision, PRECISIONS)
-    if isinstance(temperature, (bool, str)) or not hasattr(temperature, "__float__"):
-        raise subject.type(f"temperature must be a number; got {temperature!r}")
-    if not (float(temperature) > 0 and math.isfinite(float(temperature))):
-        raise subject.value(f"temperature must be positive and finite; got {temperature!r}")
+    heat = number(subject, "temperature", temperature)
+    if not (heat > 0 and math.isfinite(heat)):
+        raise subject.value(f"temperature must be positive and finite; got {shown(temperature)}")
     if len(x.shape) < 2:
         raise subject.value(f"x must have the axes (N, C, *spatial); got {len(x.shape)} axes")
     batch, channels, spatial = x.shape[0], x.shape[1], x.shape[2:]
@@ -111,7 +111,7 @@ def attention(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Reque
     dtype = promote(subject, *(spec.dtype for spec in specs if spec is not None))
     if dtype not in FLOATS:
         raise subject.type(f"attention is a softmax of real numbers; the arrays' common type is {dtype}")
-    problem = AttentionProblem(batch, channels, spatial or (1,), dtype, "channels_first", fc1.shape[0], fc2.shape[0], float(temperature))
+    problem = AttentionProblem(batch, channels, spatial or (1,), dtype, "channels_first", fc1.shape[0], fc2.shape[0], heat)
     views = (view(x, (batch, channels, *problem.spatial), dtype), *(view(spec, None, dtype) for spec in specs[1:]))
     return Request((problem,), views, problem.result_shape)
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..problem import ConvProblem, Ints
 from .request import Request, View, check_size, required
 from .types import promote, types
-from .values import Spec, Subject, choice
+from .values import Spec, Subject, choice, shown
 
 MODES = ("full", "valid", "same")
 METHODS = ("auto", "direct", "fft")
@@ -23,9 +23,9 @@ def check(subject: Subject, one: Ints, two: Ints, mode: Any, method: Any) -> Non
     try:
         choice(subject, "mode", mode, MODES)
     except (TypeError, ValueError):
-        raise subject.value(f"Acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}") from None
-    if method not in METHODS:
-        raise subject.value(f"Acceptable method flags are 'auto', 'direct', or 'fft'; got {method!r}")
+        raise subject.value(f"Acceptable mode flags are 'valid', 'same', or 'full'; got {shown(mode)}") from None
+    if not isinstance(method, str) or method not in METHODS:
+        raise subject.value(f"Acceptable method flags are 'auto', 'direct', or 'fft'; got {shown(method)}")
     if 0 in one or 0 in two:
         raise subject.value(f"{what} must not be empty; got shapes {one} and {two}")
     if mode == "valid" and not (_covers(one, two) or _covers(two, one)):

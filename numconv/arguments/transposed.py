@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..problem import ConvProblem, Ints, effective_kernel
 from .request import Request, check_bias, check_size, image, optional, required, unbatch, view, weights
 from .types import check_activation, types
-from .values import LARGEST, LAYOUTS, PRECISIONS, Pairs, Spec, Subject, choice, integer, padding_pairs, per_axis
+from .values import LARGEST, LAYOUTS, PRECISIONS, Pairs, Spec, Subject, choice, integer, padding_pairs, per_axis, shown
 
 
 class TransposeOptions(NamedTuple):
@@ -43,7 +43,7 @@ def transpose(subject: Subject, specs: tuple[Spec | None, ...], options: tuple[A
     dilation = per_axis(subject, "dilation", chosen.dilation, rank, 1)
     pairs = padding_pairs(subject, chosen.padding, source.spatial, shape[2:], stride, dilation, words=False)
     if max(map(max, pairs)) > LARGEST:
-        raise subject.value(f"padding must be at most {LARGEST}; got {chosen.padding!r}")
+        raise subject.value(f"padding must be at most {LARGEST}; got {shown(chosen.padding)}")
     sizes = transposed_sizes(subject, source.spatial, shape[2:], stride, dilation, pairs, chosen)
     problem = ConvProblem(
         direction="input_grad", batch=source.batch, in_channels=shape[1] * groups, out_channels=source.channels, groups=groups,
@@ -70,10 +70,10 @@ def transposed_sizes(
     extra = per_axis(subject, "output_padding", options.output_padding, rank, 0)
     if options.output_size is not None:
         if any(extra):
-            raise subject.value(f"output_size and output_padding exclude each other; got {options.output_size!r} and {extra}")
+            raise subject.value(f"output_size and output_padding exclude each other; got {shown(options.output_size)} and {extra}")
         wanted = per_axis(subject, "output_size", options.output_size, rank, 1)
         if any(not b <= size < b + s for size, b, s in zip(wanted, base, stride, strict=True)):
-            possible = " × ".join(_sizes(b, s) for b, s in zip(base, stride, strict=True))
+            possible = " × ".join(possible_sizes(b, s) for b, s in zip(base, stride, strict=True))
             raise subject.value(f"output_size {wanted} is impossible; possible sizes: {possible}")
         return wanted
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
@@ -85,7 +85,7 @@ def transposed_sizes(
     return sizes
 
 
-def _sizes(base: int, stride: int) -> str:
+def possible_sizes(base: int, stride: int) -> str:
     low, high = max(base, 1), base + stride - 1
     if high < low:
         return "(none)"

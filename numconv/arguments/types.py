@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import hosts
 from ..activations import ACTIVATIONS
-from .values import Spec, Subject, choice
+from .values import Spec, Subject, choice, shown
 
 INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 HALVES = frozenset({"float16", "bfloat16"})
@@ -30,15 +30,15 @@ def promote(subject: Subject, *dtypes: np.dtype[Any]) -> str:
         raise subject.type(f"no common type for {', '.join(str(d) for d in dtypes)} that numconv computes in") from None
 
 
-def parse_dtype(subject: Subject, value: Any) -> str:
+def parse_dtype(subject: Subject, value: Any, label: str = "out_dtype") -> str:
     """`out_dtype` (a NumPy dtype, its name, or a torch dtype) as a NumPy name."""
     if type(value).__module__ == "torch":
         value = str(value).removeprefix("torch.")
     try:
         found = hosts.dtype_of(value) if isinstance(value, str) else np.dtype(value)
-    except (TypeError, ImportError):
-        raise subject.type(f"out_dtype must be a dtype; got {value!r}") from None
-    return check_dtype(subject, "out_dtype", Spec((), found))
+    except Exception:  # NumPy has several ways of refusing one
+        raise subject.type(f"{label} must be a dtype; got {shown(value)}") from None
+    return check_dtype(subject, label, Spec((), found))
 
 
 class Types(NamedTuple):

@@ -6,15 +6,19 @@ Errors read `function: what is wrong (what was given)`.  Only the `arguments` mo
 from __future__ import annotations
 
 import operator
+import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import hosts
 from ..problem import Ints, effective_kernel
 
 LAYOUTS = ("channels_first", "channels_last")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular", "symmetric")
 PRECISIONS = ("highest", "tf32")
+SHOWN = 200  # characters of a value in an error
 LARGEST = 2**31 - 1  # of strides, dilations and pads: kernels count positions in 64 bits, the GPU's in 32
 Pairs = tuple[tuple[int, int], ...]
 
@@ -46,33 +50,82 @@ class Subject(NamedTuple):
         return MemoryError(self._text(what))
 
 
+def shown(value: Any) -> str:
+    """A value as an error shows it: in short, and whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer beyond the digits that Python writes, or an object that cannot say what it is
+        if isinstance(value, int):
+            return f"an integer of {value.bit_length()} bits"
+        if type(value) in (list, tuple) and len(value) <= 8:
+            return f"{type(value).__name__} of {', '.join(shown(v) if type(v) is not type(value) else '…' for v in value)}"
+        return f"an object of type {type(value).__module__}.{type(value).__qualname__}"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def choice(subject: Subject, label: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     if value is None and None in allowed:
         return None
     if not isinstance(value, str):
-        raise subject.type(f"{label} must be a string{' or None' if None in allowed else ''}; got {value!r}")
+        raise subject.type(f"{label} must be a string{' or None' if None in allowed else ''}; got {shown(value)}")
     if value not in allowed:
-        raise subject.value(f"{label} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+        raise subject.value(f"{label} must be one of {', '.join(map(repr, allowed))}; got {shown(value)}")
     return value
 
 
 def integer(subject: Subject, label: str, value: Any, low: int) -> int:
+    """From `low` to the largest that a size in bytes may be."""
     if isinstance(value, (bool, np.bool_)):
-        raise subject.type(f"{label} must be an integer; got {value!r}")
+        raise subject.type(f"{label} must be an integer; got {shown(value)}")
     try:
         found = operator.index(value)
-    except TypeError:
-        raise subject.type(f"{label} must be an integer; got {value!r}") from None
+    except Exception:  # whatever an object's own `__index__` raises
+        raise subject.type(f"{label} must be an integer; got {shown(value)}") from None
     if found < low:
-        raise subject.value(f"{label} must be at least {low}; got {found}")
+        raise subject.value(f"{label} must be at least {low}; got {shown(found)}")
+    if found > sys.maxsize:
+        raise subject.value(f"{label} must be at most {sys.maxsize}; got {shown(found)}")
     return found
 
 
+def number(subject: Subject, label: str, value: Any, form: str = "a number") -> float:
+    """A real number, which may be infinite or NaN."""
+    if isinstance(value, (bool, np.bool_, str, bytes, bytearray)) or not hasattr(value, "__float__") or getattr(value, "ndim", 0) != 0:
+        raise subject.type(f"{label} must be {form}; got {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise subject.value(f"{label} must be {form} that float64 can hold; got {shown(value)}") from None
+    except Exception:
+        raise subject.type(f"{label} must be {form}; got {shown(value)}") from None
+
+
+def flag(subject: Subject, label: str, value: Any) -> bool:
+    """True or False, or 1 or 0."""
+    if isinstance(value, (bool, np.bool_)) or (type(value) is int and value in (0, 1)):
+        return bool(value)
+    raise subject.type(f"{label} must be True or False; got {shown(value)}")
+
+
+def host_array(subject: Subject, label: str, value: Any) -> np.ndarray[Any, Any]:
+    """Any array on the host, of any type, as an ndarray."""
+    try:
+        return hosts.adopt(value)
+    except MemoryError:
+        raise
+    except hosts.Refusal as error:
+        raise subject.type(f"{label} {error}") from None
+    except Exception as error:
+        raise subject.type(f"{label} is not an array: {error}") from error
+
+
 def sequence(value: Any) -> list[Any] | None:
-    """The elements of a list, tuple or 1-D integer array, else None."""
+    """The elements of a sequence or of a 1-D array or tensor, else None; texts and buffers are no sequences of numbers."""
     if isinstance(value, (list, tuple)):
         return list(value)
-    if isinstance(value, np.ndarray) and value.ndim == 1:
+    if isinstance(value, np.ndarray) or hosts.is_torch(value):
+        return list(value) if value.ndim == 1 else None
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
         return list(value)
     return None
 
@@ -81,15 +134,18 @@ def per_axis(subject: Subject, label: str, value: Any, rank: int, low: int) -> I
     """An int for all axes, or one per axis; each from `low` to LARGEST."""
     items = sequence(value)
     if items is None:
-        if isinstance(value, str) or (hasattr(value, "__len__") and np.ndim(value) != 0):
-            raise subject.type(f"{label} must be an integer or {rank} of them; got {value!r}")
-        found = (integer(subject, label, value, low),) * rank
+        try:
+            found = (integer(subject, label, value, low),) * rank
+        except TypeError:
+            if type(value) is int or isinstance(value, (bool, float)):
+                raise
+            raise subject.type(f"{label} must be an integer or {rank} of them; got {shown(value)}") from None
     else:
         if len(items) != rank:
-            raise subject.value(f"{label} must be an integer or one for each of the {rank} spatial axes; got {value!r}")
+            raise subject.value(f"{label} must be an integer or one for each of the {rank} spatial axes; got {shown(value)}")
         found = tuple(integer(subject, label, item, low) for item in items)
     if max(found) > LARGEST:
-        raise subject.value(f"{label} must be at most {LARGEST}; got {value!r}")
+        raise subject.value(f"{label} must be at most {LARGEST}; got {shown(value)}")
     return found
 
 
@@ -99,7 +155,7 @@ def padding_pairs(subject: Subject, value: Any, spatial: Ints, kernel: Ints, str
     if isinstance(value, str):
         if not words or value not in ("valid", "same", "same_lower"):
             forms = "'valid', 'same', 'same_lower', " if words else ""
-            raise subject.value(f"padding must be {forms}an integer, one per axis or one (low, high) pair per axis; got {value!r}")
+            raise subject.value(f"padding must be {forms}an integer, one per axis or one (low, high) pair per axis; got {shown(value)}")
         if value == "valid":
             return ((0, 0),) * rank
         return tuple(same_pair(*axis, lower=value == "same_lower") for axis in zip(spatial, kernel, stride, dilation, strict=True))
@@ -109,14 +165,14 @@ def padding_pairs(subject: Subject, value: Any, spatial: Ints, kernel: Ints, str
     if items is None:
         return ((integer(subject, "padding", value, 0),) * 2,) * rank
     if len(items) != rank:
-        raise subject.value(f"padding must have one entry for each of the {rank} spatial axes; got {value!r}")
+        raise subject.value(f"padding must have one entry for each of the {rank} spatial axes; got {shown(value)}")
     found = []
     for item in items:
         pair = sequence(item)
         if pair is None:
             found.append((integer(subject, "padding", item, 0),) * 2)
         elif len(pair) != 2:
-            raise subject.value(f"padding of an axis must be an integer or a (low, high) pair; got {item!r}")
+            raise subject.value(f"padding of an axis must be an integer or a (low, high) pair; got {shown(item)}")
         else:
             found.append((integer(subject, "padding", pair[0], 0), integer(subject, "padding", pair[1], 0)))
     return tuple(found)

@@ -16,3 +16,8 @@ from numba import config
 
 #: NUMBA_ENABLE_CUDASIM=1: kernels run as Python, for tests
 SIMULATED = bool(config.ENABLE_CUDASIM)
+
+try:
+    from numba.cuda.types import int32  # noqa: F401
+except ImportError:  # Numba's own CUDA target, or none: neither it nor its simulator runs these kernels
+    raise ImportError("the kernels of the GPU, simulated too, need numba-cuda: pip install 'numconv-kernels[cuda]'") from None

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import devices
+from .. import devices, hosts
 from ..api.layers import _Layer
+from ..arguments.edge import edge
 from ..arguments.types import COMPLEX, FLOATS, INTEGERS
-from ..arguments.values import Subject
+from ..arguments.values import Subject, host_array, shown
 from ..catalog import find
 from ..watching import sessions
 from . import elementwise
@@ -26,6 +27,7 @@ ARRAYS = frozenset(
 )  # fmt: skip
 
 
+@edge("vjp", operators=True)
 def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """The result of an operator, and the function that takes a gradient of the result to gradients of its arrays.
 
@@ -72,7 +74,7 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
         return _vjp_of_layer(function, arrays, options)
     variant = find(function) if callable(function) else None
     if variant is None:
-        raise SUBJECT.type(f"function must be an operator of numconv that maps arrays to an array; got {function!r}")
+        raise SUBJECT.type(f"function must be an operator of numconv that maps arrays to an array; got {shown(function)}")
     if options.get("out") is not None:
         raise SUBJECT.type("the result is kept for the way back: out is not supported")
     given = {**dict(zip(parameters(function), arrays, strict=False)), **options}
@@ -110,7 +112,7 @@ def _check(name: str, arrays: list[tuple[str, Any]]) -> None:
     for label, array in arrays:
         if array is None:
             continue
-        dtype = getattr(array, "dtype", None) or np.asarray(array).dtype
+        dtype = getattr(array, "dtype", None) or host_array(SUBJECT, f"{label} of {name}", array).dtype
         if not _differentiable(dtype):
             raise SUBJECT.type(f"gradients are of floating or complex numbers; {label} of {name} has dtype {_name_of(dtype)}")
 
@@ -129,10 +131,14 @@ def _pullback(tape: Tape, y: Any, wanted: list[Any]) -> Callable[[Any], tuple[An
     native = device.adopt(y)
     shape, dtype = tuple(native.shape), native.dtype
 
+    @edge("vjp")
     def pullback(dy: Any) -> tuple[Any, ...]:
         if devices.kind(dy) != device.name:
             raise SUBJECT.type(f"dy must be on {device.name}, as y is; got {type(dy).__module__}.{type(dy).__qualname__}")
-        g = device.adopt(dy)
+        try:
+            g = device.adopt(dy)
+        except hosts.Refusal as error:
+            raise SUBJECT.type(f"dy {error}") from None
         if tuple(g.shape) != shape:
             raise SUBJECT.value(f"dy must have the shape of y, {shape}; got {tuple(g.shape)}")
         if g.dtype != dtype:

@@ -13,7 +13,7 @@ from numba.cuda.cudadrv import driver, dummyarray
 from numba.cuda.cudadrv.devicearray import DeviceNDArray
 from numba.cuda.np import numpy_support
 
-from ....hosts import dtype_of
+from ....hosts import dtype_of, keep_graph
 from .storage import storage
 
 
@@ -159,6 +159,7 @@ def adopt(array: Any) -> Any:
         return array
     torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
     if torch is not None and isinstance(array, torch.Tensor):
+        keep_graph(array)
         tensor = array.detach().resolve_conj().resolve_neg()
         if len(cuda.gpus) > 1 and current_device() != tensor.device.index:
             cuda.select_device(tensor.device.index)
