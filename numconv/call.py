@@ -240,7 +240,7 @@ def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm
         slow = True
     try:
         written = _frozen(options) if slow else written
-    except _NoKeyError:
+    except (_NoKeyError, RecursionError):
         return None
     return (name, algorithm, accuracy, written, *[None if a is None else (a.shape, a.dtype, a.flags.num) for a in arrays])
 

@@ -29,6 +29,11 @@ class Refusal(TypeError):
     """Why an array is not taken, to be read after its name."""
 
 
+def is_dense(tensor: Any) -> bool:
+    """Whether a torch tensor has elements that can be taken one by one."""
+    return tensor.layout is sys.modules["torch"].strided and not tensor.is_meta
+
+
 def adopt(array: Any) -> np.ndarray[Any, Any]:
     """The user's host array as an ndarray: a view wherever there is memory to view."""
     if type(array) is np.ndarray:
@@ -53,7 +58,7 @@ def keep_graph(tensor: Any) -> None:
 def _from_torch(tensor: Any) -> np.ndarray[Any, Any]:
     torch = sys.modules["torch"]
     keep_graph(tensor)
-    if tensor.layout is not torch.strided or tensor.is_meta:
+    if not is_dense(tensor):
         raise Refusal("has no data (torch's device meta)" if tensor.is_meta else f"is of layout {tensor.layout}: give its to_dense()")
     if tensor.requires_grad or tensor.is_conj() or tensor.is_neg():
         tensor = tensor.detach().resolve_conj().resolve_neg()

@@ -91,13 +91,15 @@ def receptive_field(layers: Sequence[Mapping[str, Any]]) -> ReceptiveField:
     subject = Subject("receptive_field")
     if isinstance(layers, (Mapping, str, bytes)) or not hasattr(layers, "__iter__"):
         raise subject.type(f"layers must be a sequence of dicts; got {shown(layers)}")
-    layers = list(layers)
+    stack: list[Mapping[str, Any]] = []
     for number, layer in enumerate(layers):
         if not isinstance(layer, Mapping):
             raise subject.type(f"layers must be dicts with the keys {', '.join(KEYS)}; got {shown(layer)} as layer {number}")
         unknown = [k for k in layer if k not in KEYS]
         if unknown or "kernel" not in layer:
             raise subject.value(f"a layer needs a kernel and may have {', '.join(KEYS[1:])}; got {shown(dict(layer))} as layer {number}")
+        stack.append(layer)
+    layers = stack
     given = [sequence(v) for layer in layers for k, v in layer.items() if k in ("kernel", "stride", "dilation")]
     ranks = {len(v) for v in given if v is not None}
     if len(ranks) > 1 or 0 in ranks:

@@ -14,7 +14,6 @@ from ..plan import Candidate, Plan
 from ..problem import ConvProblem, DeformProblem, SeparableProblem
 from ..watching import Step, is_operator, trace
 
-
 NAMED = (ConvProblem, DeformProblem, SeparableProblem)  # problems whose kernel `algorithm` names: see `session.Session`
 
 

@@ -82,7 +82,7 @@ class _Layer:
 
     def __call__(self, x: Any, out: Any = None) -> Any:
         try:
-            hosted = on_host((x,)) if not watched() else None
+            hosted = on_host((x,)) if x is not None and not watched() else None
             known = None if hosted is None else self._calls.get((hosted[0].shape, hosted[0].dtype, hosted[0].flags.num))
             if known is not None and hosted is not None:
                 plan, packed, bias, bound = known

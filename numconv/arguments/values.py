@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..problem import Ints, effective_kernel
 LAYOUTS = ("channels_first", "channels_last")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular", "symmetric")
 PRECISIONS = ("highest", "tf32")
+AXES = 64  # more entries than any array has axes: of an endless sequence no more are looked at
 SHOWN = 200  # characters of a value in an error
 LARGEST = 2**31 - 1  # of strides, dilations and pads: kernels count positions in 64 bits, the GPU's in 32
 Pairs = tuple[tuple[int, int], ...]
@@ -124,9 +126,10 @@ def sequence(value: Any) -> list[Any] | None:
     if isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, np.ndarray) or hosts.is_torch(value):
-        return list(value) if value.ndim == 1 else None
+        dense = isinstance(value, np.ndarray) or hosts.is_dense(value)
+        return list(value[:AXES]) if dense and value.ndim == 1 else None
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
-        return list(value)
+        return list(islice(value, AXES))
     return None
 
 
@@ -161,7 +164,7 @@ def padding_pairs(subject: Subject, value: Any, spatial: Ints, kernel: Ints, str
         return tuple(same_pair(*axis, lower=value == "same_lower") for axis in zip(spatial, kernel, stride, dilation, strict=True))
     items = sequence(value)
     if items is None and isinstance(value, np.ndarray) and value.ndim == 2:
-        items = [list(row) for row in value]
+        items = [list(row[:AXES]) for row in value[:AXES]]
     if items is None:
         return ((integer(subject, "padding", value, 0),) * 2,) * rank
     if len(items) != rank:
