@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import runpy
+import shutil
+import signal
+import subprocess
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,3 +146,119 @@ def test_animation_has_a_frame_for_each_step(tmp_path: Path) -> None:
 def test_refusals(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]
+
+
+# --- what a shell sees: exit status, and one line in place of a traceback
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["precompile", "--dtype", "nonsense"], "invalid choice: 'nonsense'"),
+        (["bench", "--threads", "-1"], "--threads: must be at least 0; got -1"),
+        (["bench", "--threads", "many"], "--threads: 'many' is not a number"),
+        (["bench", "--seconds", "nan"], "--seconds: must be at least 0; got nan"),
+        (["demo", "--size", "0"], "--size: must be at least 16; got 0"),
+        (["demo", "--section", "99"], "--section: invalid choice: 99"),
+        (["demo", "--image", "missing.png"], "--image: [Errno 2] No such file or directory: 'missing.png'"),
+        (["demo", "--image", "notes.txt"], "--image: cannot identify image file"),
+        (["demo", "--out", "notes.txt"], "--out: [Errno 17] File exists: 'notes.txt'"),
+        ([], "the following arguments are required: command"),
+    ],
+    ids=lambda v: "-".join(v) or "none" if isinstance(v, list) else "",
+)
+def test_wrong_options_end_with_2(
+    arguments: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("no picture")
+    try:
+        status: Any = main(arguments)
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    assert text in capsys.readouterr().err
+
+
+#: bench and precompile with one small layer
+SMALL = """
+import sys
+from numconv.cli import bench, main, precompile
+bench.LAYERS = (("3×3", "conv2d", (1, 1, 4, 4), (1, 1, 3, 3), {}),)
+bench.find_spec = lambda name: None
+precompile.LAYERS = tuple(layer[1:] for layer in bench.LAYERS)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def started(arguments: str, redirect: str = "", **environment: str) -> subprocess.Popen[str]:
+    """`python -m numconv …` in a shell, with that small layer."""
+    command = f'exec "{sys.executable}" -c "$CODE" {arguments} {redirect}'
+    known = {**os.environ, "CODE": SMALL, "PYTHONPATH": str(Path(nc.__file__).parents[1]), **environment}
+    return subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=known)
+
+
+bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs a shell")
+
+
+@bash
+@pytest.mark.parametrize(
+    ("arguments", "redirect", "environment", "status", "out", "err"),
+    [
+        ("info", "> /dev/full", {}, 1, "", "python -m numconv: error: [Errno 28] No space left on device\n"),
+        ("info", ">&-", {}, 0, "", ""),
+        ("precompile", "2>&-", {}, 0, "cache: ", ""),
+        ("bench --seconds 0", "", {"PYTHONIOENCODING": "ascii"}, 0, "\n3?3 ", ""),
+    ],
+    ids=["full", "closed output", "closed errors", "ascii"],
+)
+def test_streams(arguments: str, redirect: str, environment: dict[str, str], status: int, out: str, err: str) -> None:
+    if "/dev/full" in redirect and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with started(arguments, redirect, **environment) as process:
+        found = process.communicate(timeout=120)
+    assert (process.returncode, found[1]) == (status, err)
+    assert out in found[0]
+
+
+@bash
+def test_nobody_reads_on() -> None:
+    with started("info") as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+@bash
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_interrupted_in_a_compile() -> None:
+    with started("precompile", NUMCONV_CACHE_DIR="off") as process:
+        assert process.stderr is not None
+        assert "0/1" in process.stderr.readline()  # the next thing that it does is to compile
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=120)[1]
+    assert (process.returncode, err.strip()) == (130, "python -m numconv: interrupted")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_an_interrupt_within_llvm_comes_after_it() -> None:
+    from numconv.cpu.runtime.compiling import interrupts_held
+
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts_held():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("callback")
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_simulator_without_the_extra_says_what_to_install() -> None:
+    if find_spec("numba_cuda") is not None:
+        pytest.skip("numba-cuda is installed")
+    run = subprocess.run(
+        [sys.executable, "-c", "import numconv as nc; nc.algorithms(nc.conv2d, 'cuda')"],
+        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(Path(nc.__file__).parents[1])}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "need numba-cuda: pip install 'numconv-kernels[cuda]'" in run.stderr.splitlines()[-1]

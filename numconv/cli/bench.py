@@ -12,6 +12,8 @@ import numpy as np
 
 import numconv as nc
 
+from . import at_least
+
 #: (network and layer, function, x, w, options)
 LAYERS: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
     ("ResNet-50 3×3", "conv2d", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),
@@ -29,8 +31,8 @@ LAYERS: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...], dict[str, Any]],
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, default=0, help="threads of every library (default: all)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="time for each layer and library")
+    parser.add_argument("--threads", type=at_least(0), default=0, help="threads of every library (default: all)")
+    parser.add_argument("--seconds", type=at_least(0, float), default=0.5, help="time for each layer and library")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,26 +15,37 @@ import numpy as np
 
 import numconv as nc
 
+from . import Failed, WrongOption, at_least
+from .demo_sections import SECTIONS
+
 Array = np.ndarray[Any, Any]
+LEAST = 16  # pixels a side: what the largest of the sections' filters need
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("numconv-demo"), help="folder of the pictures (default: numconv-demo)")
     parser.add_argument("--image", type=Path, help="a picture of your own")
-    parser.add_argument("--section", type=int, nargs="*", help="only these sections of the survey")
-    parser.add_argument("--size", type=int, default=512, help="longest side that the photograph is cut to")
+    parser.add_argument(
+        "--section",
+        type=int,
+        nargs="+",
+        choices=[number for number, *_ in SECTIONS],
+        metavar="N",
+        help=f"only these sections of the survey, 1 … {len(SECTIONS)}",
+    )
+    parser.add_argument("--size", type=at_least(LEAST), default=512, help="longest side that the photograph is cut to")
 
 
 def run(options: argparse.Namespace) -> int:
     try:
         from .. import plot
     except ModuleNotFoundError as error:
-        print(f"demo: {error}")
-        return 1
-    from .demo_sections import SECTIONS
-
+        raise Failed(error) from None
     x = photograph(options.image, options.size)
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongOption(f"--out: {error}") from None
     print(f"photograph {x.shape}, float32; the first call compiles (or loads) its kernels, the time is the best of the next five")
     for number, title, show in SECTIONS:
         if options.section and number not in options.section:
@@ -52,8 +63,15 @@ def photograph(path: Path | None, size: int) -> Array:
     import matplotlib.image
 
     source: Any = path or matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    pixels = np.asarray(matplotlib.image.imread(source))
+    try:
+        pixels = np.asarray(matplotlib.image.imread(source))
+    except (OSError, ValueError, SyntaxError) as error:  # SyntaxError is Pillow's for a damaged PNG
+        raise WrongOption(f"--image: {error}") from None
+    if min(pixels.shape[:2]) < LEAST:
+        raise WrongOption(f"--image: {path} has {pixels.shape[1]}×{pixels.shape[0]} pixels; at least {LEAST}×{LEAST} are needed")
     pixels = pixels.astype("float32") / (255 if pixels.dtype == np.uint8 else 1)
+    if pixels.ndim == 3 and pixels.shape[2] < 3:  # grey with alpha
+        pixels = pixels[..., 0]
     pixels = np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels[..., :3]
     return np.ascontiguousarray(np.moveaxis(pixels[:size, :size], -1, 0))
 

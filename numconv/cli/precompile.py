@@ -10,6 +10,7 @@ import numpy as np
 
 import numconv as nc
 
+from ..arguments.types import COMPLEX, FLOATS, INTEGERS
 from ..catalog import VARIANTS, Case
 from .progress import Bar
 
@@ -37,7 +38,14 @@ LAYERS: tuple[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dtype", nargs="+", default=["float32"], help="element types (default: float32)")
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=sorted(INTEGERS | FLOATS | COMPLEX),
+        metavar="TYPE",
+        default=["float32"],
+        help="element types (default: float32)",
+    )
     parser.add_argument("--tiles", action="store_true", help="every register tile of the direct kernel, not only the usual ones")
     parser.add_argument("--variants", action="store_true", help="every sample case of the catalog, serial kernels of tiny problems")
 

@@ -7,6 +7,10 @@ before, 7 s now.
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numba.core import types
@@ -40,6 +44,36 @@ class Part(JITCodeLibrary):
 
     def get_pointer_to_function(self, name: str) -> int:
         return 0
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C within takes effect at the end.
+
+    LLVM sees no signals, and when it is done Python goes on in a callback or in a `__del__`: there Ctrl-C would be raised, printed and
+    forgotten, and in the callback the library left without its code.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    held: list[tuple[int, Any]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        handler(*held[0])
+
+
+class Whole(JITCodeLibrary):
+    """A kernel's own code."""
+
+    def finalize(self) -> None:
+        """Optimise and translate: nearly all of it is LLVM's, during which Ctrl-C would wait anyway."""
+        with interrupts_held():
+            super().finalize()
 
 
 #: passes for what these functions never hold: closures, with blocks, literal loops, array expressions, errors with values (decision 31)
@@ -89,7 +123,7 @@ class WholeCompiler(Compiler):
 
     def compile_extra(self, func: Any) -> Any:
         codegen = self.state.targetctx.codegen()
-        self.state.library = codegen.create_library(func.__qualname__)
+        self.state.library = Whole(codegen, func.__qualname__)
         self.state.library.enable_object_caching()
         codegen._library_class = Part
         types.Function.get_call_type = _resolve  # type: ignore[method-assign, assignment]
