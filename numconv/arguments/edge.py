@@ -1,8 +1,8 @@
 """The outer edge of every public function: what it raises is a `ValueError`, `TypeError` or `MemoryError` that begins with its name.
 
-What the builders refuse does so already.  What an odd argument makes NumPy, torch or Python raise on the way is given the name here, with
-the first error as its cause; so is a fault of our own, with a note that says so.  An interrupt, a warning made an error, a missing module and
-a failed assertion are not about arguments and pass as they are.
+What the builders refuse does so already.  What an odd argument makes NumPy, torch or Python raise on the way is given the name here,
+with the first error as its cause; so is a fault of our own, with a note that says so.  An interrupt, a warning made an error, a missing
+module and a failed assertion are not about arguments and pass as they are.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def _prepare_streams() -> None:
 
 
 def _end(text: str, status: int) -> int:
-    """Say why on standard error, as far as it can be said; what is still to be written goes nowhere, so that the interpreter's end is quiet."""
+    """Say why on standard error, if it can be said; what is still to be written goes nowhere, so that the interpreter ends quietly."""
     if text:
         with suppress(OSError):
             print(f"\npython -m numconv: {text}" if text == "interrupted" else f"python -m numconv: {text}", file=sys.stderr, flush=True)
