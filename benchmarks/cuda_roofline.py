@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def roof(p: Any, machine: Any) -> float:
     return max(costs.operations(p) / peak, costs.traffic(p) / machine.bandwidth)
 
 
+def estimates(direction: str) -> dict[str, Callable[..., Any]]:
+    """Of the rows that choose a tile and parts: the function that chooses."""
+    from numconv.cuda.dense.tensor_cores import plan as tensor_cores
+    from numconv.cuda.stages.implicit_gemm import plan as cuda_cores
+    from numconv.cuda.weight_grad.cuda_cores import plan as weights
+    from numconv.cuda.weight_grad.tensor_cores import plan as tensor_weights
+
+    of_weights = direction == "weight_grad"
+    plain: Callable[..., Any] = weights.estimate if of_weights else cuda_cores.estimate
+    tensor: Callable[..., Any] = tensor_weights.estimate if of_weights else tensor_cores.estimate
+    return {"implicit_gemm": plain, "gather": plain, "tensor_core": tensor, "tensor_core_tf32": tensor}
+
+
 def choice(p: Any, machine: Any, table: Any) -> dict[str, Any]:
     """What the plan picks, what it would have taken otherwise, and the model's numbers of the pick."""
     from numconv.cuda import costs
@@ -62,7 +76,7 @@ def choice(p: Any, machine: Any, table: Any) -> dict[str, Any]:
         "roof_microseconds": round(1e6 * roof(p, machine), 3),
         "share_of_roof": round(roof(p, machine) / seconds[kernel.name], 3),
     }
-    estimate = getattr(sys.modules[kernel.cost.__module__], "estimate", None)
+    estimate = estimates(p.direction).get(kernel.name)
     if estimate is not None:
         e: costs.Estimate = estimate(p, machine)
         found |= {
