@@ -77,7 +77,7 @@ class Cost:
     def workspace(self) -> int:
         """Bytes beyond inputs and result: what lies between the steps, and the most that a chosen kernel takes."""
         between = [prod(s.problem.result_shape) * hosts.dtype_of(s.problem.out_dtype).itemsize for s in self.steps[:-1]]
-        kernels = [plan.kernel.workspace(plan.problem, plan.machine) for plan in (step.plan() for step in self.steps)]
+        kernels = [step.workspace(plan.kernel, plan.machine) for step, plan in ((step, step.plan()) for step in self.steps)]
         return sum(between) + max(kernels, default=0)
 
 

@@ -60,11 +60,14 @@ def _from_torch(tensor: Any) -> np.ndarray[Any, Any]:
     keep_graph(tensor)
     if not is_dense(tensor):
         raise Refusal("has no data (torch's device meta)" if tensor.is_meta else f"is of layout {tensor.layout}: give its to_dense()")
-    if tensor.requires_grad or tensor.is_conj() or tensor.is_neg():
-        tensor = tensor.detach().resolve_conj().resolve_neg()
-    if tensor.dtype == torch.bfloat16:  # torch's bfloat16 has no NumPy dtype: the same bits under ml_dtypes' name
-        return np.asarray(tensor.view(torch.int16).numpy()).view(dtype_of("bfloat16"))
-    return np.asarray(tensor.numpy())
+    try:
+        if tensor.requires_grad or tensor.is_conj() or tensor.is_neg():
+            tensor = tensor.detach().resolve_conj().resolve_neg()
+        if tensor.dtype == torch.bfloat16:  # torch's bfloat16 has no NumPy dtype: the same bits under ml_dtypes' name
+            return np.asarray(tensor.view(torch.int16).numpy()).view(dtype_of("bfloat16"))
+        return np.asarray(tensor.numpy())
+    except RuntimeError:
+        raise Refusal("has no memory of its own, under torch.vmap or torch.func: call the function of this name in numconv.torch") from None
 
 
 def release(array: np.ndarray[Any, Any], like: Any) -> Any:

@@ -32,7 +32,7 @@ class Session:
         algorithm = algorithm or (self.algorithm if isinstance(problem, (ConvProblem, DeformProblem, SeparableProblem)) else "auto")
         device = self.device
         if isinstance(device, Recorder):
-            return device.note(self.subject, problem, arrays, plan_as, algorithm, self.accuracy)
+            return device.note(self.subject, problem, arrays, plan_as, algorithm, self.accuracy, out)
         plan = plan_for(self.subject, device, problem, plan_as, algorithm, self.accuracy)
         on_host = out is None and self.packed is None and device.name == "cpu"
         if on_host:

@@ -21,7 +21,7 @@ from .devices import Device
 from .planning import ALL_ROWS, plan_for
 from .problem import ConvProblem, Problem
 from .session import Session
-from .watching import watched
+from .watching import Recorder, watched
 
 __all__ = ["convolve", "correlate"]
 
@@ -38,22 +38,70 @@ def _steps(name: str, mode: str, run: Session, arrays: tuple[Any, ...], problems
     if not convolving:
         two = run.conjugate(two)
     image, kernel = (two, one) if swapped else (one, two)
-    y = run(problems[0], (image, run.flip(kernel) if convolving else kernel, None))
+    kernel = run.flip(kernel) if convolving else kernel
+    (problem,) = problems
+    assert isinstance(problem, ConvProblem)
+    y = _over_what_is_there(run, problem, image, kernel)
     return run.flip(y) if swapped and not convolving else y
+
+
+def _over_what_is_there(run: Any, problem: ConvProblem, image: Any, kernel: Any) -> Any:
+    """Around the image is nothing, where the kernels read zeros; the two differ for taps that are NaN or infinite, since 0·NaN is NaN.
+
+    Those taps are left out of the sums and added one by one, each over the samples that it meets; if the image has such values too, all
+    taps are.  A GPU's kernels read zeros.
+    """
+    on_host = type(run) is not _ByNumPy and type(kernel) is np.ndarray and not isinstance(run.device, Recorder)
+    if not on_host or kernel.dtype.kind not in "fcV" or problem.outputs == _valid(problem):
+        return run(problem, (image, kernel, None))
+    finite = np.isfinite(kernel)
+    if finite.all():
+        return run(problem, (image, kernel, None))
+    taped = type(run) is not Session
+    y = run(problem, (image, kernel, None)) if taped else None  # a tape is to know the true kernel
+    if np.isfinite(image).all():
+        plain = Session(run.subject, run.device, run.algorithm, run.accuracy)
+        sums = plain(problem, (image, np.where(finite, kernel, kernel.dtype.type(0)), None))
+        for tap in np.argwhere(~finite[0, 0]):
+            _add_tap(sums[0, 0], image[0, 0], kernel[0, 0], tuple(int(t) for t in tap), problem.pad_low)
+    else:
+        wide = [a.astype(np.float32) if a.dtype.itemsize == 2 else a for a in (image, kernel)]
+        sums = _ByNumPy()(problem, (*wide, None)).astype(kernel.dtype, copy=False)[None, None]
+    if y is None:
+        return sums
+    y[...] = sums
+    return y
+
+
+def _valid(problem: ConvProblem) -> tuple[int, ...]:
+    return tuple(i - k + 1 for i, k in zip(problem.spatial, problem.kernel, strict=True))
+
+
+def _add_tap(total: Array, x: Array, w: Array, tap: tuple[int, ...], low: tuple[int, ...]) -> None:
+    """total[p] += x[p + tap − low]·w[tap] where x has such a sample."""
+    shifts = [t - lo for t, lo in zip(tap, low, strict=True)]
+    ends = [max(0, min(o, i - s)) for o, i, s in zip(total.shape, x.shape, shifts, strict=True)]
+    reached = tuple(slice(max(0, -s), end) for s, end in zip(shifts, ends, strict=True))
+    read = tuple(slice(max(0, s), max(0, s, end + s)) for s, end in zip(shifts, ends, strict=True))
+    with np.errstate(invalid="ignore", over="ignore"):
+        total[reached] += x[read] * w[tap]
 
 
 class _ByNumPy:
     """A session without kernels: any type, any number of axes, tap by tap."""
 
     flip = staticmethod(np.flip)
-    conjugate = staticmethod(np.conj)
+
+    @staticmethod
+    def conjugate(array: Array) -> Array:
+        """NumPy's makes int8 of booleans."""
+        return array.conj() if array.dtype.kind in "cO" else array
 
     def __call__(self, problem: ConvProblem, arrays: tuple[Any, ...]) -> Array:
         x, w = arrays[0][0, 0], arrays[1][0, 0]
-        padded = np.pad(x, [*zip(problem.pad_low, problem.pad_high, strict=True)])
         total = np.zeros(problem.outputs, np.result_type(x, w))
         for tap in np.ndindex(*w.shape):
-            total += padded[tuple(slice(t, t + n) for t, n in zip(tap, problem.outputs, strict=True))] * w[tap]
+            _add_tap(total, x, w, tap, problem.pad_low)
         return total
 
 
@@ -120,7 +168,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     mode : {"full", "valid", "same"}
         All of it; what needs no zeros around; the middle, of in1's size.
     method : {"auto", "direct", "fft"}
-        A transform, or the cheaper of the two; integers are always summed, and a GPU has no transform.
+        Sums, a transform, or the cheaper of the two; integers are always summed, and a GPU has no transform.
 
     Returns
     -------
@@ -136,7 +184,12 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
 
     Notes
     -----
-    Full: y[p] = Σ_r in1[p − r] · in2[r].  Real and complex sums of the direct method are bounded as those of `conv1d`.
+    Full: y[p] = Σ_r in1[p − r] · in2[r].  Around in1 is nothing: a NaN or an infinity of either array is in the results that it takes part in, and in
+    no others.
+
+    Real and complex sums of the direct method are bounded as those of `conv1d`, element by element.  A transform, which "auto" takes where SciPy's does
+    and it is cheaper, knows no small results beside large ones: with n elements of the full result, each error is at most about
+    log₂(n)·2⁻⁵³·‖in1‖₂·‖in2‖₂ (transforms are in float64), and one rounding of the result.  Where values span many decades, ask for "direct".
 
     Examples
     --------

@@ -12,11 +12,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import devices
+from . import devices, hosts
 from .arguments.convolution import conv
 from .arguments.request import Request
 from .arguments.transposed import transpose
@@ -36,14 +35,33 @@ class _Map(torch.autograd.Function):
     """One of the three maps of a geometry; the derivatives of each are the other two."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, bias: Tensor | None, geometry: ConvProblem, direction: str, algorithm: str) -> Tensor:
-        ctx.save_for_backward(a, b)
-        ctx.geometry, ctx.direction = geometry, direction
+    def forward(a: Tensor, b: Tensor, bias: Tensor | None, geometry: ConvProblem, direction: str, algorithm: str) -> Tensor:
         device = devices.device(devices.kind(a))
         natives = tuple(None if t is None else device.adopt(t.detach().resolve_conj()) for t in (a, b, bias))
         problem = geometry.with_(direction=direction, bias=bias is not None)
         session = Session(Subject("numconv.torch"), device, algorithm)
         return device.release(session(problem, natives[:2] if direction == "weight_grad" else natives), a)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Apart from `forward`, as torch.func wants it."""
+        a, b, _, ctx.geometry, ctx.direction, _ = inputs
+        ctx.save_for_backward(a, b)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], a: Tensor, b: Tensor, bias: Tensor | None, *rest: Any) -> tuple[Tensor, int]:
+        """Images that share their filters are one batch; else one call after the other."""
+        geometry, direction, algorithm = rest
+        count, tensors = info.batch_size, (a, b, bias)
+        if direction != "weight_grad" and in_dims[1] is None and in_dims[2] is None:
+            images = a.movedim(in_dims[0], 0).flatten(0, 1)
+            y = _Map.apply(images, b, bias, geometry.with_(batch=count * geometry.batch), direction, algorithm)
+            return y.unflatten(0, (count, geometry.batch)), 0
+        found = []
+        for i in range(count):
+            one = (t if dim is None else t.select(dim, i) for t, dim in zip(tensors, in_dims[:3], strict=True))
+            found.append(_Map.apply(*one, *rest))
+        return torch.stack(found), 0
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
@@ -100,8 +118,10 @@ def _request(name: str, build: Any, tensors: tuple[Any, ...], options: tuple[Any
     def spec(t: Tensor | None) -> Spec | None:
         if t is None:
             return None
-        device = devices.device(devices.kind(t))
-        return Spec(tuple(t.shape), np.dtype(device.adopt(t.detach().reshape(-1)[:0]).dtype))
+        try:
+            return Spec(tuple(t.shape), hosts.dtype_of(str(t.dtype).removeprefix("torch.")))
+        except TypeError:
+            raise TypeError(f"numconv.torch.{name}: no arithmetic for tensors of {t.dtype}") from None
 
     specs = tuple(map(spec, tensors))
     subject = Subject(f"numconv.torch.{name}", tuple(zip(("x", "w", "bias"), specs, strict=True)))
@@ -218,6 +238,9 @@ def apply(function: Callable[..., Any], *values: Any, **options: Any) -> Tensor:
     names = tuple(name for name in array_parameters(function) if given.get(name) is not None)
     _check(function.__name__, **{name: given[name] for name in names})
     rest = {k: v for k, v in given.items() if k not in names and v is not None}
+    if any(torch._C._functorch.is_functorch_wrapped_tensor(given[name]) for name in names):
+        served = ", ".join(__all__[1:])
+        raise TypeError(f"numconv.torch.{function.__name__}: not under torch.vmap or torch.func, which {served} are made for")
     return _Operator.apply(function, names, rest, *(given[name] for name in names))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ import numpy as np
 from . import devices, hosts
 from .arguments.values import Subject
 from .devices import Device
+from .kernel import Kernel, Machine
 from .plan import Plan
 from .planning import plan_for, single
-from .problem import Ints, Problem
+from .problem import ConvProblem, Ints, Problem
+
+WIDE = 4  # bytes of a half number as kernels compute with it
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,21 @@ class Step:
     device: str
     algorithm: str
     accuracy: float
+    held: int = 0  # bytes of what the call has made of its arrays so far: casts, and copies that another shape needs
+    strided: int = 0  # bytes of the step's arrays (and `out`) that do not lie in memory as kernels read them, row after row
 
     def plan(self) -> Plan:
         return plan_for(Subject(self.name), devices.device(self.device), self.problem, self.plan_as, self.algorithm, self.accuracy)
+
+    def workspace(self, kernel: Kernel, machine: Machine) -> int:
+        """Bytes beyond inputs and result, if that kernel does it.  Where it is given another type or layout, that is a copy already."""
+        p = self.problem
+        turned = getattr(p, "layout", "channels_first") != "channels_first" and "layout" not in kernel.honours
+        adapted = p.dtype in kernel.adapted_dtypes
+        copies = 0 if turned or adapted else self.strided
+        if adapted and not isinstance(p, ConvProblem):  # whose rows count that themselves
+            copies = WIDE * (prod(p.result_shape) + sum(prod(shape) for shape in self.shapes if shape is not None))
+        return kernel.workspace(p, machine) + self.held + copies
 
 
 class _State(threading.local):
@@ -87,25 +103,60 @@ def recording(device: Device) -> Any:
     return device if _state.steps is None else Recorder(device, _state.steps)
 
 
+def _strided(native: Any) -> bool:
+    """Of the host's arrays; a single number repeated, all that a cost needs, counts as any array of that shape."""
+    if not isinstance(native, np.ndarray) or not any(native.strides):
+        return False
+    return not (native.flags.c_contiguous and native.flags.aligned)
+
+
 class Recorder:
     """Stands in for a device: its arrays are NumPy's, with shapes and types but no data, and what they would be used for is noted."""
 
     def __init__(self, device: Device, steps: list[Step]) -> None:
         self.name, self.machine, self.table = device.name, device.machine, device.table
         self._device, self._steps = device, steps
+        self._held = 0  # bytes, see `Step`
+        self._strided: dict[int, Any] = {}  # arrays that stand for such as do not lie row after row, by their identity
 
     def note(
-        self, subject: Subject, problem: Problem, arrays: tuple[Any, ...], plan_as: Problem | None, algorithm: str, accuracy: float
+        self,
+        subject: Subject,
+        problem: Problem,
+        arrays: tuple[Any, ...],
+        plan_as: Problem | None,
+        algorithm: str,
+        accuracy: float,
+        out: Any = None,
     ) -> Any:
         """A step, in place of a kernel; its result."""
         shapes = tuple(None if a is None else tuple(a.shape) for a in arrays)
         one = single(problem) if plan_as is None else plan_as
-        self._steps.append(Step(subject.name, problem, one, shapes, self.name, algorithm, accuracy))
+        held, strided = self._held, sum(a.nbytes for a in arrays if id(a) in self._strided)
+        for a in arrays[:2]:  # as a session casts them
+            if a is not None and a.dtype != hosts.dtype_of(problem.dtype):
+                held += a.size * hosts.dtype_of(problem.dtype).itemsize
+        if out is not None and _strided(out):
+            strided += out.nbytes
+        self._steps.append(Step(subject.name, problem, one, shapes, self.name, algorithm, accuracy, held, strided))
         return self.empty(problem.result_shape, problem.out_dtype)
 
     def adopt(self, array: Any) -> Any:
         native = self._device.adopt(array)
-        return self.empty(tuple(native.shape), native.dtype.name)
+        found = self.empty(tuple(native.shape), native.dtype.name)
+        if not native.dtype.isnative:  # its cast, which makes it so, is a copy
+            found = found.view(native.dtype)
+        return self._marked(found, _strided(native))
+
+    def _marked(self, array: Any, strided: bool) -> Any:
+        if strided and array.size > 1:
+            self._strided[id(array)] = array
+        return array
+
+    def _made(self, array: Any) -> Any:
+        """A copy, alive until the call is done."""
+        self._held += array.nbytes
+        return array
 
     def release(self, array: Any, like: Any) -> Any:
         return array
@@ -114,25 +165,30 @@ class Recorder:
         return np.broadcast_to(np.zeros((), hosts.dtype_of(dtype)), shape)
 
     def reshape(self, array: Any, shape: Ints) -> Any:
-        return array.reshape(shape)
+        found = array.reshape(shape)
+        if id(array) not in self._strided:
+            return found
+        same = [n for n in array.shape if n > 1] == [n for n in shape if n > 1]
+        return self._marked(found, True) if same else self._made(found)
 
     def transpose(self, array: Any, axes: Ints) -> Any:
-        return array.transpose(axes)
+        long = [axis for axis in axes if array.shape[axis] > 1]
+        return self._marked(array.transpose(axes), id(array) in self._strided or long != sorted(long))
 
     def broadcast(self, array: Any, shape: Ints) -> Any:
-        return np.broadcast_to(array, shape)
+        return self._marked(np.broadcast_to(array, shape), id(array) in self._strided or array.size != prod(shape))
 
     def flip(self, array: Any) -> Any:
-        return np.flip(array)
+        return self._marked(np.flip(array), True)
 
     def conjugate(self, array: Any) -> Any:
-        return array
+        return self._made(self.empty(array.shape, array.dtype.name))
 
     def copy(self, array: Any) -> Any:
-        return array
+        return self._made(self.empty(array.shape, array.dtype.name))
 
     def cast(self, array: Any, dtype: str) -> Any:
-        return array.astype(hosts.dtype_of(dtype))
+        return self._made(self.empty(array.shape, dtype))
 
     def overlaps(self, a: Any, b: Any) -> bool:
         return False

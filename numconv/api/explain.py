@@ -41,8 +41,8 @@ class Explanation:
 
     @property
     def workspace(self) -> int:
-        """Bytes beyond inputs and result, the largest of the steps."""
-        return max((p.kernel.workspace(p.problem, p.machine) for p in self.plans), default=0)
+        """Bytes beyond inputs and result, the largest of the steps: the kernel's, and what is made of the arrays before it sees them."""
+        return max((s.workspace(p.kernel, p.machine) for s, p in zip(self.steps, self.plans, strict=True)), default=0)
 
     @property
     def seconds(self) -> float:
@@ -93,7 +93,7 @@ def _table(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
         ms = f"{1e3 * c.kernel.cost(problem, plan.machine):.4g}"
         by_name = refused.get(c.kernel.name, "") if isinstance(problem, NAMED) else ""
         why = by_name or ("" if chosen or c.kernel.automatic else "only when named")
-        rows.append((c.kernel.name, chosen, ms, str(c.kernel.workspace(problem, plan.machine)), f"{c.kernel.error_factor:g}", why))
+        rows.append((c.kernel.name, chosen, ms, str(step.workspace(c.kernel, plan.machine)), f"{c.kernel.error_factor:g}", why))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     return "\n".join([head, *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)])
 

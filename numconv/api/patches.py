@@ -63,7 +63,7 @@ def fold(cols: Any, output_size: Any, kernel: Any, stride: Any = 1, padding: Any
 
     Returns
     -------
-    (N, C, *output_size) array of the type of cols
+    (N, C, *output_size) array of the type of cols; of int32 for integers of up to 16 bits, of int64 for wider ones
 
     Raises
     ------

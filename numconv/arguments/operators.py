@@ -194,7 +194,8 @@ def fold(subject: Subject, specs: Specs, options: tuple[Any, ...]) -> Request:
     if rows == 0 or rows % taps:
         raise subject.value(f"cols must have a multiple of prod(kernel)={taps} rows; got {rows}")
     source = Image(cols.shape[0] if batched else 1, rows // taps, size, batched)
-    problem = _patches(subject, "fold", source, check_dtype(subject, "cols", cols), tuple(rest))
+    dtype = types(subject, (cols.dtype,), None, None).result  # integers are summed in 32 or 64 bits, as everywhere
+    problem = _patches(subject, "fold", source, dtype, tuple(rest))
     outputs = problem.conv.outputs
     if length != math.prod(outputs):
         raise subject.value(f"cols must have L={math.prod(outputs)} columns, one per position {outputs}; got {length}")

@@ -118,7 +118,8 @@ def _check(name: str, arrays: list[tuple[str, Any]]) -> None:
 
 
 def _name_of(dtype: Any) -> str:
-    return str(dtype).removeprefix("torch.")
+    """Whatever the order of its bytes, which NumPy's `str` has in it: ">f8" is float64."""
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
 
 
 @cache

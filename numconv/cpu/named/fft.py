@@ -100,10 +100,10 @@ def _transform(c: ConvProblem, x: Array, w: Array, workers: int) -> Array:
 
 
 def _elsewhere(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    """By the cheapest other row.  The device is imported here because its table holds this row."""
+    """By the cheapest row of plain sums: another transform would spread them over its tiles.  The device's table holds this row."""
     from .. import device
 
-    plan = make_plan(c, machine, tuple(row for row in device.table() if row.name != "fft"))
+    plan = make_plan(c, machine, tuple(row for row in device.table() if row.error_factor <= 1))
     device.execute(plan, arrays, out)
 
 
@@ -130,14 +130,16 @@ def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) ->
         out[~finite] = result
 
 
-def _refuse(c: ConvProblem) -> str | None:
-    return "gains nothing on a kernel of one tap" if c.is_pointwise else None
-
-
 def _workspace(c: ConvProblem, machine: Machine) -> int:
-    length = 8 * prod(_extents(c))
-    images = 2 * c.batch * c.in_channels + c.out_channels * c.group_in + 3 * c.batch * c.out_channels
-    return images * length
+    """The most of three moments: while the image is transformed, while the weights are, and on the way back; a real axis is halved by it."""
+    *outer, last = _extents(c)
+    real, spectrum = 8 * prod(outer) * last, 16 * prod(outer) * (last // 2 + 1)
+    images, filters, results = c.batch * c.in_channels, c.out_channels * c.group_in, c.batch * c.out_channels
+    widened = 8 if c.dtype == "float32" else 0
+    there = images * (widened * prod(c.spatial) + real + spectrum)
+    weights = images * spectrum + filters * (widened * c.taps + real + spectrum)
+    back = (images + filters + results) * spectrum + results * (real + (spectrum if c.rank > 1 else real))
+    return max(there, weights, back)
 
 
 ROWS: tuple[Kernel, ...] = (
@@ -147,10 +149,10 @@ ROWS: tuple[Kernel, ...] = (
         run=_run,
         cost=fft_seconds,
         honours=frozenset({"groups", "activation", "precision"}),
-        refuse=_refuse,
         workspace=_workspace,
-        # keeps it from what is chosen for accuracy; no bound by elements holds, its error goes with the norms (tests/test_cpu_spectral.py)
+        # no bound by elements holds, its error goes with the norms (tests/test_cpu_spectral.py): so never unasked (decision 0035)
         error_factor=32.0,
+        automatic=False,
         summary="real FFTs in float64, channels contracted per frequency; for kernels of hundreds of taps",
     ),
 )

@@ -3,91 +3,123 @@
 from __future__ import annotations
 
 from math import exp, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from ...kernel import Kernel, Machine
 from ...problem import AttentionProblem, MixProblem
-from ..runtime.launch import kernel
-from ..simd.vector import filled, get, load, load_n, put, store
+from ..runtime.launch import ParallelKernel, inlined, kernel, threads
+from ..runtime.record import reader, table
+from ..runtime.tasks import Work, over_tasks, perform
+from ..runtime.workspace import spaced
+from ..simd.vector import filled, get, load, load_n, moved, put, store, zero_of
 
 LANES = 16
+TOGETHER = 64  # positions that are summed before they join a mean
 BLOCK = 2048
 
 
-@kernel
-def mean_rows(x, y, rows, length):
-    """y[row] = mean of x[row, :], flat; four times sixteen interleaved sums, the same on every machine.  Parallel over rows."""
-    for row in prange(rows):
-        start = row * length
-        end = start + length
-        a = filled(load_n(x, start, 0, LANES), 0)
-        b, c, d = a, a, a
-        while start + 4 * LANES <= end:
-            a = a + load(x, start, LANES)
-            b = b + load(x, start + LANES, LANES)
-            c = c + load(x, start + 2 * LANES, LANES)
-            d = d + load(x, start + 3 * LANES, LANES)
-            start += 4 * LANES
-        while start < end:
-            a = a + load_n(x, start, end - start, LANES)
-            start += LANES
-        lanes = np.empty(LANES, x.dtype)
-        store(lanes, 0, (a + b) + (c + d))
-        total = lanes[0]
-        for lane in range(1, LANES):
-            total += lanes[lane]
-        y[row] = total / x.dtype.type(length)
+class Means(NamedTuple):
+    """What is averaged: an image (rows, length), or channels last (rows, length, channels)."""
+
+    length: int  # positions of a mean
+    channels: int  # channels last; else 1
 
 
-@kernel
-def mean_columns(x, y, batch, length, channels):
-    """y[n, c] = mean over l of x[n, l, c], flat; blocks of 64 positions are summed first.  Parallel over samples."""
-    for n in prange(batch):
-        total = np.zeros(channels, x.dtype)
-        part = np.empty(channels, x.dtype)
-        for first in range(0, length, 64):
-            for c in range(channels):
-                put(part, c, x.dtype.type(0))
-            for position in range(first, min(first + 64, length)):
-                source = (n * length + position) * channels
-                for c in range(channels):
-                    put(part, c, get(part, c) + get(x, source + c))
-            for c in range(channels):
-                put(total, c, get(total, c) + get(part, c))
+means_at = reader(Means)
+
+
+@inlined
+def _mean_of_row(task, row):
+    """y[row] = mean of x[row, :], flat; four times sixteen interleaved sums, the same on every machine.  The room: the lanes of a sum."""
+    length, x, lanes = means_at(task.tables, 0).length, task.x, task.room
+    start = row * length
+    end = start + length
+    a = filled(load_n(x, start, 0, LANES), 0)
+    b, c, d = a, a, a
+    while start + 4 * LANES <= end:
+        a = a + load(x, start, LANES)
+        b = b + load(x, start + LANES, LANES)
+        c = c + load(x, start + 2 * LANES, LANES)
+        d = d + load(x, start + 3 * LANES, LANES)
+        start += 4 * LANES
+    while start < end:
+        a = a + load_n(x, start, end - start, LANES)
+        start += LANES
+    store(lanes, 0, (a + b) + (c + d))
+    total = get(lanes, 0)
+    for lane in range(1, LANES):
+        total += get(lanes, lane)
+    put(task.y, row, total / type(total)(length))
+
+
+@inlined
+def _means_of_channels(task, n):
+    """y[n, c] = mean over l of x[n, l, c], flat; blocks of positions are summed first.  The room: the sums of all, and of a block."""
+    means = means_at(task.tables, 0)
+    length, channels, x, zero = means.length, means.channels, task.x, zero_of(task.x)
+    total, part = task.room, moved(task.room, channels)
+    for c in range(channels):
+        put(total, c, zero)
+    for first in range(0, length, TOGETHER):
         for c in range(channels):
-            y[n * channels + c] = total[c] / x.dtype.type(length)
-
-
-@kernel
-def attend(pooled, fc1, fc2, bias1, bias2, temperature, y):
-    """y[n] = softmax((fc2 · relu(fc1 · pooled[n] + bias1) + bias2) / temperature).  Parallel over samples."""
-    batch, channels = pooled.shape
-    hidden, kernels = fc1.shape[0], fc2.shape[0]
-    for n in prange(batch):
-        between = np.empty(hidden, y.dtype)
-        for h in range(hidden):
-            total = y.dtype.type(0)
+            put(part, c, zero)
+        for position in range(first, min(first + TOGETHER, length)):
+            source = (n * length + position) * channels
             for c in range(channels):
-                total += fc1[h, c] * pooled[n, c]
-            total += bias1[h]
-            between[h] = y.dtype.type(0) if total < 0 else total
-        largest = y.dtype.type(-np.inf)
-        for k in range(kernels):
-            total = y.dtype.type(0)
-            for h in range(hidden):
-                total += fc2[k, h] * between[h]
-            total = (total + bias2[k]) / temperature
-            y[n, k] = total
-            largest = max(largest, total)
-        total = y.dtype.type(0)
-        for k in range(kernels):
-            y[n, k] = exp(y[n, k] - largest)
-            total += y[n, k]
-        for k in range(kernels):
-            y[n, k] /= total
+                put(part, c, get(part, c) + get(x, source + c))
+        for c in range(channels):
+            put(total, c, get(total, c) + get(part, c))
+    for c in range(channels):
+        put(task.y, n * channels + c, get(total, c) / type(zero)(length))
+
+
+class Attention(NamedTuple):
+    """Two dense layers and a softmax."""
+
+    channels: int
+    hidden: int
+    kernels: int
+
+
+attention_at = reader(Attention)
+
+
+@inlined
+def _attend(task, n):
+    """y[n] = softmax((fc2 · relu(fc1 · x[n] + bias1) + bias2) / temperature), x the means.  The room: what lies between the layers."""
+    attention = attention_at(task.tables, 0)
+    channels, hidden, kernels = attention.channels, attention.hidden, attention.kernels
+    fc1, (fc2, bias2, temperatures) = task.weights, task.offsets
+    pooled, y, between = moved(task.x, n * channels), moved(task.y, n * kernels), task.room
+    zero, temperature = zero_of(task.y), get(temperatures, 0)
+    for h in range(hidden):
+        total = zero
+        for c in range(channels):
+            total += get(fc1, h * channels + c) * get(pooled, c)
+        total += get(task.bias, h)
+        put(between, h, zero if total < 0 else total)
+    largest = type(zero)(-np.inf)
+    for k in range(kernels):
+        total = zero
+        for h in range(hidden):
+            total += get(fc2, k * hidden + h) * get(between, h)
+        total = (total + get(bias2, k)) / temperature
+        put(y, k, total)
+        largest = max(largest, total)
+    total = zero
+    for k in range(kernels):
+        put(y, k, exp(get(y, k) - largest))
+        total += get(y, k)
+    for k in range(kernels):
+        put(y, k, get(y, k) / total)
+
+
+mean_rows = over_tasks("mean_rows", _mean_of_row)
+mean_columns = over_tasks("mean_columns", _means_of_channels)
+attend = over_tasks("attend", _attend)
 
 
 @kernel
@@ -113,15 +145,30 @@ def _run_attention(problem: AttentionProblem, arrays: tuple[Any, ...], out: Any,
     x, fc1, fc2, bias1, bias2 = arrays
     if not out.size:
         return
-    length = prod(problem.spatial)
+    length, last = prod(problem.spatial), problem.layout == "channels_last"
     pooled = np.empty((problem.batch, problem.channels), out.dtype)
-    if problem.layout == "channels_last":
-        mean_columns(x.reshape(-1), pooled.reshape(-1), problem.batch, length, problem.channels)
+    if last:
+        work = _work(mean_columns, table(Means(length, problem.channels)), problem.batch, 2 * problem.channels, out)
     else:
-        mean_rows(x.reshape(-1), pooled.reshape(-1), problem.batch * problem.channels, length)
+        work = _work(mean_rows, table(Means(length, 1)), problem.batch * problem.channels, LANES, out)
+    perform(work, x, x, None, pooled)
     bias1 = np.zeros(problem.hidden, out.dtype) if bias1 is None else bias1
     bias2 = np.zeros(problem.kernels, out.dtype) if bias2 is None else bias2
-    attend(pooled, fc1, fc2, bias1, bias2, out.dtype.type(problem.temperature), out)
+    sizes = table(Attention(problem.channels, problem.hidden, problem.kernels))
+    others = fc2, bias2, np.full(1, problem.temperature, out.dtype)
+    perform(_work(attend, sizes, problem.batch, problem.hidden, out, others), pooled, fc1, bias1, out)
+
+
+def _work(loop: ParallelKernel, tables: np.ndarray, tasks: int, room: int, out: np.ndarray, others: Any = None) -> Work:
+    """`room`: elements of a worker's scratch; `others`: arrays that the tasks read beside the usual ones."""
+    return Work(
+        loop=loop,
+        tables=tables,
+        offsets=tables if others is None else others,
+        tasks=tasks,
+        workers=min(threads(), tasks),
+        room_pitch=spaced(room, out.itemsize),
+    )
 
 
 def _run_mix(problem: MixProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -137,8 +184,10 @@ def _attention_cost(problem: AttentionProblem, machine: Machine) -> float:
 
 
 def _attention_workspace(problem: AttentionProblem, machine: Machine) -> int:
-    pooled = problem.batch * problem.channels + problem.hidden * machine.cores
-    return np.dtype(problem.dtype).itemsize * (pooled + (2 * problem.channels * machine.cores if problem.layout == "channels_last" else 0))
+    """The means, and the larger of the rooms, which lie there one after the other."""
+    size = np.dtype(problem.dtype).itemsize
+    rooms = max(2 * problem.channels if problem.layout == "channels_last" else LANES, problem.hidden)
+    return size * (problem.batch * problem.channels + machine.cores * spaced(rooms, size))
 
 
 def _mix_cost(problem: MixProblem, machine: Machine) -> float:

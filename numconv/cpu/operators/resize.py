@@ -18,8 +18,10 @@ from ...problem import ResizeProblem
 from ...sampling import linear, nearest
 from ..adapt.lowering import ALL, COMPLEX, HALF, INEXACT
 from ..geometry.axes import three
-from ..runtime.launch import kernel
+from ..runtime.launch import inlined, kernel, threads
 from ..runtime.record import reader, table
+from ..runtime.tasks import Work, over_tasks, perform
+from ..runtime.workspace import spaced
 from ..simd.vector import get, pointer, put
 from .shuffle import words
 
@@ -66,43 +68,58 @@ def copy_nearest(x, y, ti, hi, wi, images):
                     put(y, target + w * inner + b, get(x, row + b))
 
 
-@kernel
-def blend_linear(x, y, ti, tw, hi, hw, wi, ww, images):
-    """Linear in T, H, W: index i[0], i[1] and weight w[0], w[1] of each axis.  Parallel over the rows (a, t, h) of y.
+class Blend(NamedTuple):
+    """The record: what is read, and the extents of what is made of it."""
 
-    The two or four rows of x are blended first, as contiguous rows, into one of the task's own; then that is blended along W.
+    image: Image
+    t: int
+    h: int
+    w: int
+
+
+blend_at = reader(Blend)
+
+
+@inlined
+def _blend(task, number):
+    """One row (a, t, h) of y, linear in T, H, W: of each axis indices i[0], i[1] and weights w[0], w[1], as `linear` gives them.
+
+    The two or four rows of x are blended first, as contiguous rows, into one in the room; then that is blended along W.
     """
-    t_out, h_out, w_out, outer = ti.shape[1], hi.shape[1], wi.shape[1], image_at(pointer(images), 0).outer
-    for task in prange(outer * t_out * h_out):
-        image = image_at(pointer(images), 0)
-        inner, t_in, h_in = image.inner, image.t, image.h
-        length = image.w * inner
-        a = task // (t_out * h_out)
-        t = (task // h_out) % t_out
-        h = task % h_out
-        row = np.empty(length, x.dtype)
-        h0, h1 = hi[0, h] * length, hi[1, h] * length
-        v0, v1 = hw[0, h], hw[1, h]
-        plane = (a * t_in + ti[0, t]) * h_in * length
-        if t_in == 1:
-            for j in range(length):
-                put(row, j, v0 * get(x, plane + h0 + j) + v1 * get(x, plane + h1 + j))
-        else:
-            other = (a * t_in + ti[1, t]) * h_in * length
-            u0, u1 = tw[0, t], tw[1, t]
-            for j in range(length):
-                near = v0 * get(x, plane + h0 + j) + v1 * get(x, plane + h1 + j)
-                far = v0 * get(x, other + h0 + j) + v1 * get(x, other + h1 + j)
-                put(row, j, u0 * near + u1 * far)
-        target = task * w_out * inner
-        for w in range(w_out):
-            left, right = wi[0, w] * inner, wi[1, w] * inner
-            s0, s1 = ww[0, w], ww[1, w]
-            if inner == 1:
-                put(y, target + w, s0 * get(row, left) + s1 * get(row, right))
-                continue
-            for b in range(inner):
-                put(y, target + w * inner + b, s0 * get(row, left + b) + s1 * get(row, right + b))
+    blend = blend_at(task.tables, 0)
+    image, t_out, h_out, w_out = blend.image, blend.t, blend.h, blend.w
+    ti, tw, hi, hw, wi, ww = task.offsets
+    inner, t_in, h_in = image.inner, image.t, image.h
+    length = image.w * inner
+    x, y, row = task.x, task.y, task.room
+    a = number // (t_out * h_out)
+    t = (number // h_out) % t_out
+    h = number % h_out
+    h0, h1 = get(hi, h) * length, get(hi, h_out + h) * length
+    v0, v1 = get(hw, h), get(hw, h_out + h)
+    plane = (a * t_in + get(ti, t)) * h_in * length
+    if t_in == 1:
+        for j in range(length):
+            put(row, j, v0 * get(x, plane + h0 + j) + v1 * get(x, plane + h1 + j))
+    else:
+        other = (a * t_in + get(ti, t_out + t)) * h_in * length
+        u0, u1 = get(tw, t), get(tw, t_out + t)
+        for j in range(length):
+            near = v0 * get(x, plane + h0 + j) + v1 * get(x, plane + h1 + j)
+            far = v0 * get(x, other + h0 + j) + v1 * get(x, other + h1 + j)
+            put(row, j, u0 * near + u1 * far)
+    target = number * w_out * inner
+    for w in range(w_out):
+        left, right = get(wi, w) * inner, get(wi, w_out + w) * inner
+        s0, s1 = get(ww, w), get(ww, w_out + w)
+        if inner == 1:
+            put(y, target + w, s0 * get(row, left) + s1 * get(row, right))
+            continue
+        for b in range(inner):
+            put(y, target + w * inner + b, s0 * get(row, left + b) + s1 * get(row, right + b))
+
+
+blend_linear = over_tasks("blend_linear", _blend)
 
 
 def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
@@ -126,12 +143,20 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     if problem.dtype in HALF:  # no half numbers in kernels: blended in float32, rounded once
         wide = np.empty(out.shape, np.float32)
         _run(replace(problem, dtype="float32"), (arrays[0].astype(np.float32),), wide, machine)
-        out[...] = wide.astype(out.dtype)
+        out[...] = wide
         return
-    x, y = arrays[0].reshape(-1), out.reshape(-1)
     real = COMPLEX.get(problem.dtype, problem.dtype)
     weights = [linear(i, o, s, problem.align_corners, real) for i, o, s in zip(extents, sizes, scales, strict=True)]
-    blend_linear(x, y, *(part for axis in weights for part in axis), table(_image(outer, extents, inner)))
+    image, tasks = _image(outer, extents, inner), outer * sizes[0] * sizes[1]
+    work = Work(
+        loop=blend_linear,
+        tables=table(Blend(image, *sizes)),
+        offsets=tuple(np.ascontiguousarray(part) for axis in weights for part in axis),
+        tasks=tasks,
+        workers=min(threads(), tasks),
+        room_pitch=spaced(image.w * inner, out.itemsize),
+    )
+    perform(work, arrays[0], arrays[0], None, out)
 
 
 def _refuse(problem: ResizeProblem) -> str | None:
@@ -149,11 +174,14 @@ def _cost(problem: ResizeProblem, machine: Machine) -> float:
 
 
 def _workspace(problem: ResizeProblem, machine: Machine) -> int:
-    """One blended row for each thread, and the tables."""
+    """One blended row for each thread, the tables, and image and result in float32 where they are halves."""
     if problem.mode == "nearest":
         return 8 * sum(problem.size)
     inner = problem.channels if problem.layout == "channels_last" else 1
-    return machine.cores * problem.spatial[-1] * inner * np.dtype(problem.dtype).itemsize + 32 * sum(problem.size)
+    half = problem.dtype in HALF
+    size = 4 if half else np.dtype(problem.dtype).itemsize
+    widened = size * problem.batch * problem.channels * (prod(problem.spatial) + prod(problem.size)) if half else 0
+    return machine.cores * size * spaced(problem.spatial[-1] * inner, size) + 32 * sum(problem.size) + widened
 
 
 ROWS: tuple[Kernel, ...] = (

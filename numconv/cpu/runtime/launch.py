@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
+import sys
 import threading
 import types
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -27,10 +30,34 @@ KERNEL: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAS
 INNER = KERNEL | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
 
 
+def _counts_of_others() -> list[tuple[Any, Any]]:
+    """How to read and to set this thread's number of threads in torch, and in the OpenMP library that whoever came first has loaded."""
+    found = []
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found.append((torch.get_num_threads, torch.set_num_threads))
+    with suppress(AttributeError, OSError, TypeError):  # there is none
+        openmp = ctypes.CDLL(None)
+        found.append((openmp.omp_get_max_threads, openmp.omp_set_num_threads))
+    return found
+
+
+def _launch() -> None:
+    """Numba's OpenMP layer sets the calling thread's number as it starts, which torch's is too: put back as the user had it."""
+    from numba.np.ufunc import parallel
+
+    before = [(set_count, get_count, get_count()) for get_count, set_count in _counts_of_others()]
+    parallel._launch_threads()
+    for set_count, get_count, count in before:
+        if get_count() != count:
+            set_count(count)
+
+
 def _first_count() -> int:
     """Leaves the count itself to later calls: `numba.get_num_threads` takes two locks to see that the layer is there, 0.8 µs a time."""
     from numba.np.ufunc import parallel
 
+    _launch()
     count = numba.get_num_threads()
     _state["count"] = parallel._get_num_threads
     return count
@@ -51,9 +78,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _start_layer() -> str:
-    from numba.np.ufunc import parallel
-
-    parallel._launch_threads()
+    _launch()
     layer = _state["layer"] = str(numba.threading_layer())
     return layer
 
