@@ -184,12 +184,15 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
 
     Notes
     -----
-    Full: y[p] = Σ_r in1[p − r] · in2[r].  Around in1 is nothing: a NaN or an infinity of either array is in the results that it takes part in, and in
+    Full: y[p] = Σ_r in1[p − r] · in2[r].  Around in1 is nothing:
+    a NaN or an infinity of either array is in the results that it takes part in, and in
     no others.
 
-    Real and complex sums of the direct method are bounded as those of `conv1d`, element by element.  A transform, which "auto" takes where SciPy's does
+    Real and complex sums of the direct method are bounded as those of `conv1d`, element by element.
+    A transform, which "auto" takes where SciPy's does
     and it is cheaper, knows no small results beside large ones: with n elements of the full result, each error is at most about
-    log₂(n)·2⁻⁵³·‖in1‖₂·‖in2‖₂ (transforms are in float64), and one rounding of the result.  Where values span many decades, ask for "direct".
+    log₂(n)·2⁻⁵³·‖in1‖₂·‖in2‖₂ (transforms are in float64), and one rounding of the result.
+    Where values span many decades, ask for "direct".
 
     Examples
     --------

@@ -15,7 +15,7 @@ from numconv.cpu.weight_grad import rows as weight_grad
 from numconv.cpu.weight_grad.dots import plan as dot_plan
 from numconv.cpu.weight_grad.dots import tables as dot_tables
 from numconv.cpu.weight_grad.outer import plan as outer_plan
-from numconv.cpu.weight_grad.outer.cost import Choice
+from numconv.cpu.weight_grad.outer.cost import OuterChoice
 from numconv.kernel import Kernel, Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -69,7 +69,7 @@ def test_every_way_to_read(case: tuple, copied: int, monkeypatch: pytest.MonkeyP
     """Chosen or not: in place, copied by chunk, copied whole; chunks of about 30 positions; channels split unevenly."""
     p, machine = _problem(case), detect()
     lanes = machine.vector_bytes // 4
-    choice = Choice(4, 1, lanes, (1, 1, min(p.outputs[-1], 30)), 1, -(-p.group_in * 2 // 3), copied)
+    choice = OuterChoice(4, 1, lanes, (1, 1, min(p.outputs[-1], 30)), 1, -(-p.group_in * 2 // 3), copied)
     monkeypatch.setattr(outer_plan, "_best", lambda *_: (1.0, choice))
     monkeypatch.setattr(outer_plan, "prepared", outer_plan.prepared.__wrapped__)
     monkeypatch.setattr(weight_grad, "_outer_work", weight_grad._outer_work.__wrapped__)

@@ -131,7 +131,7 @@ def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) ->
 
 
 def _workspace(c: ConvProblem, machine: Machine) -> int:
-    """The most of three moments: while the image is transformed, while the weights are, and on the way back; a real axis is halved by it."""
+    """The most of three moments: while the image is transformed, while the weights are, and on the way back; a real axis is halved."""
     *outer, last = _extents(c)
     real, spectrum = 8 * prod(outer) * last, 16 * prod(outer) * (last // 2 + 1)
     images, filters, results = c.batch * c.in_channels, c.out_channels * c.group_in, c.batch * c.out_channels

@@ -17,7 +17,7 @@ from ..runtime.workspace import spaced
 from ..simd.vector import filled, get, load, load_n, moved, put, store, zero_of
 
 LANES = 16
-TOGETHER = 64  # positions that are summed before they join a mean
+SUMMED_TOGETHER = 64  # positions that are summed before they join a mean
 BLOCK = 2048
 
 
@@ -63,10 +63,10 @@ def _means_of_channels(task, n):
     total, part = task.room, moved(task.room, channels)
     for c in range(channels):
         put(total, c, zero)
-    for first in range(0, length, TOGETHER):
+    for first in range(0, length, SUMMED_TOGETHER):
         for c in range(channels):
             put(part, c, zero)
-        for position in range(first, min(first + TOGETHER, length)):
+        for position in range(first, min(first + SUMMED_TOGETHER, length)):
             source = (n * length + position) * channels
             for c in range(channels):
                 put(part, c, get(part, c) + get(x, source + c))
