@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -230,7 +231,16 @@ def test_nobody_reads_on() -> None:
     assert process.returncode == 141
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C as a terminal's shell leaves it: what a shell starts in the background ignores it, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @bash
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_interrupted_in_a_compile() -> None:
     with started("precompile", NUMCONV_CACHE_DIR="off") as process:
@@ -242,6 +252,7 @@ def test_interrupted_in_a_compile() -> None:
     assert (process.returncode, err.strip()) == (130, "python -m numconv: interrupted")
 
 
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_an_interrupt_within_llvm_comes_after_it() -> None:
     from numconv.cpu.runtime.compiling import interrupts_held
