@@ -32,12 +32,18 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("after", nargs="?", help="the working tree by default")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--layers", type=int, nargs="+", help="these alone, by their numbers, instead of every fifth")
     parser.add_argument("--what", nargs="+", default=["forward"], choices=WHAT)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.3, help="per layer and round")
     parser.add_argument("--tolerance", type=float, default=0.1)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)  # inside: time the package in this folder
     return parser.parse_args(argv)
+
+
+def chosen(options: argparse.Namespace) -> list[layers.Layer]:
+    every = layers.load()
+    return [layer for layer in every if layer.index in options.layers] if options.layers else every[:: options.every]
 
 
 def lay(commit: str, folder: Path) -> Path:
@@ -58,7 +64,7 @@ def measure(options: argparse.Namespace) -> None:
     numba.set_num_threads(min(options.threads, numba.config.NUMBA_NUM_THREADS))
     clock = time.perf_counter
     found: dict[str, float] = {}
-    for layer in layers.load()[:: options.every]:
+    for layer in chosen(options):
         for what in options.what:
             run = call(layer, what)
             run()
@@ -93,6 +99,7 @@ def rounds(folders: list[Path], options: argparse.Namespace) -> list[list[dict[s
     for number in range(options.rounds):
         for folder, kept in zip(folders, found, strict=True):
             command = [sys.executable, __file__, "--measure", str(folder), "--threads", str(options.threads), "--every", str(options.every)]
+            command += ["--layers", *map(str, options.layers)] if options.layers else []
             environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
             run = subprocess.run(
                 [*command, "--seconds", str(options.seconds), "--what", *options.what],
@@ -121,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     every: list[Any] = []
     for what in options.what:
         slower, logs = [], []
-        for layer in layers.load()[:: options.every]:
+        for layer in chosen(options):
             key = f"{layer.index} {what}"
             ratios: list[Any] = [a[key] / b[key] for a, b in zip(old, new, strict=True)]
             best = min(a[key] for a in old) / min(b[key] for b in new)
