@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
 from ..kernel import Machine
+from .runtime.cores import usable_cores
 
 #: cores that start one multiply-add of their widest vectors in a cycle, not two
 HALF_RATE = frozenset({"znver4", "cannonlake", "icelake-client", "tigerlake", "rocketlake"})
@@ -42,7 +42,7 @@ def detect() -> Machine:
         vector_bytes=width,
         registers=registers,
         multiply_adds=rate,
-        cores=os.cpu_count() or 1,
+        cores=usable_cores(),
         l1=_cache_bytes(0, 32 << 10),
         l2=_cache_bytes(2, 512 << 10),
         flops=3e9 * 2 * width / 4 * rate,

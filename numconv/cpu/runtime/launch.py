@@ -9,7 +9,7 @@ import sys
 import threading
 import types
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numba
@@ -18,6 +18,8 @@ from numba.extending import overload
 from ...forks import threads_lost
 from .cache import identity, keep
 from .compiling import PartCompiler, WholeCompiler
+from .cores import usable_cores
+from .pace import busy
 
 if numba.config.DISABLE_JIT:
     raise RuntimeError("numconv's CPU kernels are compiled by Numba, which NUMBA_DISABLE_JIT=1 switches off: unset it")
@@ -59,12 +61,12 @@ def _first_count() -> int:
 
     _launch()
     count = numba.get_num_threads()
-    _state["count"] = parallel._get_num_threads
+    _state["count"], _state["set_count"] = parallel._get_num_threads, parallel._set_num_threads
     return count
 
 
 _lock = threading.Lock()
-_state: dict[str, Any] = {"layer": "", "count": _first_count}
+_state: dict[str, Any] = {"layer": "", "count": _first_count, "set_count": None}
 
 
 def _fresh_lock_in_child() -> None:
@@ -83,9 +85,18 @@ def _start_layer() -> str:
     return layer
 
 
+@cache
+def _limit() -> int:
+    """The most threads to use where the user has not chosen how many: Numba counts cores, and knows nothing of a container's share of them."""
+    return usable_cores() if "NUMBA_NUM_THREADS" not in os.environ else int(numba.config.NUMBA_NUM_THREADS)
+
+
 def threads() -> int:
-    """How many threads a parallel kernel started from here uses (Numba's own setting, `numba.set_num_threads`)."""
-    return 1 if threads_lost() else int(_state["count"]())
+    """How many threads a parallel kernel started from here uses: Numba's own setting, `numba.set_num_threads`; by default `usable_cores`."""
+    if threads_lost():
+        return 1
+    count = int(_state["count"]())
+    return count if count < numba.config.NUMBA_NUM_THREADS else min(count, _limit())
 
 
 def distinct(function: Any) -> Any:
@@ -126,10 +137,19 @@ class ParallelKernel:
         # prange without parallel=True is range, on purpose
         return keep(numba.njit(**KERNEL)(_renamed(self.function, "_serial")))
 
-    def __call__(self, *args: Any) -> None:
-        if threads() == 1:
-            self.serial(*args)
+    def among(self, number: int, *args: Any) -> None:
+        """By so many threads; 1: in the calling one, by the parallel loop's own code, so that no other is compiled for it."""
+        count, set_count = _state["count"](), _state["set_count"]
+        if count == number:
+            self.together(*args)
             return
+        set_count(number)
+        try:
+            self.together(*args)
+        finally:
+            set_count(count)
+
+    def together(self, *args: Any) -> None:
         layer = _state["layer"] or _start_layer()
         if layer != "workqueue":
             self.parallel(*args)
@@ -140,6 +160,13 @@ class ParallelKernel:
                 _lock.release()
         else:  # the workqueue layer aborts the process when two threads use it at once
             self.serial(*args)
+
+    def __call__(self, *args: Any) -> None:
+        number = threads()
+        if number == 1:
+            self.serial(*args)
+        else:
+            self.among(1 if busy() else number, *args)
 
 
 def kernel(function: Any) -> ParallelKernel:

@@ -10,15 +10,17 @@ Shares are contiguous and fixed by the number of workers; no task writes what an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from time import perf_counter as clock
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from ..simd.vector import moved, pointer
-from .launch import ParallelKernel, device_function, kernel
+from .launch import ParallelKernel, device_function, kernel, threads
+from .pace import Pace, busy
 from .workspace import borrow
 
 
@@ -80,9 +82,17 @@ class Work:
     shared: int = 0  # elements of the scratch that all workers have in common
     then: np.ndarray | None = None  # the tables of a second stage: the same tasks once more, after all of the first
 
-    @cached_property
-    def start(self) -> Any:
-        return self.loop if self.workers > 1 else self.loop.serial
+    pace: Pace = field(default_factory=Pace, init=False)
+
+    def start(self, *args: Any) -> None:
+        number = threads() if self.workers > 1 else 1
+        if number == 1:
+            self.loop.serial(*args)
+            return
+        alone = busy() or self.pace.doubtful()
+        began = clock()
+        self.loop.among(1 if alone else number, *args)
+        self.pace.note(clock() - began, alone)
 
     @cached_property
     def rooms(self) -> int:
