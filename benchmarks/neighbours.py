@@ -85,7 +85,7 @@ def start(kind: str, options: argparse.Namespace, threads: int = 0) -> subproces
 def result(process: subprocess.Popen[str]) -> dict[str, dict[str, float]]:
     out, _ = process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{process.args} failed")
+        raise RuntimeError(f"{process.args!r} failed")
     return json.loads(out)  # type: ignore[no-any-return]
 
 
@@ -116,12 +116,12 @@ def main(argv: list[str] | None = None) -> int:
         result(start(kind, argparse.Namespace(seconds=0.01, index=options.index)))
     for busy in options.busy:
         for kind in KINDS:
-            found = report["beside"].setdefault(str(busy), {})[kind] = beside(kind, busy, options)
-            show(f"{busy} busy, {kind}", found)
+            of_kind = report["beside"].setdefault(str(busy), {})[kind] = beside(kind, busy, options)
+            show(f"{busy} busy, {kind}", of_kind)
     for name, threads in zip(ALONE, (0, 1), strict=True):
         running = [start("numconv", options, threads) for _ in os.sched_getaffinity(0)]
-        found = report["one_process_a_core"][name] = [result(process) for process in running]
-        for one in found:
+        report["one_process_a_core"][name] = [result(process) for process in running]
+        for one in report["one_process_a_core"][name]:
             show(f"one process a core, {name} threads", one)
     if options.out:
         options.out.write_text(json.dumps(report, indent=1) + "\n")

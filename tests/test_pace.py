@@ -44,16 +44,15 @@ def test_after_a_late_loop_others_run_alone_for_a_while(clock):
     assert not pace.busy()
 
 
-def test_pauses_grow_while_loops_stay_late_and_shrink_after(clock):
+def test_pauses_grow_while_loops_are_late_soon_and_shrink_after(clock):
     of, lengths = pace.Pace(), []
     of.note(5e-4, alone=False)
-    for _ in range(8):
+    for after in (100.0, *[0.01] * 7, 100.0, 100.0):
+        clock[0] = max(clock[0], pace._Machine.until) + after
         of.note(2e-2, alone=False)
         lengths.append(pace._Machine.until - clock[0])
-    assert lengths == pytest.approx([min(pace.LAST_PAUSE, pace.FIRST_PAUSE * 2**i) for i in range(8)])
-    for _ in range(100):
-        of.note(5e-4, alone=False)
-    assert pace._Machine.pause == pace.FIRST_PAUSE
+    first, last = pace.FIRST_PAUSE, pace.LAST_PAUSE
+    assert lengths == pytest.approx([first, *[min(last, first * 2**i) for i in range(1, 8)], last / 2, last / 4])
 
 
 def test_a_process_that_begins_beside_a_neighbour_finds_out(clock):

@@ -3,7 +3,8 @@
 A parallel loop ends when its last thread does.  Where another process holds that thread's core, the loop waits for the scheduler to change its
 mind, 4 to 24 ms for a layer of half a millisecond; OpenMP cannot take back what it handed to a thread that does not run.  So each loop is
 timed.  Of one that takes far longer than it once did, or than one thread takes for it, a neighbour is to blame: loops run alone until a
-pause is over.  The next parallel one shows whether the neighbour is gone; if not, the next pause is twice as long.  Bits do not depend on it.
+pause is over, and are parallel again until one is late.  If that was sooner than a pause takes, the next pause is twice as long, else half
+as long.  Bits do not depend on it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ LATE = 4.0  # times the least that a loop has taken …
 QUANTUM = 1e-3  # … and so many seconds: a scheduler's turn takes more, what else may delay a loop less
 LONG = 0.05  # seconds: a loop of many turns loses little by waiting for one
 FIRST_PAUSE, LAST_PAUSE = 0.05, 1.0  # seconds: a pause costs half of a machine of two cores that is at rest again, a late loop some 20 ms
-EASE = 0.9  # of the pause to come, for each loop in time
 
 
 class _Machine:
     """Of this process.  Threads may change it at once: at worst a pause is a little longer or shorter."""
 
     until = 0.0  # when loops may be parallel again, by the clock; 0: nothing was late yet
-    pause = FIRST_PAUSE
+    pause = FIRST_PAUSE  # the last one
 
 
 def busy() -> bool:
@@ -48,7 +48,7 @@ class Pace:
             return
         self.together = min(self.together, took)
         if took < LONG and took > min(LATE * self.together, self.alone) + QUANTUM:
-            _Machine.until = clock() + _Machine.pause
-            _Machine.pause = min(LAST_PAUSE, 2 * _Machine.pause)
-        elif _Machine.until:
-            _Machine.pause = max(FIRST_PAUSE, EASE * _Machine.pause)
+            now = clock()
+            soon = now - took - _Machine.until < _Machine.pause
+            _Machine.pause = min(LAST_PAUSE, 2 * _Machine.pause) if soon else max(FIRST_PAUSE, _Machine.pause / 2)
+            _Machine.until = now + _Machine.pause
