@@ -87,12 +87,12 @@ def _start_layer() -> str:
 
 @cache
 def _limit() -> int:
-    """The most threads to use where the user has not chosen how many: Numba counts cores, and knows nothing of a container's share of them."""
+    """The most threads where the user has not chosen how many: Numba counts cores, and knows nothing of a container's share of them."""
     return usable_cores() if "NUMBA_NUM_THREADS" not in os.environ else int(numba.config.NUMBA_NUM_THREADS)
 
 
 def threads() -> int:
-    """How many threads a parallel kernel started from here uses: Numba's own setting, `numba.set_num_threads`; by default `usable_cores`."""
+    """How many a parallel kernel started from here uses: Numba's own setting, `numba.set_num_threads`; by default `usable_cores`."""
     if threads_lost():
         return 1
     count = int(_state["count"]())
