@@ -1,10 +1,10 @@
 """Whether other processes burn this machine's cores: then parallel loops run in the calling thread for a while.
 
-A parallel loop ends when its last thread does.  Where another process holds that thread's core, the loop waits for the scheduler to change
-its mind, 4 to 24 ms for a layer of half a millisecond; OpenMP cannot take back what it handed to a thread that does not run.  So each loop is
-timed.  Of one that takes far longer than it once did, or than one thread takes for it, a neighbour is to blame: loops run alone until a
-pause is over, and are parallel again until one is late.  If that was sooner than a pause takes, the next pause is twice as long, else half
-as long.  Bits do not depend on it.
+A parallel loop ends when its last thread does.  Where another process holds that thread's core, the loop waits for the scheduler to
+change its mind, 4 to 24 ms for a layer of half a millisecond; OpenMP cannot take back what it handed to a thread that does not run.  So
+each loop is timed.  Of one that takes far longer than it once did, or than one thread takes for it, a neighbour is to blame: loops run
+alone until a pause is over, and are parallel again until one is late.  If that was sooner than a pause takes, the next pause is twice as
+long, else half as long.  Bits do not depend on it.
 """
 
 from __future__ import annotations
