@@ -22,8 +22,9 @@ from .arguments.edge import at_edge
 from .arguments.request import Builder, Request
 from .arguments.values import Spec, Subject, shown
 from .devices import Device
+from .memory import BOUND, Store
 from .plan import Plan
-from .planning import ALL_ROWS, LIMIT, plan_for
+from .planning import ALL_ROWS, plan_for
 from .problem import Ints, Problem
 from .session import Bound, Session, Steps, bind, launch, repeat
 from .watching import Recorder, recording, session_of, watched
@@ -44,7 +45,7 @@ class Known(NamedTuple):
     once: Once | None
 
 
-_known: dict[tuple[Any, ...], Known] = {}
+_known = Store()  # by `_key`
 _ndarray = np.ndarray  # a name of this module is found sooner
 
 
@@ -68,7 +69,7 @@ def call(
     try:
         hosted = on_host(arrays)
         key = None if hosted is None else _key(name, hosted, options, algorithm, accuracy)
-        known = None if key is None else _known.get(key)
+        known: Known | None = None if key is None else _known.get(key)
         if known is not None and hosted is not None and known.once is not None and not watched():
             plan, bound = known.once
             if out is None:
@@ -251,6 +252,4 @@ def _remember(key: tuple[Any, ...], session: Session, request: Request, arrays: 
     if alone and 0 not in request.result_shape and request.result_shape == last.result_shape:
         plan = plan_for(session.subject, session.device, last, None, session.algorithm, session.accuracy)
         once = Once(plan, bind(session.device, plan, arrays))
-    if len(_known) >= LIMIT:
-        _known.clear()
-    _known[key] = Known(request, session.device, once)
+    _known.put(key, Known(request, session.device, once), BOUND)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .memory import counted_elsewhere
 from .problem import ConvProblem, Hashed, Problem
 
 
+@counted_elsewhere
 @dataclass(frozen=True)
 class Machine(Hashed):
     """A device as the cost models and the choice of tiles see it.  A value, never read inside a kernel; tests force others."""
@@ -70,6 +72,7 @@ def _as_given(problem: Any, w: Any, machine: Machine) -> Any:
     return w
 
 
+@counted_elsewhere
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """`run(problem, arrays, out, machine)` computes `problem` from `arrays` into `out`, both C-contiguous.

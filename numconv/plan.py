@@ -8,19 +8,31 @@ from functools import cached_property
 from typing import Any
 
 from .kernel import Kernel, Machine
+from .memory import counted_elsewhere
 from .problem import Problem
+
+BYTES = 700  # of a plan, but for what is bound
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the table held against one problem."""
+    """One row of the table held against one problem.  What a call need not know is worked out when somebody asks."""
 
     kernel: Kernel
+    problem: Problem
+    machine: Machine
     reason: str | None  # why not, or None
-    seconds: float | None = None
-    workspace: int | None = None
+
+    @cached_property
+    def seconds(self) -> float | None:
+        return None if self.reason is not None else self.kernel.cost(self.problem, self.machine)
+
+    @cached_property
+    def workspace(self) -> int | None:
+        return None if self.reason is not None else self.kernel.workspace(self.problem, self.machine)
 
 
+@counted_elsewhere
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What runs, and why the others do not.  Compared and looked up as the object that it is."""
@@ -28,13 +40,18 @@ class Plan:
     problem: Problem
     machine: Machine
     kernel: Kernel
-    candidates: tuple[Candidate, ...]
+    one: Problem  # that of one sample, for which the kernel was chosen …
+    table: tuple[Kernel, ...]  # … from these rows
     bound: dict[Any, Callable[[tuple[Any, ...]], Any]] = field(init=False, default_factory=dict)  # on the host: see `session.bind`
 
     @cached_property
     def seconds(self) -> float:
         """What the kernel is predicted to take."""
-        return next(c.seconds for c in self.candidates if c.kernel is self.kernel and c.seconds is not None)
+        return self.kernel.cost(self.one, self.machine)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        return candidates(self.one, self.machine, self.table)
 
 
 class NoKernel(ValueError):
@@ -42,16 +59,8 @@ class NoKernel(ValueError):
 
 
 def candidates(problem: Problem, machine: Machine, table: tuple[Kernel, ...]) -> tuple[Candidate, ...]:
-    found = []
-    for kernel in table:
-        if kernel.problem is not type(problem):
-            continue
-        reason = kernel.refuses(problem)
-        if reason is None:
-            found.append(Candidate(kernel, None, kernel.cost(problem, machine), kernel.workspace(problem, machine)))
-        else:
-            found.append(Candidate(kernel, reason))
-    return tuple(found)
+    """The rows for that kind of problem, those that do not serve it with the reason."""
+    return tuple(Candidate(row, problem, machine, row.refuses(problem)) for row in table if row.problem is type(problem))
 
 
 def make_plan(problem: Problem, machine: Machine, table: tuple[Kernel, ...], algorithm: str = "auto") -> Plan:
@@ -59,18 +68,21 @@ def make_plan(problem: Problem, machine: Machine, table: tuple[Kernel, ...], alg
 
     The batch size does not take part: costs are compared for one sample, so that a split batch gives the same bits.
     """
+    kind, automatic = type(problem), algorithm == "auto"
+    rows = [row for row in table if row.problem is kind and (row.automatic if automatic else row.name == algorithm)]
+    usable = [row for row in rows if row.refuses(problem) is None]
+    if not usable:
+        raise NoKernel(_why_not(problem, machine, table, algorithm))
+    cheapest = min(usable, key=lambda row: row.cost(problem, machine)) if automatic and len(usable) > 1 else usable[0]
+    return Plan(problem, machine, cheapest, problem, table)
+
+
+def _why_not(problem: Problem, machine: Machine, table: tuple[Kernel, ...], algorithm: str) -> str:
     found = candidates(problem, machine, table)
     if algorithm == "auto":
-        usable = [c for c in found if c.reason is None and c.kernel.automatic]
-        if not usable:
-            raise NoKernel("; ".join(f"{c.kernel.name} {c.reason}" for c in found) or "no kernel for this operator")
-        best = min(usable, key=lambda c: c.seconds)  # type: ignore[arg-type, return-value]
-        return Plan(problem, machine, best.kernel, found)
+        return "; ".join(f"{c.kernel.name} {c.reason}" for c in found) or "no kernel for this operator"
     named = [c for c in found if c.kernel.name == algorithm]
-    if not named:
-        names = ", ".join(dict.fromkeys(c.kernel.name for c in found))
-        raise NoKernel(f"unknown algorithm {algorithm!r}; this operator on {machine.name} has: auto, {names}")
-    for candidate in named:
-        if candidate.reason is None:
-            return Plan(problem, machine, candidate.kernel, found)
-    raise NoKernel(f"algorithm {algorithm!r} {named[0].reason}")
+    if named:
+        return f"algorithm {algorithm!r} {named[0].reason}"
+    names = ", ".join(dict.fromkeys(c.kernel.name for c in found))
+    return f"unknown algorithm {algorithm!r}; this operator on {machine.name} has: auto, {names}"

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from .arguments.values import Subject
 from .devices import Device
-from .plan import NoKernel, Plan, make_plan
+from .memory import Store
+from .plan import BYTES, NoKernel, Plan, make_plan
 from .problem import DeformProblem, PatchProblem, Problem, SeparableProblem, one_of
 
-LIMIT = 4096  # entries of each cache; beyond it the cache starts anew
 ALL_ROWS = float("inf")  # any row, however much more than a plain sum it rounds
 
-_plans: dict[tuple[str, Problem, Problem | None, str, float], Plan] = {}
+_plans = Store()  # by device, problem, `plan_as`, algorithm and accuracy
 
 
 def plan_for(
@@ -20,7 +20,7 @@ def plan_for(
 ) -> Plan:
     """The row is chosen for one sample, so that a split batch gives the same bits.  `accuracy`: the largest error factor of a row."""
     key = (device.name, problem, plan_as, algorithm, accuracy)
-    found = _plans.get(key)
+    found: Plan | None = _plans.get(key)
     if found is not None:
         return found
     problem = one_of(problem)
@@ -32,10 +32,9 @@ def plan_for(
             plan = make_plan(problem, device.machine(), table, algorithm)
     except NoKernel as error:
         raise subject.value(str(error)) from None
-    plan = replace(plan, problem=problem)
-    if len(_plans) >= LIMIT:
-        _plans.clear()
-    _plans[key] = plan
+    if plan.problem is not problem:
+        plan = replace(plan, problem=problem)
+    _plans.put(key, plan, BYTES)
     return plan
 
 

@@ -7,11 +7,14 @@ Dilated, grouped, depthwise, pointwise and 1-D convolutions are not kinds: they 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, get_args
+
+from .memory import add, counted_elsewhere, kept
 
 Ints = tuple[int, ...]
+BYTES = 1600  # of a problem with what it has worked out of itself
 
 
 def effective_kernel(kernel: int, dilation: int) -> int:
@@ -34,9 +37,10 @@ class Hashed:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
-@lru_cache(maxsize=4096)
+@kept
 def one_of(problem: Any) -> Any:
     """The first of all equal problems: a look-up compares the same object by address, two equal ones field by field."""
+    add(BYTES)
     return problem
 
 
@@ -300,3 +304,5 @@ class PatchProblem:
 
 
 Problem = ConvProblem | ShuffleProblem | ResizeProblem | AttentionProblem | MixProblem | DeformProblem | SeparableProblem | PatchProblem
+for _kind in get_args(Problem):
+    counted_elsewhere(_kind)

@@ -8,6 +8,7 @@ from typing import Any
 from . import hosts
 from .arguments.values import Subject
 from .devices import Device
+from .memory import BOUND, add
 from .plan import Plan
 from .planning import ALL_ROWS, plan_for, single
 from .problem import ConvProblem, DeformProblem, Ints, Problem, SeparableProblem
@@ -111,5 +112,6 @@ def bind(device: Device, plan: Plan, arrays: tuple[Any, ...]) -> Bound:
     form = form_of(arrays)
     found = plan.bound.get(form)
     if found is None:
+        add(BOUND)
         found = plan.bound[form] = device.bind(plan, arrays)
     return found

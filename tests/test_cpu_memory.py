@@ -73,7 +73,7 @@ def test_explain_says_what_a_call_allocates(name: str) -> None:
     options = {**options, "algorithm": name.split(",")[0]}
     claimed = nc.explain(call, x, w, **options).workspace
     out = call(x, w, **options)  # compiles; plans are kept from here on
-    workspace._local.free.clear()  # scratch kept from calls before counts again
+    workspace.forget()  # scratch kept from calls before counts again
     tracemalloc.start()
     try:
         call(x, w, out=out, **options)

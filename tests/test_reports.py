@@ -194,7 +194,7 @@ def test_explain_says_what_is_used(name: str) -> None:
     function, arrays, options = MEMORY[name]
     claimed = nc.explain(function, *arrays, **options).workspace
     out = function(*arrays, **options)  # compiles; plans are kept from here on
-    workspace._local.free.clear()
+    workspace.forget()
     tracemalloc.start()
     try:
         function(*arrays, out=out, **options)
@@ -297,7 +297,7 @@ def test_memory_refused_names_the_function(monkeypatch: pytest.MonkeyPatch) -> N
     ]
     for _, call in calls:
         call()
-    workspace._local.free.clear()
+    workspace.forget()
     monkeypatch.setattr(workspace, "aligned", refuse)
     for name, call in calls:
         with pytest.raises(MemoryError, match=f"^{name}: "):

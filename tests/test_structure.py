@@ -26,7 +26,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: from the bottom; a module imports from lower layers and its own folder only.  What is not named is on top: named ones never import it.
 LAYERS = (
-    ("version", "forks", "problem", "hosts", "activations", "winograd", "sampling"),
+    ("version", "forks", "memory"),
+    ("problem", "hosts", "activations", "winograd", "sampling"),
     ("kernel", "arguments"),
     ("plan",),
     ("cpu", "cuda"),

@@ -13,8 +13,9 @@ from ..arguments.transposed import TransposeOptions, transpose
 from ..arguments.values import LAYOUTS, Spec, Subject, choice, integer
 from ..call import adopt, call, fits, on_host, only_step, run
 from ..kernel import Kernel
+from ..memory import BOUND, Store
 from ..plan import Plan
-from ..planning import LIMIT, plan_for
+from ..planning import plan_for
 from ..problem import ConvProblem
 from ..session import Session, launch, repeat
 from ..watching import watched
@@ -49,7 +50,7 @@ class _Layer:
         self._bias = None if own_bias is None else device.copy(own_bias)
         self._packed: dict[tuple[Kernel, ConvProblem], Any] = {}
         self.gradients: dict[Plan, Any] = {}  # the weights as input gradients want them: kept by `vjp`
-        self._calls: dict[tuple[Any, ...], tuple[Plan, Any, Any, Any]] = {}
+        self._calls = Store()  # (plan, weights as packed, bias, bound call) by shape, dtype and flags of x
         self._check(subject, spec)
 
     def _check(self, subject: Subject, spec: Spec) -> None:
@@ -77,6 +78,7 @@ class _Layer:
             found = self._device.pack(plan, self._device.cast(self._weight, problem.dtype))
             if len(self._packed) >= PACKED:
                 self._packed.clear()
+                self._calls.clear()  # which hold them, too
             self._packed[key] = found
         return found
 
@@ -113,14 +115,13 @@ class _Layer:
             return
         plan = plan_for(session.subject, session.device, problem, None, self._algorithm)
         bias = self._bias if bias_view.dtype is None else self._device.cast(self._bias, bias_view.dtype)
-        if len(self._calls) >= LIMIT:
-            self._calls.clear()
         packed = self.pack(plan)
-        self._calls[x.shape, x.dtype, x.flags.num] = plan, packed, bias, self._device.bind(plan, (x, packed, bias), True)
+        bound = self._device.bind(plan, (x, packed, bias), True)
+        self._calls.put((x.shape, x.dtype, x.flags.num), (plan, packed, bias, bound), BOUND)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy: the weights and keywords; what is packed or bound is found again."""
-        fresh: dict[str, Any] = {"_packed": {}, "gradients": {}, "_calls": {}}
+        fresh: dict[str, Any] = {"_packed": {}, "gradients": {}, "_calls": Store()}
         return vars(self) | fresh | {"_device": self._device.name, "_like": self._like[:0]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

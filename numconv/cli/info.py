@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numconv
 
+from .. import memory
+
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "numba-cuda", "torch", "dask", "cupy-cuda13x", "cupy-cuda12x", "matplotlib")
 FEATURES = ("avx512f", "avx512bw", "avx512vnni", "avx512bf16", "avx2", "fma", "f16c", "neon", "sve")
 
@@ -33,6 +35,7 @@ def facts() -> dict[str, str]:
     import numba
 
     from ..cpu.machine import detect
+    from ..cpu.runtime import workspace
     from ..cpu.runtime.cache import folder, why_not
 
     machine = detect()
@@ -47,7 +50,12 @@ def facts() -> dict[str, str]:
         "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS} (numba.set_num_threads)",
         "gpu": gpu(),
         "cache": cache(folder(), why_not()),
+        "memory": f"plans {_mib(memory.held())} of {_mib(memory.LIMIT)}, scratch {_mib(workspace.held())} of {_mib(workspace.LIMIT)} MiB kept",
     }
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.3g}"
 
 
 def _version(name: str) -> str | None:

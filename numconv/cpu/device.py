@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..hosts import adopt, dtype_of, release
+from ..memory import kept
 from ..plan import Plan
-from ..problem import ConvProblem, one_of
+from ..problem import ConvProblem
 from ..sampling import PAD_MODES
 from .adapt.layouts import channels_first, channels_last, serves
 from .adapt.lowering import (
@@ -22,15 +22,13 @@ from .adapt.lowering import (
     complex_weights,
     compute_dtype,
     computes,
-    lower,
-    plain,
     real_bias,
     real_image,
     real_weights,
 )
 from .machine import detect as machine
 from .runtime.workspace import aligned, borrow
-from .table import table
+from .table import asked_of, table
 
 __all__ = [
     "adopt",
@@ -158,13 +156,11 @@ def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
         out[...] = target.astype(out.dtype, copy=False)
 
 
-@lru_cache(maxsize=4096)
 def _inner(plan: Plan) -> ConvProblem:
-    """What the kernel is asked for."""
-    return one_of(lower(plain(plan.problem, plan.kernel.honours)))
+    return asked_of(plan.kernel, plan.problem)
 
 
-@lru_cache(maxsize=256)
+@kept
 def _channels_first(plan: Plan) -> Plan:
     return replace(plan, problem=plan.problem.with_(layout="channels_first"))
 

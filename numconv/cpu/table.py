@@ -8,9 +8,10 @@ from importlib import import_module
 
 from .. import forks
 from ..kernel import Kernel
-from ..problem import ConvProblem
+from ..memory import kept
+from ..problem import ConvProblem, one_of
 from .adapt.cost import around_bytes, turning_seconds
-from .adapt.lowering import COMPLEX, HALF, INTEGERS, lower, plain
+from .adapt.lowering import COMPLEX, FLOATS, HALF, INTEGERS, lower, plain
 
 #: the modules that define ROWS, in the order in which they are listed
 FAMILIES = (
@@ -36,6 +37,18 @@ def table() -> tuple[Kernel, ...]:
         return tuple(_adapted(row) for family in FAMILIES for row in import_module(f"{__package__}.{family}").ROWS)
 
 
+def asked_of(row: Kernel, problem: ConvProblem) -> ConvProblem:
+    """What a row is asked for; the problem itself where the device does nothing around it."""
+    usual = problem.layout == "channels_first" and problem.padding_mode == "zeros" and problem.shuffle == 1
+    return problem if usual and problem.dtype in FLOATS and problem.dtype == problem.out_dtype else _asked_of(problem, row.honours)
+
+
+@kept
+def _asked_of(problem: ConvProblem, honours: frozenset[str]) -> ConvProblem:
+    inner = lower(plain(problem, honours))
+    return inner if inner is problem else one_of(inner)
+
+
 def _adapted(row: Kernel) -> Kernel:
     """With what `device.execute` does around every row: storage types, complex numbers, layout, padding, shuffle."""
     dtypes = (HALF if "float32" in row.dtypes else frozenset()) | (INTEGERS if "int64" in row.dtypes else frozenset())
@@ -46,10 +59,10 @@ def _adapted(row: Kernel) -> Kernel:
 
     def seen(problem: ConvProblem) -> ConvProblem:
         """A complex depthwise problem has two real channels to a group."""
-        return lower(plain(problem, row.honours))
+        return asked_of(row, problem)
 
     def turned(problem: ConvProblem) -> bool:
-        return plain(problem, row.honours).layout != problem.layout
+        return seen(problem).layout != problem.layout
 
     return replace(
         row,

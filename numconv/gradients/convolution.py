@@ -6,12 +6,12 @@ pullback that is called again, are packed once for the input gradient.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .. import hosts
+from ..memory import kept
 from ..plan import Plan
 from ..problem import ConvProblem, ShuffleProblem, one_of
 from ..sampling import padded
@@ -48,7 +48,7 @@ class Filters:
         return self.plain(problem, (g, conjugate(self.w), None), None, plan_as, "auto")
 
 
-@lru_cache(maxsize=4096)
+@kept
 def _gradient_of(p: ConvProblem, direction: str, g: np.dtype[Any], like: np.dtype[Any]) -> ConvProblem:
     """The same geometry in another direction, without what surrounds the sum; of a padding mode, the gradient of the padded image."""
     changes: dict[str, Any] = {}

@@ -3,20 +3,87 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
+import weakref
 from math import prod
 
 import numpy as np
 
-KEEP = 128 << 20  # bytes per thread, about half of them gaps that nothing touches; more is given back after the call
+LARGEST = 128 << 20  # bytes of one piece, about half of them gaps that nothing touches; a larger one is given back after the call
+LIMIT = 256 << 20  # bytes of all pieces that are kept, of all threads; beyond it, those that no call uses now are given back
 GAP = 1 << 20  # bytes
+
+_lock = threading.RLock()
+_held = 0  # bytes
+_threads: weakref.WeakSet[_Free] = weakref.WeakSet()
+
+
+class _Free(list[np.ndarray]):
+    """What a thread keeps and does not use now: views, each of an array of bytes."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # by identity
+
+    def __del__(self) -> None:
+        give_back(self)
 
 
 class _Kept(threading.local):
-    """What this thread keeps and does not use now."""
-
     def __init__(self) -> None:
-        self.free: list[np.ndarray] = []  # views, each of an array of bytes
+        self.free = _Free()
+        with _lock:
+            _threads.add(self.free)
+
+
+def _fresh_lock_in_child() -> None:
+    """Another thread may have held it."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_lock_in_child)
+
+
+def held() -> int:
+    """Bytes that are kept, of all threads."""
+    return _held
+
+
+def give_back(free: _Free) -> None:
+    """All of it; its thread may be using it meanwhile."""
+    while True:
+        try:
+            view = free.pop()
+        except IndexError:
+            return
+        _count(-view.base.nbytes)  # type: ignore[union-attr]
+
+
+def forget() -> None:
+    """What no call uses now, of all threads."""
+    with _lock:
+        every = list(_threads)
+    for free in every:
+        give_back(free)
+
+
+def _count(size: int) -> None:
+    global _held
+    with _lock:
+        _held += size
+
+
+def _is_kept(raw: np.ndarray) -> bool:
+    """Whether a fresh piece is to be kept after its call; counts it if so."""
+    if raw.nbytes > LARGEST:
+        return False
+    if _held + raw.nbytes > LIMIT:
+        forget()
+    if _held + raw.nbytes > LIMIT:
+        return False
+    _count(raw.nbytes)
+    return True
 
 
 _local = _Kept()
@@ -43,25 +110,33 @@ def spaced(count: int, size: int) -> int:
 class Scratch:
     """`with` gives the memory; a class, since a generator's context costs more than a small convolution."""
 
-    __slots__ = ("count", "dtype", "free", "view")
+    __slots__ = ("count", "dtype", "free", "kept", "view")
 
     def __init__(self, count: int, dtype: np.dtype) -> None:
         self.count, self.dtype = count, dtype
 
     def __enter__(self) -> np.ndarray:
-        free, count, dtype = _local.free, self.count, self.dtype
-        self.free = free
-        view = free.pop() if free else _NOTHING  # the last given back: what the same depth of nesting had before
+        count, dtype = self.count, self.dtype
+        self.free = free = _local.free
+        self.kept = True
+        try:
+            view = free.pop()  # the last given back: what the same depth of nesting had before
+        except IndexError:
+            view = _NOTHING
         if view.size != count or view.dtype is not dtype:  # else as it was used before
             raw = view.base
             if raw is None or raw.nbytes < count * dtype.itemsize:
+                if raw is not None:
+                    _count(-raw.nbytes)
+                del view, raw  # before there is another
                 raw = aligned((-(-count * dtype.itemsize // 64) * 64,), _BYTES)
+                self.kept = _is_kept(raw)
             view = np.ndarray((count,), dtype, raw)
         self.view = view
         return view
 
     def __exit__(self, *error: object) -> None:
-        if self.view.base.nbytes <= KEEP:  # type: ignore[union-attr]
+        if self.kept:
             self.free.append(self.view)
 
 
