@@ -50,7 +50,7 @@ def facts() -> dict[str, str]:
         "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS} (numba.set_num_threads)",
         "gpu": gpu(),
         "cache": cache(folder(), why_not()),
-        "memory": f"plans {_mib(memory.held())} of {_mib(memory.LIMIT)}, scratch {_mib(workspace.held())} of {_mib(workspace.LIMIT)} MiB kept",
+        "kept": f"plans {_mib(memory.held())} of {_mib(memory.LIMIT)} MiB, scratch {_mib(workspace.held())} of {_mib(workspace.LIMIT)} MiB",
     }
 
 

@@ -6,26 +6,26 @@ import ctypes
 import os
 import threading
 import weakref
+from contextlib import suppress
 from math import prod
+from typing import Any
 
 import numpy as np
 
 LARGEST = 128 << 20  # bytes of one piece, about half of them gaps that nothing touches; a larger one is given back after the call
 LIMIT = 256 << 20  # bytes of all pieces that are kept, of all threads; beyond it, those that no call uses now are given back
 GAP = 1 << 20  # bytes
+LINE = 64  # bytes of a cache line
 
 _lock = threading.RLock()
-_held = 0  # bytes
 _threads: weakref.WeakSet[_Free] = weakref.WeakSet()
 
 
 class _Free(list[np.ndarray]):
-    """What a thread keeps and does not use now: views, each of an array of bytes."""
+    """What a thread keeps and does not use now: views, each of an array of bytes.  It ends with its thread."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]  # by identity
-
-    def __del__(self) -> None:
-        give_back(self)
+    held = 0  # bytes, with what is in use
 
 
 class _Kept(threading.local):
@@ -47,43 +47,30 @@ if hasattr(os, "register_at_fork"):
 
 def held() -> int:
     """Bytes that are kept, of all threads."""
-    return _held
-
-
-def give_back(free: _Free) -> None:
-    """All of it; its thread may be using it meanwhile."""
-    while True:
-        try:
-            view = free.pop()
-        except IndexError:
-            return
-        _count(-view.base.nbytes)  # type: ignore[union-attr]
+    with _lock:
+        return sum(free.held for free in _threads)
 
 
 def forget() -> None:
-    """What no call uses now, of all threads."""
+    """Of all threads, what no call uses now; they may be taking it meanwhile."""
     with _lock:
-        every = list(_threads)
-    for free in every:
-        give_back(free)
+        for free in list(_threads):
+            with suppress(IndexError):
+                while True:
+                    free.held -= free.pop().base.nbytes  # type: ignore[union-attr]
 
 
-def _count(size: int) -> None:
-    global _held
+def _fresh(free: _Free, size: int, instead_of: int) -> tuple[np.ndarray, bool]:
+    """So many bytes for a thread that has just given up a smaller piece; and whether it is to keep them."""
     with _lock:
-        _held += size
-
-
-def _is_kept(raw: np.ndarray) -> bool:
-    """Whether a fresh piece is to be kept after its call; counts it if so."""
-    if raw.nbytes > LARGEST:
-        return False
-    if _held + raw.nbytes > LIMIT:
-        forget()
-    if _held + raw.nbytes > LIMIT:
-        return False
-    _count(raw.nbytes)
-    return True
+        free.held -= instead_of
+    piece: Any = aligned((size,), _BYTES).base
+    with _lock:
+        if held() + piece.nbytes > LIMIT:
+            forget()
+        fits = piece.nbytes <= LARGEST and held() + piece.nbytes <= LIMIT
+        free.held += piece.nbytes * fits
+    return piece, fits
 
 
 _local = _Kept()
@@ -93,9 +80,13 @@ _NOTHING = np.empty(0, _BYTES)
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """A fresh array from the start of a cache line on, in lines that nothing else has a part of."""
-    raw = np.empty(-(-prod(shape) * dtype.itemsize // 64) * 64 + 64, np.uint8)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(raw.data))  # a quarter of what `raw.ctypes.data` takes, a microsecond
-    return np.ndarray(shape, dtype, raw, -address % 64)
+    return _from_a_line(np.empty(-(-prod(shape) * dtype.itemsize // LINE) * LINE + LINE, np.uint8), shape, dtype)
+
+
+def _from_a_line(piece: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A view of a piece that has a line to spare; its `base` is the piece."""
+    address = ctypes.addressof(ctypes.c_char.from_buffer(piece.data))  # a quarter of what `piece.ctypes.data` takes, a microsecond
+    return np.ndarray(shape, dtype, piece, -address % LINE)
 
 
 def spaced(count: int, size: int) -> int:
@@ -124,14 +115,12 @@ class Scratch:
         except IndexError:
             view = _NOTHING
         if view.size != count or view.dtype is not dtype:  # else as it was used before
-            raw = view.base
-            if raw is None or raw.nbytes < count * dtype.itemsize:
-                if raw is not None:
-                    _count(-raw.nbytes)
-                del view, raw  # before there is another
-                raw = aligned((-(-count * dtype.itemsize // 64) * 64,), _BYTES)
-                self.kept = _is_kept(raw)
-            view = np.ndarray((count,), dtype, raw)
+            piece, size = view.base, count * dtype.itemsize
+            if piece is None or piece.nbytes < size + LINE:
+                before = 0 if piece is None else piece.nbytes
+                del view, piece  # first
+                piece, self.kept = _fresh(free, size, before)
+            view = _from_a_line(piece, (count,), dtype)
         self.view = view
         return view
 
