@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+
 from ...kernel import Machine
 
 # cycles at the clock that Machine.flops assumes; Zen 4, 2026-11-24, and Zen 3, 2026-11-28 (decisions 27, 32)
@@ -9,6 +11,7 @@ CYCLES_PER_STEP = 0.87  # one step: as many multiply-adds as a core starts at on
 CHAIN_STEPS = 4.0  # from one multiply-add of a sum to the next
 CYCLES_PER_INSTRUCTION = 0.29  # of a tile's loop; binds where no broadcast is folded into a multiply-add (Zen 3)
 LOOP_INSTRUCTIONS = 3  # of a term beside its loads and multiply-adds
+EVEN_PARTS = sorted({m << s for m in (1, 3, 4, 5, 6, 7) for s in range(40)})  # their numbers
 SMALL_PROBLEM = 3e5  # multiply-adds of a problem that its call costs more than: few tile shapes, since each is seconds of compilation
 
 
@@ -19,7 +22,7 @@ def up(value: int, multiple: int) -> int:
 
 def parts(extent: int, least: int = 1) -> list[int]:
     """Even parts of an extent, at least `least` long where it is: by every small number, then by some of each power of two."""
-    counts = {m << s for m in (1, 3, 4, 5, 6, 7) for s in range(40) if m << s <= max(1, extent // least)}
+    counts = EVEN_PARTS[: bisect(EVEN_PARTS, max(1, extent // least))]
     return sorted({-(-extent // k) for k in counts} | ({1} if least == 1 else set()))
 
 

@@ -6,11 +6,13 @@ Measured on a Zen 4 (AVX-512) up to 2026-11-24 unless said otherwise; decisions 
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ....kernel import Machine
 from ...geometry.tiles import term_cycles
-from .tables import SpreadLayout, terms_of
+from .tables import SpreadLayout
 
 SPREAD_TASK = 200.0  # cycles a task
 SPREAD_LOOP = 0.25  # cycles a term of a tile beside its multiply-adds
@@ -44,19 +46,33 @@ PAGE = 4096  # bytes: samples so far apart, or a multiple of it, share their set
 MANY_STREAMS = 32  # rows at a time that no prefetcher follows
 
 
-class SpreadChoice(NamedTuple):
-    """What the plan chooses."""
+class Tiles(NamedTuple):
+    """Some tiles, as arrays of floats."""
 
-    tile: tuple[int, int]  # positions, vectors
-    box: tuple[int, int, int]  # targets of a task
-    splits: int  # of the channels
-    copied: bool  # the rows of a box, between zeros
+    positions: Any
+    vectors: Any
+    term: Any  # cycles a term
+    start: Any  # cycles a tile beside its terms
 
 
-def extents(a: SpreadLayout, box: tuple[int, ...]) -> tuple[int, int, int]:
+class Candidates(NamedTuple):
+    """Of a choice, all at once: arrays of floats whose shapes broadcast to (tiles, boxes, copied or not, splits)."""
+
+    tiles: Tiles
+    box: tuple[Any, Any, Any]  # targets of a task
+    copied: Any  # the rows of a box, between zeros
+    splits: Any  # of the channels
+
+
+def over(extent: Any, part: Any) -> Any:
+    """How many parts, of arrays of integers held as floats."""
+    return np.ceil(extent / part)
+
+
+def extents(a: SpreadLayout, box: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     """Planes, rows and columns that a box reads."""
-    et, eh = (min(x.extent, (b - 1) * x.axis.step + x.reach + 1) for x, b in zip(a.axes[:2], box[:2], strict=True))
-    return et, eh, (box[2] - 1) * a.axes[2].axis.step + a.axes[2].reach + 1
+    et, eh, ew = ((b - 1) * x.axis.step + x.reach + 1 for x, b in zip(a.axes, box, strict=True))
+    return np.minimum(a.axes[0].extent, et), np.minimum(a.axes[1].extent, eh), ew
 
 
 def tile_term(positions: int, vectors: int, machine: Machine) -> float:
@@ -95,50 +111,41 @@ def scattered(a: SpreadLayout, size: int) -> bool:
     return shared or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1 and streams >= MANY_STREAMS)
 
 
-def task_cycles(a: SpreadLayout, c: SpreadChoice, lanes: int, machine: Machine, size: int) -> float:
-    """Of one task; `size`: bytes of an element."""
-    width = c.tile[1] * lanes
-    blocks = -(-(-(-a.produced // width)) // c.splits)
-    image, filters = a.summed * prod(extents(a, c.box)) * size, blocks * width * sum(terms_of(a)) * size
+def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, size: int) -> Any:
+    """Of one task, for all candidates; `size`: bytes of an element."""
+    width, targets, read = c.tiles.vectors * lanes, c.box[0] * c.box[1] * c.box[2], extents(a, c.box)
+    blocks = over(over(a.produced, width), c.splits)
+    image, filters = a.summed * size * (read[0] * read[1] * read[2]), blocks * width * (a.terms * size)
     far = a.summed * prod(a.source) * size > machine.l2
-    strided = not c.copied and a.axes[2].axis.step > 1 and far
-    held = image + 2 * prod(c.box) * width * size
-    fetches = int(far) + (blocks if held > machine.l2 * 3 // 4 else 0)
-    cycles = SPREAD_TASK + (FETCH_PIECES if strided else FETCH_ROWS * fetches) * image
-    cycles += FETCH_FILTERS * filters if filters > machine.l2 // 2 else 0.0
-    cycles += _sums(a, c, blocks, lanes, machine, size)
-    return cycles + (_copies(a, c, lanes, far, size) if c.copied else 0.0)
+    fetches = far + np.where(image + 2 * size * targets * width > machine.l2 * 3 // 4, blocks, 0.0)
+    bytes_ = FETCH_ROWS * fetches
+    if a.axes[2].axis.step > 1 and far:
+        bytes_ = np.where(c.copied, bytes_, FETCH_PIECES)
+    copies = np.where(c.copied, _copies(a, read, lanes, far, size), 0.0)
+    outer = SPREAD_TASK + copies + np.where(filters > machine.l2 // 2, FETCH_FILTERS * filters, 0.0)
+    return outer + bytes_ * image + blocks * _sums(a, c, targets, lanes, machine, size)
 
 
-def _sums(a: SpreadLayout, c: SpreadChoice, blocks: int, lanes: int, machine: Machine, size: int) -> float:
-    """Of the tiles, and of the way out of their sums."""
-    term, tiles, cycles = tile_term(*c.tile, machine), -(-c.box[2] // c.tile[0]), 0.0
-    if not c.copied and scattered(a, size):
-        term += max(SCATTERED_SHARE * term, SCATTERED)
-    elif sum(terms_of(a)) * c.tile[1] * lanes * size > machine.l2 // 2:
-        term *= FAR_FILTERS
-    for job, terms in zip(a.jobs, terms_of(a), strict=True):
-        live = 1.0
-        for axis, j, b in zip(a.axes[:2], job[:2], c.box[:2], strict=True):
-            number = axis.live[j][1]
-            live *= float(number.sum()) / max(1, len(axis.jobs[j])) / max(1, number.size) * b
-        cycles += blocks * tiles * (live * terms * term + c.box[0] * c.box[1] * tile_start(*c.tile))
-        vectors = blocks * c.tile[1]
-        if a.last:
-            cycles += vectors * prod(c.box) * STORE_VECTOR
-            continue
-        apart = (
-            len(a.jobs) > 1 or a.produced * prod(a.target) * size > machine.l2
-        )  # targets of one job; or the result goes to memory, which costs as much
-        squares = -(-prod(c.box) // lanes) * (SPREAD_SQUARE + apart * SQUARE_BY_ROWS) * (lanes / SQUARE_LANES) ** 2
-        cycles += vectors * (squares + apart * lanes * c.box[0] * c.box[1] * ROW_OF_CHANNEL)
-    return cycles
+def _sums(a: SpreadLayout, c: Candidates, targets: Any, lanes: int, machine: Machine, size: int) -> Any:
+    """Of the tiles of one block, and of the way out of their sums; over all jobs."""
+    near, width = c.tiles.term, c.tiles.vectors * lanes
+    term = np.where(a.terms * size * width > machine.l2 // 2, near * FAR_FILTERS, near)
+    if scattered(a, size):
+        term = np.where(c.copied, term, near + np.maximum(SCATTERED_SHARE * near, SCATTERED))
+    rows, jobs = c.box[0] * c.box[1], len(a.jobs)
+    cycles = over(c.box[2], c.tiles.positions) * rows * (a.seen * term + jobs * c.tiles.start)
+    if a.last:
+        return cycles + jobs * STORE_VECTOR * targets * c.tiles.vectors
+    # targets of one job; or the result goes to memory, which costs as much
+    apart = jobs > 1 or a.produced * prod(a.target) * size > machine.l2
+    squares = over(targets, lanes) * ((SPREAD_SQUARE + apart * SQUARE_BY_ROWS) * (lanes / SQUARE_LANES) ** 2)
+    return cycles + jobs * c.tiles.vectors * (squares + rows * (apart * lanes * ROW_OF_CHANNEL))
 
 
-def _copies(a: SpreadLayout, c: SpreadChoice, lanes: int, far: bool, size: int) -> float:
+def _copies(a: SpreadLayout, read: tuple[Any, Any, Any], lanes: int, far: bool, size: int) -> Any:
     """Of the rows that a box reads."""
-    planes, lines, wide = extents(a, c.box)
+    planes, lines, wide = read
     if not a.last:
-        return a.summed * planes * (COPY_PLANE + FAR_PIECE * far + lines * (COPY_ROW + COPY_VECTOR * -(-wide // lanes)))
+        return a.summed * planes * (COPY_PLANE + FAR_PIECE * far + lines * (COPY_ROW + COPY_VECTOR * over(wide, lanes)))
     run, pieces = (a.summed, wide) if pixel_copy(a, size)[1] else (wide * a.pixel_pitch, 1)
-    return planes * lines * (COPY_ROW + pieces * (COPY_VECTOR + COPY_VECTOR * -(-run // lanes)))
+    return planes * lines * (COPY_ROW + pieces * (COPY_VECTOR + COPY_VECTOR * over(run, lanes)))

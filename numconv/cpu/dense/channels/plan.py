@@ -1,51 +1,29 @@
-"""The choice of tile and boxes for `spread`, and its record: everything that the kernel knows of a problem."""
+"""The record of `spread`: everything that the kernel knows of a problem."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ....activations import ACTIVATIONS
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...geometry.tiles import SMALL_PROBLEM, parts, up
+from ...geometry.tiles import up
 from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
 from ...stages.copy import Copy
 from ...stages.deliver import Finish
 from ...stages.filters import Filters
 from ..plan import PreparedDense
-from .cost import (
-    CACHE_LINE,
-    PACK,
-    PACK_BLOCK,
-    PADDED_SAMPLE,
-    SpreadChoice,
-    extents,
-    most_terms,
-    pixel_copy,
-    scattered,
-    task_cycles,
-    tile_start,
-    tile_term,
-)
-from .tables import SpreadJob, SpreadLayout, layout, tables_of, terms_of, weight_places
+from .choice import SpreadChoice, best, best_tile, once, single
+from .cost import CACHE_LINE, PADDED_SAMPLE, extents, most_terms, pixel_copy
+from .tables import SpreadJob, SpreadLayout, layout, tables_of, weight_places
 
-#: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation
-SPREAD_TILES: dict[int, tuple[tuple[int, int], ...]] = {
-    32: (*((p, 2) for p in range(14, 1, -1)), *((p, 1) for p in (*range(20, 13, -1), 12, 10, 8)), (1, 4)),
-    16: ((6, 2), (5, 2), (4, 2), (3, 2), (6, 1)),
-}
-SMALL_SPREAD_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
 LINES_AHEAD = 2  # how far on a channel's row is asked for
-CLOSE = 4  # tiles that are tried with every box
-CLEARLY = 0.95  # of the cost: tiles that were changed for a predicted 2 % lost up to 14 (decision 28)
-LONG_ROW = 100  # targets; longer rows are cut, too …
-LEAST_PART = 56  # … into parts no shorter than this
 
 
 class SpreadAxis(NamedTuple):
@@ -93,79 +71,6 @@ class SpreadPlan(NamedTuple):
     places_at: int  # in the table: the term of each weight of a filter
 
 
-def _boxes(a: SpreadLayout) -> list[tuple[int, int, int]]:
-    ct, ch, cw = (x.axis.count for x in a.axes)
-    boxes = [(bt, ch, cw) for bt in parts(ct)] + [(bt, bh, cw) for bt in (1, 2, 4, 8) if bt <= ct for bh in parts(ch)]
-    if cw > LONG_ROW:
-        boxes += [(1, 1, b) for b in parts(cw, LEAST_PART)]
-    return list(dict.fromkeys(boxes))
-
-
-def _choices(a: SpreadLayout, tile: tuple[int, int], lanes: int, size: int, workers: int, machine: Machine) -> Iterator[SpreadChoice]:
-    padded = a.axes[2].padded
-    blocks = -(-a.produced // (tile[1] * lanes))
-    boxes = _boxes(a)
-    smallest = min(boxes, key=prod)
-    for box in boxes:
-        if prod(box) * tile[1] * lanes * size > machine.l2 // 4 and prod(box) > 64:
-            continue
-        count = a.axes[2].axis.count
-        narrow = min(j.number for j in a.axes[2].axis.jobs) < tile[0] or (count - 1) % box[2] + 1 < tile[0]
-        for copied in (True,) if padded or narrow else (False, True) if scattered(a, size) else (False,):
-            if copied and a.summed * prod(extents(a, box)) * size > machine.l2 * 3 // 4 and box != smallest:
-                continue
-            yield from (SpreadChoice(tile, box, s, copied) for s in sorted({1, min(workers, blocks), min(2 * workers, blocks)}))
-
-
-def _tiles(problem: ConvProblem, a: SpreadLayout, lanes: int, machine: Machine) -> list[tuple[int, int]]:
-    """Those that fit rows and channels best, boxes aside."""
-    tiles = (SMALL_SPREAD_TILES if problem.with_(batch=1).multiplications < SMALL_PROBLEM else SPREAD_TILES)[
-        32 if machine.registers >= 32 else 16
-    ]
-    terms = sum(terms_of(a)) / len(a.jobs)
-
-    def cycles(tile: tuple[int, int]) -> float:
-        tiles = -(-a.axes[2].axis.count // tile[0]) * -(-a.produced // (tile[1] * lanes))
-        return tiles * (terms * tile_term(*tile, machine) + tile_start(*tile))
-
-    return sorted((t for t in tiles if t[1] == 1 or a.produced > lanes), key=cycles)[:CLOSE]
-
-
-def _once(problem: ConvProblem, boxes: int) -> bool:
-    """Whether each block of filters is used by one task, which then packs it itself."""
-    return problem.batch == 1 and boxes == 1
-
-
-@lru_cache(maxsize=1024)
-def _best(
-    problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None, given: bool = False
-) -> tuple[float, SpreadChoice]:
-    """The cheapest, and its cycles of all workers; `given`: with those that packing the weights takes."""
-    a = layout(problem)
-    weights = problem.groups * a.summed * a.produced * prod(a.kernel) if given else 0
-    size = np.dtype(problem.dtype).itemsize
-    lanes = machine.vector_bytes // size
-    counts = [x.axis.count for x in a.axes]
-
-    def cycles(c: SpreadChoice) -> float:
-        boxes = prod(-(-n // b) for n, b in zip(counts, c.box, strict=True))
-        tasks = problem.batch * problem.groups * boxes * c.splits
-        idle = -(-tasks // workers) * workers / tasks
-        whole = prod(counts) / (boxes * prod(c.box)) if workers == 1 else 1.0  # the last boxes are smaller; others wait for a whole one
-        packing = weights * (PACK_BLOCK if _once(problem, boxes) else PACK)
-        return task_cycles(a, c, lanes, machine, size) * tasks * idle * whole + packing
-
-    tiles = (tile,) if tile else _tiles(problem, a, lanes, machine)
-    return min(((cycles(c), c) for t in tiles for c in _choices(a, t, lanes, size, workers, machine)), key=lambda found: found[0])
-
-
-def _tile(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
-    """The best for one core; that for all of them where it is clearly better: 9 blocks of filters leave one of two idle, 18 do not."""
-    alone = _best(problem, machine, 1, None)[1].tile
-    cost, together = _best(problem, machine, machine.cores, None)
-    return together.tile if cost < CLEARLY * _best(problem, machine, machine.cores, alone)[0] else alone
-
-
 def _ahead(problem: ConvProblem, a: SpreadLayout, positions: int, copied: bool, size: int, machine: Machine) -> tuple[int, int]:
     """What a tile asks for: of a channel's row, the line after the next; of pixels side by side, all of the next tile's in turn.
 
@@ -179,7 +84,7 @@ def _ahead(problem: ConvProblem, a: SpreadLayout, positions: int, copied: bool, 
 
 def _copy(a: SpreadLayout, c: SpreadChoice, size: int) -> Copy:
     """As it would be; where nothing is copied, only the pitches of the source count."""
-    planes, lines, wide = extents(a, c.box)
+    planes, lines, wide = map(int, extents(a, c.box))
     pixel, single = pixel_copy(a, size) if c.copied else (a.pixel_pitch, False)
     row = (wide if c.copied else a.source[2]) * pixel
     plane = (lines if c.copied else a.source[1]) * row
@@ -217,7 +122,7 @@ def _axes(a: SpreadLayout, box: tuple[int, ...], boxes: tuple[int, ...]) -> Iter
 
 def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int, int, int]:
     """Where sums and turned rows lie behind the copy of a box, and the rows' pitch; what overruns one of them is scratch, too."""
-    held = extents(a, c.box)[0] * copy.plane_pitch if a.last else a.summed * copy.channel_pitch
+    held = int(extents(a, c.box)[0]) * copy.plane_pitch if a.last else a.summed * copy.channel_pitch
     sums_at = up(held + c.tile[0] * a.axes[2].axis.step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
     positions = c.box[2] if a.last else prod(c.box)  # those whose sums are kept
     return sums_at, sums_at + (positions + c.tile[0] + lanes) * c.tile[1] * lanes, up(positions, lanes) + lanes
@@ -227,9 +132,9 @@ def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedDense:
     """The tile depends on problem and machine alone (packed weights do); boxes and splits also on workers and `given`, plain weights."""
     a = layout(problem)
-    size, tile = np.dtype(problem.dtype).itemsize, _tile(problem.with_(batch=1), machine)
+    size, tile = np.dtype(problem.dtype).itemsize, best_tile(single(problem), machine)
     lanes = machine.vector_bytes // size
-    cycles, c = _best(problem, machine, workers, tile, given)
+    c = best(problem, machine, workers, tile, given)
     width, boxes = tile[1] * lanes, tuple(-(-x.axis.count // b) for x, b in zip(a.axes, c.box, strict=True))
     blocks = -(-a.produced // width)
     split_blocks = -(-blocks // c.splits)
@@ -237,7 +142,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     places, filters = weight_places(problem, blocks, width)
     sums_at, turned_at, turned_pitch = _room(a, c, copy, lanes)
     room = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
-    packs = given and _once(problem, prod(boxes))
+    packs = given and once(problem, prod(boxes))
     jobs, live, offsets = tables_of(a, copy, size_of(SpreadPlan))
     t, h, w = _axes(a, c.box, boxes)
     positions_at = size_of(SpreadPlan) + len(jobs) * size_of(SpreadJob) + live.size
@@ -281,13 +186,12 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         filters=table(filters),
         places=places,
         packed=problem.groups * blocks * filters.block_size,
-        cycles=cycles,
+        cycles=c.cycles,
     )
 
 
 def seconds(problem: ConvProblem, machine: Machine) -> float:
     """Predicted for one sample on one core, memory aside."""
-    one: Any = problem.with_(batch=1)
-    cycles = _best(one, machine, 1, None)[0]
+    cycles = best(single(problem), machine, 1, None).cycles
     padding = 0.0 if problem.padding_mode == "zeros" else PADDED_SAMPLE * prod(layout(problem).source) * problem.in_channels
     return (cycles + padding) * machine.cycle

@@ -73,6 +73,17 @@ class SpreadLayout:
     def jobs(self) -> list[Ints]:
         return list(product(*(range(len(a.jobs)) for a in self.axes)))
 
+    @cached_property
+    def terms(self) -> int:
+        """Of all jobs."""
+        return sum(terms_of(self))
+
+    @cached_property
+    def seen(self) -> float:
+        """Of all jobs: terms of a target, on average over rows and planes those that see the source."""
+        t, h = (sum(float(number.sum()) / max(1, number.size) for _, number in axis.live) for axis in self.axes[:2])
+        return t * h * self.summed * sum(len(job) for job in self.axes[2].jobs)
+
 
 @lru_cache(maxsize=512)
 def layout(problem: ConvProblem) -> SpreadLayout:
