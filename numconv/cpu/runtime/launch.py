@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import numba
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 from ...forks import threads_lost
 from .cache import identity, keep
@@ -182,6 +182,11 @@ def device_function(function: Any) -> Any:
 def inlined(function: Any) -> Any:
     """Like `device_function`, for small ones: always inlined by LLVM.  An array is seven arguments; a call costs as much as a short row."""
     return numba.njit(forceinline=True, **INNER)(distinct(function))
+
+
+def anywhere(function: Any) -> Any:
+    """Decorator for arithmetic on integers that plans ask for on the host and kernels as they go: the function itself, `inlined` there."""
+    return register_jitable(forceinline=True, **INNER)(function)
 
 
 def by_type(choose: Any, inline: bool = False) -> Any:
