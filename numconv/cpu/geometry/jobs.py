@@ -153,18 +153,18 @@ def sum_of_quotients(number: int, first: int, step: int, divisor: int) -> int:
     return total
 
 
-def pairs_before(end: int, at: int, taps: int, advance: int, targets: int, step: int) -> int:
-    """How many pairs of a tap k and a target u there are with at + advance·k + step·u < end; `advance` > 0."""
-    some = min(taps, max(0, -(-(end - at) // advance)))  # taps that do so for a target
-    every = min(some, max(0, -(-(end - at - (targets - 1) * step) // advance)))  # for all of them
-    return every * targets + sum_of_quotients(some - every, end - 1 - at - (some - 1) * advance + step, advance, step)
+def pairs_before(axis: AxisTaps, job: AxisJob, end: int) -> int:
+    """How many pairs of a target of a job and one of its taps there are that read a sample before that one."""
+    left = end - job.at - min(0, (job.taps - 1) * axis.advance)  # from the least sample of the first target
+    apart, last = abs(axis.advance), (job.targets - 1) * axis.step
+    some = min(job.taps, max(0, -(-left // apart)))  # taps, the nearest first, that do so for a target
+    every = min(some, max(0, -((last - left) // apart)))  # for all of them
+    return every * job.targets + sum_of_quotients(some - every, left - 1 - (some - 1) * apart + axis.step, apart, axis.step)
 
 
 def inside(axis: AxisTaps, job: AxisJob) -> int:
     """Pairs of a target of a job and one of its taps that see the source; over number of targets: such taps of a target on average."""
-    at = job.at + min(0, (job.taps - 1) * axis.advance)
-    shape = (at, job.taps, abs(axis.advance), job.targets, axis.step)
-    return pairs_before(axis.source, *shape) - pairs_before(0, *shape) if job.taps and job.targets else 0
+    return pairs_before(axis, job, axis.source) - pairs_before(axis, job, 0) if job.taps and job.targets else 0
 
 
 @anywhere
