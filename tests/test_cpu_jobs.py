@@ -38,7 +38,7 @@ def _live(kernel: int, stride: int, dilation: int, low: int, extent: int, output
     return [a for a in range(kernel) if any(0 <= a * dilation - low + p * stride < extent for p in range(outputs))]
 
 
-def _reads(axis: jobs.AxisTaps) -> dict[int, list[tuple[int, int]]]:
+def _reads(axis: jobs.JobAxis) -> dict[int, list[tuple[int, int]]]:
     """Of each target that some tap serves, (tap, sample) in order; a sample may lie beside the source."""
     found: dict[int, list[tuple[int, int]]] = {}
     for i in range(axis.jobs):
@@ -69,7 +69,7 @@ def test_taps_and_what_they_read() -> None:
         assert _reads(back) == expected, case
 
 
-def _taps(axis: jobs.AxisTaps) -> range:
+def _taps(axis: jobs.JobAxis) -> range:
     return range(axis.first, axis.first + axis.taps)
 
 
@@ -132,7 +132,7 @@ def test_source_of_every_coordinate(mode: str) -> None:
     assert [jobs.source_of(jobs.MODES["zeros"], at, 2) for at in range(-1, 4)] == [-1, 0, 1, -1, -1]
 
 
-axis_at = reader(jobs.AxisTaps)
+axis_at = reader(jobs.JobAxis)
 
 
 def _compiled(tables: Any, out: Any) -> None:

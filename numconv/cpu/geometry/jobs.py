@@ -20,7 +20,7 @@ MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3, "symmetric": 4
 ZEROS, REFLECT, REPLICATE, CIRCULAR = (MODES[mode] for mode in ("zeros", "reflect", "replicate", "circular"))
 
 
-class AxisTaps(NamedTuple):
+class JobAxis(NamedTuple):
     """One axis, of the taps that may see the source: from the first that does to the last."""
 
     source: int  # extent
@@ -58,10 +58,10 @@ def seen(kernel: int, stride: int, dilation: int, low: int, extent: int, outputs
     return (first, end - first) if first < end else (0, 0)
 
 
-def forward_taps(kernel: int, stride: int, dilation: int, low: int, extent: int, outputs: int, mode: str = "zeros") -> AxisTaps:
+def forward_taps(kernel: int, stride: int, dilation: int, low: int, extent: int, outputs: int, mode: str = "zeros") -> JobAxis:
     """At least one tap; in other padding modes than zeros each sees something."""
     first, taps = seen(kernel, stride, dilation, low, extent, outputs) if mode == "zeros" else (0, kernel)
-    return AxisTaps(
+    return JobAxis(
         source=extent,
         target=outputs,
         kernel=kernel,
@@ -78,11 +78,11 @@ def forward_taps(kernel: int, stride: int, dilation: int, low: int, extent: int,
     )
 
 
-def gradient_taps(kernel: int, stride: int, dilation: int, low: int, extent: int, outputs: int) -> AxisTaps:
+def gradient_taps(kernel: int, stride: int, dilation: int, low: int, extent: int, outputs: int) -> JobAxis:
     """Of the gradient of an input of that extent, from one of so many outputs."""
     first, taps = seen(kernel, stride, dilation, low, extent, outputs)
     common = gcd(stride, dilation)
-    return AxisTaps(
+    return JobAxis(
         source=outputs,
         target=extent,
         kernel=kernel,
@@ -123,17 +123,17 @@ def live_of(axis, job, target):  # type: ignore[no-untyped-def]
     return (first, end - first) if first < end else (0, 0)
 
 
-def origin(axis: AxisTaps) -> int:
+def origin(axis: JobAxis) -> int:
     """The least sample that the first target of any job reads."""
     return axis.start if axis.direction > 0 else -((axis.start + (axis.taps - 1) * axis.dilation) // axis.target_step)
 
 
-def reach(axis: AxisTaps) -> int:
+def reach(axis: JobAxis) -> int:
     """From there to the greatest one."""
     return (axis.taps - 1) * axis.dilation if axis.direction > 0 else -(axis.start // axis.target_step) - origin(axis)
 
 
-def padded(axis: AxisTaps) -> bool:
+def padded(axis: JobAxis) -> bool:
     """Whether some tap looks beside the source for some target."""
     if axis.taps == 0:
         return False
@@ -153,7 +153,7 @@ def sum_of_quotients(number: int, first: int, step: int, divisor: int) -> int:
     return total
 
 
-def pairs_before(axis: AxisTaps, job: AxisJob, end: int) -> int:
+def pairs_before(axis: JobAxis, job: AxisJob, end: int) -> int:
     """How many pairs of a target of a job and one of its taps there are that read a sample before that one."""
     left = end - job.at - min(0, (job.taps - 1) * axis.advance)  # from the least sample of the first target
     apart, last = abs(axis.advance), (job.targets - 1) * axis.step
@@ -162,7 +162,7 @@ def pairs_before(axis: AxisTaps, job: AxisJob, end: int) -> int:
     return every * job.targets + sum_of_quotients(some - every, left - 1 - (some - 1) * apart + axis.step, apart, axis.step)
 
 
-def inside(axis: AxisTaps, job: AxisJob) -> int:
+def inside(axis: JobAxis, job: AxisJob) -> int:
     """Pairs of a target of a job and one of its taps that see the source; over number of targets: such taps of a target on average."""
     return pairs_before(axis, job, axis.source) - pairs_before(axis, job, 0) if job.taps and job.targets else 0
 
