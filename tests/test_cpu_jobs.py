@@ -96,6 +96,11 @@ def test_live_taps_ends_and_numbers() -> None:
                     total += len(seen)
                 assert jobs.inside(axis, job) == total, case
             assert before == axis.taps, case
+            phases = {q % axis.target_step for q in range(axis.target)}
+            assert jobs.unserved(axis) == len(phases - {q % axis.target_step for q in _reads(axis)}), case
+            taps = [jobs.job_of(axis, i).taps for i in range(axis.jobs)]
+            assert [jobs.kind_of(axis, i) for i in range(axis.jobs)] == [int(number < max(taps)) for number in taps], case
+            assert jobs.kinds_of(axis) == max(1, len(set(taps))), case
             if first:
                 assert (jobs.origin(axis), jobs.reach(axis)) == (min(first), max(first) - min(first)), case
             if case[4] >= case[1]:  # else some job may have no target

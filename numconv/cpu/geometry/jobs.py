@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import gcd
 from typing import NamedTuple
 
-from ..runtime.launch import anywhere
+from ..runtime.launch import anywhere, rarely
 
 #: padding modes, as kernels know them
 MODES = {"zeros": 0, "reflect": 1, "replicate": 2, "circular": 3, "symmetric": 4}
@@ -31,6 +31,8 @@ class JobAxis(NamedTuple):
     start: int  # v of that first tap
     dilation: int
     jobs: int  # with taps
+    fewest: int  # taps of a job, or one more:
+    longer: int  # so many jobs, the first
     step: int  # in the source, from a target of a job to its next one
     target_step: int  # in the target, likewise
     period: int  # from a tap of a job to its next one
@@ -70,6 +72,8 @@ def forward_taps(kernel: int, stride: int, dilation: int, low: int, extent: int,
         start=first * dilation - low,
         dilation=dilation,
         jobs=1,
+        fewest=max(1, taps),
+        longer=0,
         step=stride,
         target_step=1,
         period=1,
@@ -82,6 +86,7 @@ def gradient_taps(kernel: int, stride: int, dilation: int, low: int, extent: int
     """Of the gradient of an input of that extent, from one of so many outputs."""
     first, taps = seen(kernel, stride, dilation, low, extent, outputs)
     common = gcd(stride, dilation)
+    fewest, longer = divmod(taps, stride // common)
     return JobAxis(
         source=outputs,
         target=extent,
@@ -91,6 +96,8 @@ def gradient_taps(kernel: int, stride: int, dilation: int, low: int, extent: int
         start=first * dilation - low,
         dilation=dilation,
         jobs=min(taps, stride // common),
+        fewest=fewest,
+        longer=longer,
         step=1,
         target_step=stride,
         period=stride // common,
@@ -100,18 +107,54 @@ def gradient_taps(kernel: int, stride: int, dilation: int, low: int, extent: int
 
 
 @anywhere
+def part(value, divisor):  # type: ignore[no-untyped-def]
+    """value // divisor; most strides and dilations are 1, and a division takes as long as ten additions."""
+    return value if divisor == 1 else value // divisor
+
+
+@anywhere
 def job_of(axis, i):  # type: ignore[no-untyped-def]
     """Job i: that of tap first + i."""
+    if axis.target_step == 1:  # no division
+        return AxisJob(0, axis.target, axis.first, axis.taps, axis.direction * axis.start)
     v = axis.start + i * axis.dilation
-    first, quotient = v % axis.target_step, v // axis.target_step
+    quotient = v // axis.target_step
+    first = v - quotient * axis.target_step
     targets = max(0, (axis.target - first + axis.target_step - 1) // axis.target_step)
-    return AxisJob(first, targets, axis.first + i, (axis.taps - i + axis.period - 1) // axis.period, axis.direction * quotient)
+    return AxisJob(first, targets, axis.first + i, taps_of(axis, i), axis.direction * quotient)
+
+
+@anywhere
+def taps_of(axis, i):  # type: ignore[no-untyped-def]
+    """Of job i."""
+    return axis.fewest + 1 if i < axis.longer else axis.fewest
 
 
 @anywhere
 def taps_before(axis, i):  # type: ignore[no-untyped-def]
-    """Taps of the jobs 0 to i − 1."""
-    return i * (axis.taps // axis.period) + min(i, axis.taps % axis.period)
+    """Of the jobs 0 to i − 1."""
+    return i * axis.fewest + min(i, axis.longer)
+
+
+@anywhere
+def kinds_of(axis):  # type: ignore[no-untyped-def]
+    """Kinds of jobs, by their taps: 1 or 2, the longer ones first."""
+    return 2 if 0 < axis.longer < axis.jobs else 1
+
+
+@anywhere
+def kind_of(axis, i):  # type: ignore[no-untyped-def]
+    """That of job i."""
+    return 1 if 0 < axis.longer <= i else 0
+
+
+def unserved(axis: JobAxis) -> int:
+    """How many of the stride phases that have targets no tap serves."""
+    phases = min(axis.target_step, axis.target)
+    if axis.direction > 0 or axis.target >= axis.target_step:
+        return phases - min(phases, axis.jobs)
+    served = sum_of_quotients(axis.jobs, axis.start, axis.dilation, axis.target_step)
+    return phases - served + sum_of_quotients(axis.jobs, axis.start - axis.target, axis.dilation, axis.target_step)
 
 
 @anywhere
@@ -119,17 +162,28 @@ def live_of(axis, job, target):  # type: ignore[no-untyped-def]
     """(k, n): of a job's taps those from the k-th on, n of them, see the source for its target of that number; (0, 0): none does."""
     at, apart = job.at + axis.step * target, abs(axis.advance)
     left = at if axis.advance < 0 else axis.source - 1 - at  # samples that the taps go on to before they leave the source
-    first, end = max(0, (left - axis.source) // apart + 1), min(job.taps, left // apart + 1)
+    first = 0 if left < axis.source else (left - axis.source) // apart + 1  # most targets see all taps, and take no division
+    end = job.taps if left >= (job.taps - 1) * apart else left // apart + 1
     return (first, end - first) if first < end else (0, 0)
 
 
+@anywhere
+def least_of(axis, job):  # type: ignore[no-untyped-def]
+    """The least sample that a job's first target reads; beside the source perhaps."""
+    return job.at + min(0, (job.taps - 1) * axis.advance)
+
+
 def origin(axis: JobAxis) -> int:
-    """The least sample that the first target of any job reads."""
+    """The least sample that the first target of any job reads; 0 where there is none."""
+    if axis.taps == 0:
+        return 0
     return axis.start if axis.direction > 0 else -((axis.start + (axis.taps - 1) * axis.dilation) // axis.target_step)
 
 
 def reach(axis: JobAxis) -> int:
     """From there to the greatest one."""
+    if axis.taps == 0:
+        return 0
     return (axis.taps - 1) * axis.dilation if axis.direction > 0 else -(axis.start // axis.target_step) - origin(axis)
 
 
@@ -155,7 +209,7 @@ def sum_of_quotients(number: int, first: int, step: int, divisor: int) -> int:
 
 def pairs_before(axis: JobAxis, job: AxisJob, end: int) -> int:
     """How many pairs of a target of a job and one of its taps there are that read a sample before that one."""
-    left = end - job.at - min(0, (job.taps - 1) * axis.advance)  # from the least sample of the first target
+    left = end - least_of(axis, job)
     apart, last = abs(axis.advance), (job.targets - 1) * axis.step
     some = min(job.taps, max(0, -(-left // apart)))  # taps, the nearest first, that do so for a target
     every = min(some, max(0, -((last - left) // apart)))  # for all of them
@@ -170,10 +224,11 @@ def inside(axis: JobAxis, job: AxisJob) -> int:
 @anywhere
 def source_of(mode, at, extent):  # type: ignore[no-untyped-def]
     """The sample that stands at a coordinate, beyond the ends of an axis too; −1 for a zero.  `mode`: of MODES."""
-    if 0 <= at < extent:
-        return at
-    if mode == ZEROS:
-        return -1
+    return at if 0 <= at < extent else -1 if mode == ZEROS else _repeated(mode, at, extent)
+
+
+@rarely
+def _repeated(mode, at, extent):  # type: ignore[no-untyped-def]
     if mode == REPLICATE:
         return 0 if at < 0 else extent - 1
     if mode == CIRCULAR:

@@ -189,6 +189,11 @@ def anywhere(function: Any) -> Any:
     return register_jitable(forceinline=True, **INNER)(function)
 
 
+def rarely(function: Any) -> Any:
+    """The same for what few calls come to: in kernels a call, also where what calls it is inlined."""
+    return register_jitable(forceinline=False, **INNER)(function)
+
+
 def by_type(choose: Any, inline: bool = False) -> Any:
     """Decorator for a stub, compiled as the function that `choose` gives for the type of its first argument, and no other."""
 

@@ -53,8 +53,8 @@ def over_shares(name: str, body: Any) -> ParallelKernel:
     return kernel(loop)
 
 
-def over_tasks(name: str, body: Any) -> ParallelKernel:
-    """The same over `body(task, number)`, one task at a time.
+def over_tasks(name: str, body: Any, begin: Any = None) -> ParallelKernel:
+    """The same over `body(task, number)`, one task at a time.  `begin(task)`: what a worker does first; the task that it goes on with.
 
     An `inlined` body hands that on to all that Numba compiles first from there: good for few calls (spread); of direct, whose callees stand
     in several places, it makes a third more instructions, so its body is a `device_function`, and so is the one here.
@@ -65,7 +65,11 @@ def over_tasks(name: str, body: Any) -> ParallelKernel:
         for i in range(number, end):
             body(task, i)
 
-    return over_shares(name, share)
+    @device_function
+    def prepared_share(task, number, end):  # type: ignore[no-untyped-def]
+        share(begin(task), number, end)
+
+    return over_shares(name, prepared_share if begin else share)
 
 
 @dataclass(frozen=True, eq=False)
