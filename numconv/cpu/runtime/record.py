@@ -78,6 +78,17 @@ def reader(kind: type) -> Any:
 
 
 @intrinsic
+def integers_at(typingctx, room, at):  # type: ignore[no-untyped-def]
+    """For kernels: a pointer to the 64-bit integers that begin `at` elements on in scratch of whatever type."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        place = array_pointer(context, builder, sig.args[0], args[0], args[1])
+        return builder.bitcast(place, context.get_value_type(sig.return_type))
+
+    return types.CPointer(types.int64)(room, types.intp), codegen
+
+
+@intrinsic
 def masks_at(typingctx, tables, at):  # type: ignore[no-untyped-def]
     """For kernels: a pointer to the masks of lanes, 16 bits each, that begin `at` integers on."""
 

@@ -13,6 +13,7 @@ from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
 from ..adapt.sums import summed
 from ..runtime.launch import threads
+from ..runtime.record import table
 from ..runtime.tasks import Work, perform
 from .dots import plan as dots
 from .dots.cost import SPLIT_ELEMENT
@@ -34,10 +35,11 @@ def _workers(problem: ConvProblem, workers: int, tasks: int, small: float) -> in
 @lru_cache(maxsize=512)
 def _outer_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
     p = outer.prepared(problem, machine, workers)
+    numbers = table(p.plan)
     return Work(
         loop=outer_driver(*p.tile),
-        tables=p.numbers,
-        offsets=p.offsets,
+        tables=numbers,
+        offsets=numbers,
         tasks=p.tasks,
         workers=_workers(problem, workers, p.tasks, SMALL_OUTER),
         room_pitch=p.room,
@@ -51,7 +53,7 @@ def _run_outer(problem: ConvProblem, arrays: tuple[Any, ...], out: Array, machin
 
 def _outer_cost(problem: ConvProblem, machine: Machine) -> float:
     """Of all cores."""
-    return machine.launch + outer.prepared(problem, machine, machine.cores).cycles * machine.cycle
+    return machine.launch + outer.best(problem, machine, machine.cores)[0] * machine.cycle
 
 
 def _outer_workspace(problem: ConvProblem, machine: Machine) -> int:

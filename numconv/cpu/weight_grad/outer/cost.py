@@ -6,12 +6,14 @@ Zen 4 (AVX-512), one thread, 2026-11-24 (commit dd2fa87; decision 11).
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ....kernel import Machine
 from ....problem import Ints
 from ...geometry.tiles import term_cycles
-from .tables import OuterLayout
+from .taps import OuterLayout
 
 TASK_STARTED = 300.0  # cycles a task
 TILE_BEGUN = 60.0  # cycles a tile begun …
@@ -29,15 +31,27 @@ IN_PLACE, BY_CHUNK, BY_SAMPLE = 0, 1, 2  # how the input is read: where it stand
 
 
 class OuterChoice(NamedTuple):
-    """What the plan chooses."""
+    """What the plan chooses; or arrays of it, all candidates of the search at once."""
 
-    rows: int  # of a tile
-    vectors: int  # of a tile
+    rows: Any  # of a tile
+    vectors: Any  # of a tile
     lanes: int
     box: tuple[int, int, int]  # positions of a chunk
-    split_blocks: int  # blocks of output channels of a task
-    split_channels: int  # input channels of a task
-    copied: int  # IN_PLACE, BY_CHUNK or BY_SAMPLE
+    split_blocks: Any  # blocks of output channels of a task
+    split_channels: Any  # input channels of a task
+    copied: Any  # IN_PLACE, BY_CHUNK or BY_SAMPLE
+
+
+class Reading(NamedTuple):
+    """What follows of a problem from how its input is read."""
+
+    inner: int  # taps that are rows of a tile
+    outer: int  # others
+    starts: int  # of a tile in a chunk
+    pairs: float  # of a position and an outer tap, of all samples
+    slowed: float  # times the cycles of a term
+    planes: int  # copied, of a channel of the input …
+    plane_cycles: float  # … and what each costs
 
 
 def extents(a: OuterLayout, box: Ints) -> tuple[int, int, int]:
@@ -51,23 +65,42 @@ def crowded(a: OuterLayout, size: int) -> bool:
     return prod(a.extent) * size % PAGE == 0
 
 
-def task_cycles(a: OuterLayout, c: OuterChoice, batch: int, size: int, machine: Machine) -> float:
+def chunks_of(a: OuterLayout, box: Ints) -> int:
+    """Of a sample."""
+    return prod(-(-o // b) for o, b in zip(a.outputs, box, strict=True))
+
+
+def reading(a: OuterLayout, copied: int, box: Ints, batch: int, size: int, lanes: int) -> Reading:
     """`size`: bytes of an element."""
-    inner = len(a.taps(c.copied)[1])
-    outer = prod(len(x.live) for x in a.axes) // inner
-    tiles = -(-c.split_channels * inner // c.rows)
-    chunks = batch * prod(-(-x.outputs // b) for x, b in zip(a.axes, c.box, strict=True))
-    merged, registers = a.merged(c.copied), c.rows * c.vectors
-    each = term_cycles(c.rows, c.vectors, machine, 0.0, TERM_OVERHEAD) * (CROWDED_CHANNELS if not c.copied and crowded(a, size) else 1.0)
-    sums = c.split_blocks * outer * tiles * registers * c.lanes * size
-    start = (TILE_BEGUN if sums <= machine.l2 // 2 else FAR_SUMS * TILE_BEGUN) * (1 if merged else c.box[1])
     t, h, w = a.axes
-    pairs = t.inside * h.inside * (w.outputs if merged else w.inside)  # of a position and an outer tap
-    cycles = c.split_blocks * tiles * (batch * pairs * each + outer * (chunks * start + SUMS * registers))
-    squares = chunks * -(-prod(c.box) // c.lanes) + -(-c.split_channels * prod(x.kernel for x in a.axes) // c.lanes)
+    merged, planes, plane = a.merged(copied), 0, 0.0
+    if copied:
+        planes, lines, wide = extents(a, box if copied == BY_CHUNK else a.outputs)
+        planes *= batch * (chunks_of(a, box) if copied == BY_CHUNK else 1)
+        plane = COPY_PLANE + lines * (COPY_ROW + COPY_VECTOR * -(-wide // lanes))
+    return Reading(
+        inner=a.inner(copied),
+        outer=a.outer(copied),
+        starts=1 if merged else box[1],
+        pairs=float(batch * t.inside * h.inside * (w.outputs if merged else w.inside)),
+        slowed=CROWDED_CHANNELS if not copied and crowded(a, size) else 1.0,
+        planes=planes,
+        plane_cycles=plane,
+    )
+
+
+def task_cycles(a: OuterLayout, c: OuterChoice, r: Reading, term: Any, batch: int, size: int, machine: Machine) -> Any:
+    """Of a choice, or of arrays of choices and what follows from them; `term`: cycles of one of the tile's, `size`: bytes of an element."""
+    tiles = -(-c.split_channels * r.inner // c.rows)
+    chunks, registers = batch * chunks_of(a, c.box), c.rows * c.vectors
+    sums = c.split_blocks * (r.outer * tiles * registers * c.lanes * size)
+    start = np.where(sums <= machine.l2 // 2, TILE_BEGUN, FAR_SUMS * TILE_BEGUN) * r.starts
+    cycles = c.split_blocks * tiles * (r.pairs * (term * r.slowed) + r.outer * (chunks * start + SUMS * registers))
+    squares = chunks * -(-prod(c.box) // c.lanes) + -(-c.split_channels * a.taps // c.lanes)
     cycles += c.split_blocks * c.vectors * SQUARE_TURNED * squares
-    if c.copied:
-        planes, lines, wide = extents(a, c.box if c.copied == BY_CHUNK else a.outputs)
-        plane = COPY_PLANE + lines * (COPY_ROW + COPY_VECTOR * -(-wide // c.lanes))
-        cycles += (chunks if c.copied == BY_CHUNK else batch) * c.split_channels * planes * plane
-    return cycles + TASK_STARTED
+    return cycles + c.split_channels * r.planes * r.plane_cycles + TASK_STARTED
+
+
+def tile_term(rows: int, vectors: int, machine: Machine) -> float:
+    """Cycles of a term of such a tile."""
+    return term_cycles(rows, vectors, machine, 0.0, TERM_OVERHEAD)

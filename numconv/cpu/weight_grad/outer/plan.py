@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from math import prod
 from typing import NamedTuple
 
@@ -14,17 +12,18 @@ import numpy as np
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import up
-from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
 from ...stages.copy import Copy
-from .cost import BY_SAMPLE, OuterChoice, crowded, extents, task_cycles
-from .tables import OuterLayout, OuterTap, layout, outer_taps, places_of, sources_of
+from .cost import BY_CHUNK, BY_SAMPLE, IN_PLACE, OuterChoice, Reading, crowded, extents, reading, task_cycles, tile_term
+from .taps import OuterLayout, layout
 
 CHUNK_POSITIONS = 160  # of a chunk, more or less: a block's gradient takes 20 kB
 WHOLE = 2 << 20  # bytes of a sample's channels that may be copied at once
 DIVISIONS = (1, 2, 4, 8)  # of channels over tasks, beside one and two a worker
 CACHE_LINE = 64  # bytes
+INTEGER = 8  # bytes of an element of a list
 NO_END = 1 << 40  # of columns
+SEARCHED = "rows", "vectors", "split_blocks", "split_channels", "copied"  # fields of a choice
 
 #: (rows, vectors), by number of SIMD registers
 OUTER_TILES: dict[int, tuple[tuple[int, int], ...]] = {
@@ -35,19 +34,26 @@ FEW_OUTER_TERMS = ((12, 2), (6, 2), (12, 1), (4, 1))  # of them, for dtypes othe
 
 
 class Axis(NamedTuple):
-    """One of the axes t, h, w, in elements of that axis."""
+    """One of the axes t, h, w, in elements of that axis; its taps but for those at both ends that see nothing but padding."""
 
     source: int  # extent of the input
     target: int  # positions
     box: int  # positions of a chunk
     boxes: int  # chunks
     step: int  # in the input, from one position to the next
-    low: int  # padding before the input
+    start: int  # in the input, of position 0 and the first tap; negative in the padding
+    dilation: int  # in the input, from one tap to the next
     reach: int  # in the input, from a position's first tap to its last
+    taps: int
+    first_tap: int
+    all_taps: int  # those at both ends too
 
 
 class OuterPlan(NamedTuple):
-    """The record.  A *block* is of a tile's output channels; lengths in elements, places in the room in elements, of tables in integers."""
+    """The record.  A *block* is of a tile's output channels; lengths in elements, places in the room in elements or, of lists, in integers.
+
+    The room: lists that the worker works out once (`Lists`), what is copied, gradients, sums.
+    """
 
     batch: int
     groups: int
@@ -59,34 +65,31 @@ class OuterPlan(NamedTuple):
     block_splits: int  # ranges of blocks, over tasks
     split_blocks: int  # blocks of one
     splits: int  # ranges of input channels, over tasks
-    split_channels: int  # channels of one
+    split_channels: int  # channels of one; of the last perhaps fewer
     copied: int  # IN_PLACE, BY_CHUNK or BY_SAMPLE
     copy: Copy  # how; where nothing is copied, the pitches of the input
-    columns: int  # of the input, where some position's tap sees none; else without end
-    inner_taps: int  # taps of the last axis that are rows of a tile, beside the channels
-    outer_taps: int  # taps that have tiles of their own
+    first_column: int  # of the input, that position 0 sees with its first tap; 0, where every position sees every column …
+    columns: int  # … of the input, then without end
+    inner_taps: int  # taps of the last axis that are rows of a tile, beside the channels …
+    outer_columns: int  # … or have tiles of their own, as those of the other axes have
     taps: int  # of a filter
-    tiles: int  # of an outer tap
+    rows: int  # of all tiles of an outer tap
     block_size: int  # of a block's sums: (outer tap, row of a tile, output channel), and a row of zeros
-    gradient_at: int  # in the room: of a chunk, (position, output channel of a block)
-    sums_at: int  # in the room: of the task's blocks
-    outer_at: int  # in the table: records of OuterTap
-    places_at: int  # in the table: of each row of the tiles in what is read …
-    last_places_at: int  # … and for the last range of channels, which may be shorter
-    sources_at: int  # in the table: of each weight of a filter its row of the sums
+    last_places_at: int  # of the lists …
+    sources_at: int
+    copy_at: int  # of what is copied
+    gradient_at: int  # of a chunk, (position, output channel of a block)
+    sums_at: int  # of the task's blocks
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedOuter:
-    """A plan with its tables, and what the host knows besides."""
+    """A plan, and what the host knows besides."""
 
     plan: OuterPlan
-    numbers: np.ndarray  # the record, outer taps, places, sources
-    offsets: np.ndarray  # of each position of a chunk in what is read
     tile: tuple[int, int, int]  # rows, vectors, lanes
     tasks: int
     room: int  # elements of scratch a worker
-    cycles: float  # predicted, of the worker with most to do
 
 
 def _box(a: OuterLayout) -> tuple[int, int, int]:
@@ -104,30 +107,58 @@ def _divisions(count: int, workers: int) -> list[int]:
     return sorted({-(-count // k) for k in (*DIVISIONS, workers, 2 * workers) if k <= count})
 
 
-def _choices(problem: ConvProblem, a: OuterLayout, size: int, machine: Machine, workers: int) -> Iterator[OuterChoice]:
-    lanes, float32, box = machine.vector_bytes // size, problem.out_dtype == "float32", _box(a)
-    of_sample = prod(extents(a, a.outputs)) * size
-    may_copy = a.axes[2].padded or crowded(a, size)
-    for tile in OUTER_TILES[32 if machine.registers >= 32 else 16]:
-        rows, vectors = tile
-        if (vectors > 1 and a.group_out <= lanes) or not (float32 or tile in FEW_OUTER_TERMS):
-            continue
-        blocks = -(-a.group_out // (vectors * lanes))
-        for split_blocks, split_channels, copied in product(_divisions(blocks, workers), _divisions(a.group_in, workers), range(3)):
-            if not copied or (may_copy and not (copied == BY_SAMPLE and split_channels * of_sample > WHOLE)):
-                yield OuterChoice(rows, vectors, lanes, box, split_blocks, split_channels, copied)
+class _Tiles(NamedTuple):
+    """All that a machine may take, as columns of the search."""
+
+    rows: np.ndarray
+    vectors: np.ndarray
+    term: np.ndarray  # cycles
+
+
+@lru_cache(maxsize=64)
+def _tiles(machine: Machine, float32: bool, one_vector: bool) -> _Tiles:
+    tiles = [
+        tile
+        for tile in OUTER_TILES[32 if machine.registers >= 32 else 16]
+        if (float32 or tile in FEW_OUTER_TERMS) and not (one_vector and tile[1] > 1)
+    ]
+    columns = zip(*((*tile, tile_term(*tile, machine)) for tile in tiles), strict=True)
+    return _Tiles(*(np.array(column)[:, None, None, None] for column in columns))
+
+
+def _divided(counts: np.ndarray, workers: int) -> np.ndarray:
+    """Of each count the sizes of evenly divided ranges, ascending; shorter lists go on with their last."""
+    divisions = {int(count): _divisions(int(count), workers) for count in counts.ravel()}
+    longest = max(map(len, divisions.values()))
+    return np.array([divisions[count] + [divisions[count][-1]] * (longest - len(divisions[count])) for count in counts.ravel().tolist()])
 
 
 @lru_cache(maxsize=1024)
-def _best(problem: ConvProblem, machine: Machine, workers: int) -> tuple[float, OuterChoice]:
-    """The cheapest, and the cycles of the worker with most to do."""
+def best(problem: ConvProblem, machine: Machine, workers: int) -> tuple[float, OuterChoice]:
+    """The cheapest, and the cycles of the worker with most to do: of all (tile, blocks, channels, way to read) at once."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
-
-    def cycles(c: OuterChoice) -> float:
-        tasks = problem.groups * -(-(-(-a.group_out // (c.vectors * c.lanes))) // c.split_blocks) * -(-a.group_in // c.split_channels)
-        return task_cycles(a, c, problem.batch, size, machine) * -(-tasks // workers)
-
-    return min(((cycles(c), c) for c in _choices(problem, a, size, machine, workers)), key=lambda found: found[0])
+    lanes, box = machine.vector_bytes // size, _box(a)
+    tiles = _tiles(machine, problem.out_dtype == "float32", a.group_out <= lanes)
+    ways = (IN_PLACE, BY_CHUNK, BY_SAMPLE) if a.axes[2].padded or crowded(a, size) else (IN_PLACE,)
+    found = Reading(*map(np.array, zip(*(reading(a, way, box, problem.batch, size, lanes) for way in ways), strict=True)))
+    blocks = -(-a.group_out // (tiles.vectors * lanes))
+    c = OuterChoice(
+        rows=tiles.rows,
+        vectors=tiles.vectors,
+        lanes=lanes,
+        box=box,
+        split_blocks=_divided(blocks, workers)[:, :, None, None],
+        split_channels=np.array(_divisions(a.group_in, workers))[:, None],
+        copied=np.array(ways),
+    )
+    tasks = problem.groups * -(-blocks // c.split_blocks) * -(-a.group_in // c.split_channels)
+    cycles = task_cycles(a, c, found, tiles.term, problem.batch, size, machine) * -(-tasks // workers)
+    if len(ways) > 1:
+        of_sample = prod(extents(a, a.outputs)) * size
+        cycles = np.where((c.copied == BY_SAMPLE) & (c.split_channels * of_sample > WHOLE), np.inf, cycles)
+    at = np.unravel_index(int(cycles.argmin()), cycles.shape)
+    chosen = {name: int(np.broadcast_to(getattr(c, name), cycles.shape)[at]) for name in SEARCHED}
+    return float(cycles[at]), c._replace(**chosen)
 
 
 def _copy(a: OuterLayout, c: OuterChoice, size: int) -> tuple[Copy, int]:
@@ -151,30 +182,36 @@ def _copy(a: OuterLayout, c: OuterChoice, size: int) -> tuple[Copy, int]:
     return copy, up(c.split_channels * channel_pitch + c.lanes, line) if c.copied else 0
 
 
-def _offsets(plan: OuterPlan) -> np.ndarray:
-    """Of each position of a chunk in what is read."""
-    t, h, w = (np.arange(x.box) * x.step for x in (plan.t, plan.h, plan.w))
-    return (t[:, None, None] * plan.copy.plane_pitch + h[:, None] * plan.copy.row_pitch + w).ravel().astype(np.int64)
-
-
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOuter:
     """No bit of the result depends on any of it."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
-    cycles, c = _best(problem, machine, workers)
-    width = c.vectors * c.lanes
-    copy, gradient_at = _copy(a, c, size)
-    outer, inner = outer_taps(a, c.copied, copy.plane_pitch, copy.row_pitch), a.taps(c.copied)[1]
-    splits = -(-a.group_in // c.split_channels)
+    c = best(problem, machine, workers)[1]
+    line, width = CACHE_LINE // size, c.vectors * c.lanes
+    copy, copied = _copy(a, c, size)
+    outer, inner, splits = a.outer(c.copied), a.inner(c.copied), -(-a.group_in // c.split_channels)
     block_splits = -(-(-(-a.group_out // width)) // c.split_blocks)
-    tiles = -(-c.split_channels * len(inner) // c.rows)
-    rows = tiles * c.rows
+    rows = up(c.split_channels * inner, c.rows)
+    last_places_at = prod(c.box) + rows * (splits > 1)
+    sources_at = last_places_at + rows
+    copy_at = up((sources_at + c.split_channels * a.taps) * INTEGER // size, line)
+    gradient_at = copy_at + copied
     sums_at = gradient_at + prod(c.box) * width
-    block_size = (len(outer) * rows + 1) * width
-    outer_at = size_of(OuterPlan)
-    places_at = outer_at + len(outer) * size_of(OuterTap)
+    block_size = (outer * rows + 1) * width
     t, h, w = (
-        Axis(source=x.extent, target=x.outputs, box=b, boxes=-(-x.outputs // b), step=x.stride, low=x.low, reach=x.reach)
+        Axis(
+            source=x.extent,
+            target=x.outputs,
+            box=b,
+            boxes=-(-x.outputs // b),
+            step=x.stride,
+            start=x.start,
+            dilation=x.dilation,
+            reach=x.reach,
+            taps=x.taps,
+            first_tap=x.first,
+            all_taps=x.kernel,
+        )
         for x, b in zip(a.axes, c.box, strict=True)
     )
     plan = OuterPlan(
@@ -191,27 +228,22 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOu
         split_channels=c.split_channels,
         copied=c.copied,
         copy=copy,
-        columns=NO_END if a.merged(c.copied) else a.axes[2].extent,
-        inner_taps=len(inner),
-        outer_taps=len(outer),
-        taps=prod(x.kernel for x in a.axes),
-        tiles=tiles,
+        first_column=0 if a.merged(c.copied) else w.start,
+        columns=NO_END if a.merged(c.copied) else w.source,
+        inner_taps=inner,
+        outer_columns=a.outer_columns(c.copied),
+        taps=a.taps,
+        rows=rows,
         block_size=block_size,
+        last_places_at=last_places_at,
+        sources_at=sources_at,
+        copy_at=copy_at,
         gradient_at=gradient_at,
         sums_at=sums_at,
-        outer_at=outer_at,
-        places_at=places_at,
-        last_places_at=places_at + rows,
-        sources_at=places_at + 2 * rows,
     )
-    last = a.group_in - (splits - 1) * c.split_channels
-    places = [places_of(a, c.copied, channels, rows, copy.channel_pitch) for channels in (c.split_channels, last)]
     return PreparedOuter(
         plan=plan,
-        numbers=table(plan, outer, *places, sources_of(a, c.copied, c.split_channels, rows)),
-        offsets=_offsets(plan),
         tile=(c.rows, c.vectors, c.lanes),
         tasks=problem.groups * block_splits * splits,
-        room=spaced(up(sums_at + c.split_blocks * block_size, 64) + CACHE_LINE // size, size),
-        cycles=cycles,
+        room=spaced(up(sums_at + c.split_blocks * block_size, 64) + line, size),
     )
