@@ -70,7 +70,7 @@ def test_every_way_to_read(case: tuple, copied: int, monkeypatch: pytest.MonkeyP
     p, machine = _problem(case), detect()
     lanes = machine.vector_bytes // 4
     choice = OuterChoice(4, 1, lanes, (1, 1, min(p.outputs[-1], 30)), 1, -(-p.group_in * 2 // 3), copied)
-    monkeypatch.setattr(outer_plan, "_best", lambda *_: (1.0, choice))
+    monkeypatch.setattr(outer_plan, "best", lambda *_: (1.0, choice))
     monkeypatch.setattr(outer_plan, "prepared", outer_plan.prepared.__wrapped__)
     monkeypatch.setattr(weight_grad, "_outer_work", weight_grad._outer_work.__wrapped__)
     x, y = _arrays(p)

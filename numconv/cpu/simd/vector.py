@@ -247,6 +247,20 @@ def put(typingctx, array, index, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def compact(typingctx):  # type: ignore[no-untyped-def]
+    """First in a `device_function` that runs once in a while: compiled as one small function, where LLVM would unroll its loops in place."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        attributes = builder.function.attributes
+        attributes.discard("alwaysinline")  # which an `inlined` body hands on
+        for attribute in ("noinline", "minsize", "optsize"):
+            attributes.add(attribute)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
 def zero_of(typingctx, array):  # type: ignore[no-untyped-def]
     """Zero of an array's dtype."""
 

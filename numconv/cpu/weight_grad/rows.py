@@ -35,11 +35,10 @@ def _workers(problem: ConvProblem, workers: int, tasks: int, small: float) -> in
 @lru_cache(maxsize=512)
 def _outer_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
     p = outer.prepared(problem, machine, workers)
-    numbers = table(p.plan)
     return Work(
         loop=outer_driver(*p.tile),
-        tables=numbers,
-        offsets=numbers,
+        tables=table(p.plan),
+        offsets=p.offsets,
         tasks=p.tasks,
         workers=_workers(problem, workers, p.tasks, SMALL_OUTER),
         room_pitch=p.room,

@@ -7,18 +7,20 @@ from typing import Any, NamedTuple
 
 from ...geometry.walk import end_inside, first_inside
 from ...runtime.launch import device_function, inlined
-from ...runtime.record import integers_at, reader
-from ...runtime.tasks import over_shares
+from ...runtime.record import integers_at, reader, size_of
+from ...runtime.tasks import over_tasks
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, tile_shape
 from ...simd.transpose import transpose_part
-from ...simd.vector import get, moved, put
+from ...simd.vector import compact, get, moved, put
 from ...stages.copy import clipped, copy_rows
 from ...stages.pack import zero
 from .cost import BY_CHUNK, BY_SAMPLE
 from .plan import OuterPlan
+from .taps import OuterTap
 
-plan_at = reader(OuterPlan)
+plan_at, outer_tap_at = reader(OuterPlan), reader(OuterTap)
+OUTER_TAP_SIZE = size_of(OuterTap)
 
 
 class Share(NamedTuple):
@@ -30,64 +32,49 @@ class Share(NamedTuple):
     block: Any  # the first
     end_block: Any
     tiles: Any  # of an outer tap
-    places: Any  # of the tiles' rows
+    lists: Any  # Lists
 
 
 class Lists(NamedTuple):
-    """What a worker works out once, in its room."""
+    """What a task works out first, in its room.  From any row or weight on, the list is that of the first channels, so many channels on."""
 
-    offsets: Any  # of each position of a chunk in what is read
-    places: Any  # of each row of an outer tap's tiles in what is read …
-    last_places: Any  # … and for the last range of channels, which may be shorter
-    sources: Any  # of each weight of a filter its row of the sums
-
-
-@device_function
-def _places(plan, places, channels):
-    """Of each row (channel, inner tap) of so many channels; the last one for those that only fill the last tile."""
-    pitch, dilation, inner, row = plan.copy.channel_pitch, plan.w.dilation, plan.inner_taps, 0
-    for c in range(channels):
-        for j in range(inner):
-            put(places, row, c * pitch + j * dilation)
-            row += 1
-    for i in range(row, plan.rows):
-        put(places, i, get(places, row - 1))
+    outer: Any  # records of OuterTap
+    places: Any  # of each row (channel, inner tap) in what is read, until a tile more than those of the first channel
+    last_places: Any  # of the last tile's rows; again the last one of those that only fill it
+    sources: Any  # of each weight (channel, tap) of a filter its row of the sums, until a vector more than those of the first channel
 
 
 @device_function
-def _sources(plan, sources):
-    """Of each weight (channel, tap) of a range of channels its row of the sums; the last one, which stays zero, of taps that see nothing."""
-    t, h, w, taps, inner, rows, channels, tap = plan.t, plan.h, plan.w, plan.taps, plan.inner_taps, plan.rows, plan.split_channels, 0
-    nothing = t.taps * h.taps * plan.outer_columns * rows
-    for i in range(-t.first_tap, t.all_taps - t.first_tap):
-        for j in range(-h.first_tap, h.all_taps - h.first_tap):
-            for k in range(-w.first_tap, w.all_taps - w.first_tap):
-                at = w.start + k * w.dilation
-                seen = first_inside(at, w.step) < end_inside(at, w.step, w.source, w.target)
-                seen = seen and i >= 0 and i < t.taps and j >= 0 and j < h.taps and k >= 0 and k < w.taps
-                outer, step = (i * h.taps + j) * plan.outer_columns + k // inner, inner
-                row = outer * rows + k % inner
-                if not seen:
-                    row, step = nothing, 0
-                for c in range(channels):
-                    put(sources, c * taps + tap, row + c * step)
-                tap += 1
-
-
-@device_function
-def _lists(plan, numbers):
-    t, h, w, copy, position = plan.t, plan.h, plan.w, plan.copy, 0
-    for i in range(t.box):
-        for j in range(h.box):
-            for k in range(w.box):
-                put(numbers, position, i * t.step * copy.plane_pitch + j * h.step * copy.row_pitch + k * w.step)
-                position += 1
-    lists = Lists(numbers, moved(numbers, position), moved(numbers, plan.last_places_at), moved(numbers, plan.sources_at))
-    _places(plan, lists.places, plan.split_channels)
-    if plan.splits > 1:
-        _places(plan, lists.last_places, plan.group_in - (plan.splits - 1) * plan.split_channels)
-    _sources(plan, lists.sources)
-    return lists
+def _lists(plan, numbers, tile_rows, vector, filled):
+    """`filled`: rows (channel, inner tap) of the task's channels; the last tile is filled up."""
+    compact()
+    t, h, w, inner, apart = plan.t, plan.h, plan.w, plan.inner_taps, plan.outer_columns > 1
+    places, last_places, sources = moved(numbers, plan.places_at), moved(numbers, plan.last_places_at), moved(numbers, plan.sources_at)
+    row = (filled - 1) // tile_rows * tile_rows
+    for j in range(inner + tile_rows):
+        put(places, j, j * w.dilation if j < inner else get(places, j - inner) + plan.copy.channel_pitch)
+    for j in range(tile_rows):
+        put(last_places, j, get(places, row % inner + min(j, filled - 1 - row)))
+    first = -t.first_tap, -h.first_tap, -w.first_tap
+    (i, j, k), base = first, 0
+    for weight in range(plan.taps + vector):
+        outer, column = plan.outer_taps, 0  # the rows that stay zero
+        if (i | j | k | t.taps - 1 - i | h.taps - 1 - j | w.taps - 1 - k) >= 0:  # none is negative: the tap sees the input
+            outer, column = (i * h.taps + j) * plan.outer_columns, k
+            if apart:
+                outer, column = outer + k, 0
+            tap = outer_tap_at(numbers, outer * OUTER_TAP_SIZE)
+            tap.t, tap.h, tap.w = i * t.dilation, j * h.dilation, k * w.dilation * apart
+            tap.source_at = tap.t * plan.copy.plane_pitch + tap.h * plan.copy.row_pitch + tap.w
+        put(sources, weight, base + outer * plan.rows + column)
+        k += 1
+        if k == first[2] + w.all_taps:
+            j, k = j + 1, first[2]
+            if j == first[1] + h.all_taps:
+                i, j = i + 1, first[1]
+                if i == first[0] + t.all_taps:
+                    i, base = first[0], base + inner
+    return Lists(numbers, places, last_places, sources)
 
 
 @device_function
@@ -102,40 +89,49 @@ def _gradient(shape, y, positions, count, valid, target):
 
 
 @device_function
-def _sums(shape, plan, task, lists, share, x, first, size, sums):
+def _sums(shape, plan, task, share, x, first, size, sums):
     """sums[outer tap, row, j] += Σ over a chunk's positions whose input lies inside.
 
     `size`: positions of the chunk; `first`: what its first position's first tap sees, of which `x` points to the value, or would.
     """
-    mr, width, t, h, w, copy, mine = rows(shape), columns(shape), plan.t, plan.h, plan.w, plan.copy, sums
-    tiles, all_places, pitch, gradient = share.tiles, share.places, plan.rows * width, moved(task.room, plan.gradient_at)
-    for tap_t in range(0, t.taps * t.dilation, t.dilation):
-        plane, end_plane = first_inside(first[0] + tap_t, t.step), end_inside(first[0] + tap_t, t.step, t.source, size[0])
-        for tap_h in range(0, h.taps * h.dilation, h.dilation):
-            line, end_line = first_inside(first[1] + tap_h, h.step), end_inside(first[1] + tap_h, h.step, h.source, size[1])
-            for tap_w in range(0, plan.outer_columns * w.dilation, w.dilation):
-                column, source = first_inside(first[2] + tap_w, w.step), moved(x, tap_t * copy.plane_pitch + tap_h * copy.row_pitch + tap_w)
-                lines, terms = end_line - line, end_inside(first[2] + tap_w, w.step, plan.columns, size[2]) - column
-                if terms == size[2]:  # whole rows are summed as one
-                    lines, terms = min(lines, 1), lines * terms
-                for tile in range(tiles if terms > 0 else 0):
-                    places, tile_sums = moved(all_places, tile * mr), moved(mine, tile * mr * width)
-                    for p in range(plane, end_plane):
-                        for i in range(lines):
-                            k = (p * size[1] + line + i) * size[2] + column
-                            offsets, weights = moved(lists.offsets, k), moved(gradient, k * width)
-                            spread_tile(shape, source, offsets, weights, tile_sums, terms, True, places, None, 0)
-                mine = moved(mine, pitch)
+    mr, width, t, h, w, extent, inner = rows(shape), columns(shape), plan.t, plan.h, plan.w, plan.columns, plan.inner_taps
+    pitch, lists, tiles, gradient = plan.copy.channel_pitch, share.lists, share.tiles, moved(task.room, plan.gradient_at)
+    step, turn = mr // inner * pitch, mr % inner  # from one tile to the next
+    for o in range(plan.outer_taps):
+        tap = outer_tap_at(lists.outer, o * OUTER_TAP_SIZE)
+        source, at_t, at_h, at_w = moved(x, tap.source_at), first[0] + tap.t, first[1] + tap.h, first[2] + tap.w
+        line, column = first_inside(at_h, h.step), first_inside(at_w, w.step)
+        lines, terms = end_inside(at_h, h.step, h.source, size[1]) - line, end_inside(at_w, w.step, extent, size[2]) - column
+        if terms == size[2]:  # whole rows are summed as one
+            lines, terms = min(lines, 1), lines * terms
+        if terms <= 0:
+            continue
+        plane, end_plane, at = first_inside(at_t, t.step), end_inside(at_t, t.step, t.source, size[0]), 0
+        for tile in range(tiles):
+            places = moved(lists.places, at) if tile < tiles - 1 else lists.last_places
+            mine = moved(sums, o * plan.rows * width + tile * mr * width)
+            for p in range(plane, end_plane):
+                for i in range(lines):
+                    k = (p * size[1] + line + i) * size[2] + column
+                    offsets, weights = moved(task.offsets, k), moved(gradient, k * width)
+                    spread_tile(shape, source, offsets, weights, mine, terms, True, places, None, 0)
+            at, source = at + turn, moved(source, step)
+            if at >= inner:
+                at, source = at - inner, moved(source, pitch)
 
 
 @device_function
-def _deliver(shape, sums, sources, w, filter_size, valid, count):
-    """w[j, i] = sums[sources[i], j] for a block of `valid` filters and `count` weights of each."""
-    n, width = lanes(shape), columns(shape)
+def _deliver(shape, plan, sources, sums, w, valid, count):
+    """w[j, i] = sums[row of weight i, j] for a block of `valid` filters and `count` weights of each."""
+    n, width, taps, step, filter_size = lanes(shape), columns(shape), plan.taps, plan.inner_taps * columns(shape), plan.group_in * plan.taps
     for v in range(0, min(width, valid), n):
+        values, weight = moved(sums, v), 0
         for i in range(0, count, n):
             some, to = min(n, count - i), moved(w, v * filter_size + i)
-            transpose_part(shape, moved(sums, v), width, moved(sources, i), some, to, filter_size, min(n, valid - v), some)
+            transpose_part(shape, values, width, moved(sources, weight), some, to, filter_size, min(n, valid - v), some)
+            weight += n
+            while weight >= taps:
+                weight, values = weight - taps, moved(values, step)
 
 
 @inlined
@@ -156,7 +152,7 @@ def _copied(vector, plan, x, channels, corner, size, room):
 
 
 @device_function
-def _sample(shape, vector, plan, task, lists, share, sample):
+def _sample(shape, vector, plan, task, share, sample):
     """All chunks of one sample: their part of every sum of the task."""
     t, h, w, width, group_out = plan.t, plan.h, plan.w, columns(shape), plan.group_out
     positions, copied, group = t.target * h.target * w.target, plan.copied, sample * plan.groups + share.group
@@ -179,11 +175,11 @@ def _sample(shape, vector, plan, task, lists, share, sample):
             valid, sums = min(width, group_out - b * width), moved(task.room, plan.sums_at + (b - share.block) * plan.block_size)
             _gradient(shape, y, positions, size[0] * size[1] * size[2], valid, moved(task.room, plan.gradient_at))
             first = _first(plan, corner)
-            _sums(shape, plan, task, lists, share, source, (first[0], first[1], corner[2] * w.step + plan.first_column), size, sums)
+            _sums(shape, plan, task, share, source, (first[0], first[1], corner[2] * w.step + plan.first_column), size, sums)
 
 
 @device_function
-def _task(shape, vector, plan, task, lists, number):
+def _task(shape, vector, plan, task, number):
     """A range of input channels and one of blocks of output channels, of one group."""
     width, splits, block_splits = columns(shape), plan.splits, plan.block_splits
     split, block_split, group = number % splits, number // splits % block_splits, number // (splits * block_splits)
@@ -192,24 +188,17 @@ def _task(shape, vector, plan, task, lists, number):
         min(plan.split_channels, plan.group_in - channel),
         min((plan.group_out + width - 1) // width, block + plan.split_blocks),
     )
-    tiles = (channels * plan.inner_taps + rows(shape) - 1) // rows(shape)
-    places = lists.last_places if split == splits - 1 else lists.places
-    share, sums = Share(group, channel, channels, block, end_block, tiles, places), moved(task.room, plan.sums_at)
+    filled = channels * plan.inner_taps
+    lists = _lists(plan, integers_at(task.room, 0), rows(shape), lanes(shape), filled)
+    share = Share(group, channel, channels, block, end_block, (filled + rows(shape) - 1) // rows(shape), lists)
+    sums, filter_size = moved(task.room, plan.sums_at), plan.group_in * plan.taps
     zero(vector, sums, (end_block - block) * plan.block_size)
     for sample in range(plan.batch):
-        _sample(shape, vector, plan, task, lists, share, sample)
-    filter_size = plan.group_in * plan.taps
+        _sample(shape, vector, plan, task, share, sample)
     for b in range(block, end_block):
         w = moved(task.y, (group * plan.group_out + b * width) * filter_size + channel * plan.taps)
         mine = moved(sums, (b - block) * plan.block_size)
-        _deliver(shape, mine, lists.sources, w, filter_size, plan.group_out - b * width, channels * plan.taps)
-
-
-@device_function
-def _tasks(shape, vector, plan, task, number, end):
-    lists = _lists(plan, integers_at(task.room, 0))
-    for i in range(number, end):
-        _task(shape, vector, plan, task, lists, i)
+        _deliver(shape, plan, lists.sources, mine, w, plan.group_out - b * width, channels * plan.taps)
 
 
 @lru_cache(maxsize=64)
@@ -217,8 +206,8 @@ def driver(tile_rows: int, vectors: int, tile_lanes: int) -> Any:
     """The loop for one tile shape.  A task's weights: the gradient of the result."""
 
     @inlined
-    def body(task, number, end):
+    def body(task, number):
         shape, vector = tile_shape(tile_rows, vectors, tile_lanes), tile_shape(1, 1, tile_lanes)
-        _tasks(shape, vector, plan_at(task.tables, 0), task, number, end)
+        _task(shape, vector, plan_at(task.tables, 0), task, number)
 
-    return over_shares("outer_product", body)
+    return over_tasks("outer_product", body)

@@ -12,10 +12,11 @@ import numpy as np
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import up
+from ...runtime.record import size_of
 from ...runtime.workspace import spaced
 from ...stages.copy import Copy
 from .cost import BY_CHUNK, BY_SAMPLE, IN_PLACE, OuterChoice, Reading, crowded, extents, reading, task_cycles, tile_term
-from .taps import OuterLayout, layout
+from .taps import OuterLayout, OuterTap, layout
 
 CHUNK_POSITIONS = 160  # of a chunk, more or less: a block's gradient takes 20 kB
 WHOLE = 2 << 20  # bytes of a sample's channels that may be copied at once
@@ -23,7 +24,6 @@ DIVISIONS = (1, 2, 4, 8)  # of channels over tasks, beside one and two a worker
 CACHE_LINE = 64  # bytes
 INTEGER = 8  # bytes of an element of a list
 NO_END = 1 << 40  # of columns
-SEARCHED = "rows", "vectors", "split_blocks", "split_channels", "copied"  # fields of a choice
 
 #: (rows, vectors), by number of SIMD registers
 OUTER_TILES: dict[int, tuple[tuple[int, int], ...]] = {
@@ -52,7 +52,7 @@ class Axis(NamedTuple):
 class OuterPlan(NamedTuple):
     """The record.  A *block* is of a tile's output channels; lengths in elements, places in the room in elements or, of lists, in integers.
 
-    The room: lists that the worker works out once (`Lists`), what is copied, gradients, sums.
+    The room: lists (of `Lists`), what is copied, gradients, sums.
     """
 
     batch: int
@@ -72,10 +72,12 @@ class OuterPlan(NamedTuple):
     columns: int  # … of the input, then without end
     inner_taps: int  # taps of the last axis that are rows of a tile, beside the channels …
     outer_columns: int  # … or have tiles of their own, as those of the other axes have
+    outer_taps: int  # that have
     taps: int  # of a filter
     rows: int  # of all tiles of an outer tap
-    block_size: int  # of a block's sums: (outer tap, row of a tile, output channel), and a row of zeros
-    last_places_at: int  # of the lists …
+    block_size: int  # of a block's sums: (outer tap, row of a tile, output channel); one outer tap more for those that see nothing
+    places_at: int  # of the lists …
+    last_places_at: int
     sources_at: int
     copy_at: int  # of what is copied
     gradient_at: int  # of a chunk, (position, output channel of a block)
@@ -87,6 +89,7 @@ class PreparedOuter:
     """A plan, and what the host knows besides."""
 
     plan: OuterPlan
+    offsets: np.ndarray  # of each position of a chunk in what is read
     tile: tuple[int, int, int]  # rows, vectors, lanes
     tasks: int
     room: int  # elements of scratch a worker
@@ -102,9 +105,9 @@ def _box(a: OuterLayout) -> tuple[int, int, int]:
     return 1, 1, -(-w // round(w / CHUNK_POSITIONS))
 
 
-def _divisions(count: int, workers: int) -> list[int]:
-    """Sizes of evenly divided ranges."""
-    return sorted({-(-count // k) for k in (*DIVISIONS, workers, 2 * workers) if k <= count})
+def _parts(count: int, workers: int) -> np.ndarray:
+    """By which so many are divided, evenly: most first."""
+    return np.array(sorted({k for k in (*DIVISIONS, workers, 2 * workers) if k <= count}, reverse=True))
 
 
 class _Tiles(NamedTuple):
@@ -126,39 +129,40 @@ def _tiles(machine: Machine, float32: bool, one_vector: bool) -> _Tiles:
     return _Tiles(*(np.array(column)[:, None, None, None] for column in columns))
 
 
-def _divided(counts: np.ndarray, workers: int) -> np.ndarray:
-    """Of each count the sizes of evenly divided ranges, ascending; shorter lists go on with their last."""
-    divisions = {int(count): _divisions(int(count), workers) for count in counts.ravel()}
-    longest = max(map(len, divisions.values()))
-    return np.array([divisions[count] + [divisions[count][-1]] * (longest - len(divisions[count])) for count in counts.ravel().tolist()])
-
-
 @lru_cache(maxsize=1024)
 def best(problem: ConvProblem, machine: Machine, workers: int) -> tuple[float, OuterChoice]:
     """The cheapest, and the cycles of the worker with most to do: of all (tile, blocks, channels, way to read) at once."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
     lanes, box = machine.vector_bytes // size, _box(a)
     tiles = _tiles(machine, problem.out_dtype == "float32", a.group_out <= lanes)
-    ways = (IN_PLACE, BY_CHUNK, BY_SAMPLE) if a.axes[2].padded or crowded(a, size) else (IN_PLACE,)
+    ways = (IN_PLACE, BY_CHUNK, BY_SAMPLE) if (a.axes[2].padded or crowded(a, size)) and not a.gaps else (IN_PLACE,)
     found = Reading(*map(np.array, zip(*(reading(a, way, box, problem.batch, size, lanes) for way in ways), strict=True)))
     blocks = -(-a.group_out // (tiles.vectors * lanes))
+    parts = _parts(int(blocks.max()), workers)[:, None, None]
     c = OuterChoice(
         rows=tiles.rows,
         vectors=tiles.vectors,
         lanes=lanes,
         box=box,
-        split_blocks=_divided(blocks, workers)[:, :, None, None],
-        split_channels=np.array(_divisions(a.group_in, workers))[:, None],
+        split_blocks=-(-blocks // parts),
+        split_channels=-(-a.group_in // _parts(a.group_in, workers)[:, None]),
         copied=np.array(ways),
     )
     tasks = problem.groups * -(-blocks // c.split_blocks) * -(-a.group_in // c.split_channels)
-    cycles = task_cycles(a, c, found, tiles.term, problem.batch, size, machine) * -(-tasks // workers)
-    if len(ways) > 1:
-        of_sample = prod(extents(a, a.outputs)) * size
-        cycles = np.where((c.copied == BY_SAMPLE) & (c.split_channels * of_sample > WHOLE), np.inf, cycles)
-    at = np.unravel_index(int(cycles.argmin()), cycles.shape)
-    chosen = {name: int(np.broadcast_to(getattr(c, name), cycles.shape)[at]) for name in SEARCHED}
-    return float(cycles[at]), c._replace(**chosen)
+    rounds = np.where(parts > blocks, np.inf, -(-tasks // workers))
+    cycles = task_cycles(a, c, found, tiles.term, problem.batch, size, machine) * rounds
+    of_sample = prod(extents(a, a.outputs)) * size
+    if len(ways) > 1 and a.group_in * of_sample > WHOLE:
+        cycles[:, :, c.split_channels[:, 0] * of_sample > WHOLE, BY_SAMPLE] = np.inf
+    tile, block, channel, way = np.unravel_index(int(cycles.argmin()), cycles.shape)
+    chosen = c._replace(
+        rows=int(tiles.rows[tile, 0, 0, 0]),
+        vectors=int(tiles.vectors[tile, 0, 0, 0]),
+        split_blocks=int(c.split_blocks[tile, block, 0, 0]),
+        split_channels=int(c.split_channels[channel, 0]),
+        copied=ways[way],
+    )
+    return float(cycles[tile, block, channel, way]), chosen
 
 
 def _copy(a: OuterLayout, c: OuterChoice, size: int) -> tuple[Copy, int]:
@@ -182,6 +186,12 @@ def _copy(a: OuterLayout, c: OuterChoice, size: int) -> tuple[Copy, int]:
     return copy, up(c.split_channels * channel_pitch + c.lanes, line) if c.copied else 0
 
 
+def _offsets(plan: OuterPlan) -> np.ndarray:
+    """Of each position of a chunk in what is read: of few positions, whatever the extents."""
+    t, h, w = (np.arange(x.box) * x.step for x in (plan.t, plan.h, plan.w))
+    return (t[:, None, None] * plan.copy.plane_pitch + h[:, None] * plan.copy.row_pitch + w).ravel().astype(np.int64)
+
+
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOuter:
     """No bit of the result depends on any of it."""
@@ -192,12 +202,13 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOu
     outer, inner, splits = a.outer(c.copied), a.inner(c.copied), -(-a.group_in // c.split_channels)
     block_splits = -(-(-(-a.group_out // width)) // c.split_blocks)
     rows = up(c.split_channels * inner, c.rows)
-    last_places_at = prod(c.box) + rows * (splits > 1)
-    sources_at = last_places_at + rows
-    copy_at = up((sources_at + c.split_channels * a.taps) * INTEGER // size, line)
+    places_at = outer * size_of(OuterTap)
+    last_places_at = places_at + inner + c.rows
+    sources_at = last_places_at + c.rows
+    copy_at = up((sources_at + a.taps + c.lanes) * INTEGER // size, line)
     gradient_at = copy_at + copied
     sums_at = gradient_at + prod(c.box) * width
-    block_size = (outer * rows + 1) * width
+    block_size = (outer + a.idle_taps) * rows * width
     t, h, w = (
         Axis(
             source=x.extent,
@@ -232,9 +243,11 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOu
         columns=NO_END if a.merged(c.copied) else w.source,
         inner_taps=inner,
         outer_columns=a.outer_columns(c.copied),
+        outer_taps=outer,
         taps=a.taps,
         rows=rows,
         block_size=block_size,
+        places_at=places_at,
         last_places_at=last_places_at,
         sources_at=sources_at,
         copy_at=copy_at,
@@ -243,6 +256,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOu
     )
     return PreparedOuter(
         plan=plan,
+        offsets=_offsets(plan),
         tile=(c.rows, c.vectors, c.lanes),
         tasks=problem.groups * block_splits * splits,
         room=spaced(up(sums_at + c.split_blocks * block_size, 64) + line, size),

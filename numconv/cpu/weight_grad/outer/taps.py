@@ -43,6 +43,16 @@ class OuterLayout(NamedTuple):
     outputs: Ints
     taps: int  # of a filter
 
+    @property
+    def idle_taps(self) -> bool:
+        """Whether some see nothing but padding."""
+        return any(x.taps < x.kernel for x in self.axes)
+
+    @property
+    def gaps(self) -> bool:
+        """Whether neighbouring positions may pass over a row of the input: a copy would give taps between those that see it products with zeros."""
+        return self.axes[2].stride > self.axes[2].extent
+
     def merged(self, copied: int) -> bool:
         """Whether all positions of a row see columns of the input, or of a copy, with every tap: then rows are summed as one."""
         return copied > 0 or not self.axes[2].padded
@@ -105,3 +115,12 @@ def layout(problem: ConvProblem) -> OuterLayout:
     each = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0), extent, outputs
     t, h, w = (_axis(*values) for values in zip(*each, strict=True))
     return OuterLayout(c.group_in, c.group_out, (t, h, w), extent, outputs, c.taps)
+
+
+class OuterTap(NamedTuple):
+    """A tap that a tile is summed for by itself."""
+
+    t: int  # of what it reads, seen from a position's first tap, in elements of the axis
+    h: int
+    w: int
+    source_at: int  # the same in elements of what is read: the input, or a copy
