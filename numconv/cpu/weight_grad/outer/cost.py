@@ -12,6 +12,7 @@ import numpy as np
 
 from ....kernel import Machine
 from ....problem import Ints
+from ...geometry.jobs import reach
 from ...geometry.tiles import term_cycles
 from .taps import OuterLayout
 
@@ -43,21 +44,21 @@ class OuterChoice(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What follows of a problem from how its input is read."""
+    """What follows of a problem from how its input is read; or arrays of it, of all ways."""
 
-    inner: int  # taps that are rows of a tile
-    outer: int  # others
-    starts: int  # of a tile in a chunk
-    pairs: float  # of a position and an outer tap, of all samples
-    slowed: float  # times the cycles of a term
-    planes: int  # copied, of a channel of the input …
-    plane_cycles: float  # … and what each costs
+    inner: Any  # taps that are rows of a tile
+    outer: Any  # others
+    starts: Any  # of a tile in a chunk
+    pairs: Any  # of a position and an outer tap, of all samples
+    slowed: Any  # times the cycles of a term
+    planes: Any  # copied, of a channel of the input …
+    plane_cycles: Any  # … and what each costs
 
 
 def extents(a: OuterLayout, box: Ints) -> tuple[int, int, int]:
     """Planes, rows and columns that a chunk reads."""
-    et, eh, ew = ((b - 1) * x.stride + x.reach + 1 for b, x in zip(box, a.axes, strict=True))
-    return min(et, a.axes[0].extent), min(eh, a.axes[1].extent), ew
+    et, eh, ew = ((b - 1) * x.step + reach(x) + 1 for b, x in zip(box, a.axes, strict=True))
+    return min(et, a.axes[0].source), min(eh, a.axes[1].source), ew
 
 
 def crowded(a: OuterLayout, size: int) -> bool:
@@ -72,7 +73,7 @@ def chunks_of(a: OuterLayout, box: Ints) -> int:
 
 def reading(a: OuterLayout, copied: int, box: Ints, batch: int, size: int, lanes: int) -> Reading:
     """`size`: bytes of an element."""
-    t, h, w = a.axes
+    (t, h, w), outputs = a.inside, a.outputs[2]
     merged, planes, plane = a.merged(copied), 0, 0.0
     if copied:
         planes, lines, wide = extents(a, box if copied == BY_CHUNK else a.outputs)
@@ -82,7 +83,7 @@ def reading(a: OuterLayout, copied: int, box: Ints, batch: int, size: int, lanes
         inner=a.inner(copied),
         outer=a.outer(copied),
         starts=1 if merged else box[1],
-        pairs=float(batch * t.inside * h.inside * (w.outputs if merged else w.inside)),
+        pairs=float(batch * t * h * (outputs if merged else w)),
         slowed=CROWDED_CHANNELS if not copied and crowded(a, size) else 1.0,
         planes=planes,
         plane_cycles=plane,

@@ -55,7 +55,7 @@ def _lists(plan, numbers, tile_rows, vector, filled):
         put(places, j, j * w.dilation if j < inner else get(places, j - inner) + plan.copy.channel_pitch)
     for j in range(tile_rows):
         put(last_places, j, get(places, row % inner + min(j, filled - 1 - row)))
-    first = -t.first_tap, -h.first_tap, -w.first_tap
+    first = -t.first, -h.first, -w.first
     (i, j, k), base = first, 0
     for weight in range(plan.taps + vector):
         outer, column = plan.outer_taps, 0  # the rows that stay zero
@@ -68,11 +68,11 @@ def _lists(plan, numbers, tile_rows, vector, filled):
             tap.source_at = tap.t * plan.copy.plane_pitch + tap.h * plan.copy.row_pitch + tap.w
         put(sources, weight, base + outer * plan.rows + column)
         k += 1
-        if k == first[2] + w.all_taps:
+        if k == first[2] + w.kernel:
             j, k = j + 1, first[2]
-            if j == first[1] + h.all_taps:
+            if j == first[1] + h.kernel:
                 i, j = i + 1, first[1]
-                if i == first[0] + t.all_taps:
+                if i == first[0] + t.kernel:
                     i, base = first[0], base + inner
     return Lists(numbers, places, last_places, sources)
 

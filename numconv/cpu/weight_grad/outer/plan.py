@@ -11,6 +11,7 @@ import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
+from ...geometry.jobs import reach
 from ...geometry.tiles import up
 from ...runtime.record import size_of
 from ...runtime.workspace import spaced
@@ -45,8 +46,8 @@ class Axis(NamedTuple):
     dilation: int  # in the input, from one tap to the next
     reach: int  # in the input, from a position's first tap to its last
     taps: int
-    first_tap: int
-    all_taps: int  # those at both ends too
+    first: int  # tap
+    kernel: int  # taps, those at both ends too
 
 
 class OuterPlan(NamedTuple):
@@ -135,7 +136,7 @@ def best(problem: ConvProblem, machine: Machine, workers: int) -> tuple[float, O
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
     lanes, box = machine.vector_bytes // size, _box(a)
     tiles = _tiles(machine, problem.out_dtype == "float32", a.group_out <= lanes)
-    ways = (IN_PLACE, BY_CHUNK, BY_SAMPLE) if (a.axes[2].padded or crowded(a, size)) and not a.gaps else (IN_PLACE,)
+    ways = (IN_PLACE, BY_CHUNK, BY_SAMPLE) if (a.padded or crowded(a, size)) and not a.gaps else (IN_PLACE,)
     found = Reading(*map(np.array, zip(*(reading(a, way, box, problem.batch, size, lanes) for way in ways), strict=True)))
     blocks = -(-a.group_out // (tiles.vectors * lanes))
     parts = _parts(int(blocks.max()), workers)[:, None, None]
@@ -173,8 +174,8 @@ def _copy(a: OuterLayout, c: OuterChoice, size: int) -> tuple[Copy, int]:
         channel_pitch = (-(-channel_pitch // line) | 1) * line
     copy = Copy(
         channels=c.split_channels,
-        height=a.axes[1].extent,
-        width=a.axes[2].extent,
+        height=a.axes[1].source,
+        width=a.axes[2].source,
         volume=prod(a.extent),
         row_pitch=wide,
         plane_pitch=lines * wide,
@@ -211,17 +212,17 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOu
     block_size = (outer + a.idle_taps) * rows * width
     t, h, w = (
         Axis(
-            source=x.extent,
-            target=x.outputs,
+            source=x.source,
+            target=x.target,
             box=b,
-            boxes=-(-x.outputs // b),
-            step=x.stride,
+            boxes=-(-x.target // b),
+            step=x.step,
             start=x.start,
             dilation=x.dilation,
-            reach=x.reach,
+            reach=reach(x),
             taps=x.taps,
-            first_tap=x.first,
-            all_taps=x.kernel,
+            first=x.first,
+            kernel=x.kernel,
         )
         for x, b in zip(a.axes, c.box, strict=True)
     )

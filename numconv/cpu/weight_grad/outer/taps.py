@@ -1,4 +1,4 @@
-"""For `outer_product`: a weight gradient's three axes, and which of their taps see the input, in closed form whatever the extents."""
+"""For `outer_product`: a weight gradient's three axes, and which of their taps have tiles of their own."""
 
 from __future__ import annotations
 
@@ -7,30 +7,7 @@ from typing import NamedTuple
 
 from ....problem import ConvProblem, Ints
 from ...geometry.axes import collapsed, three
-
-
-class AxisTaps(NamedTuple):
-    """One axis, of the taps that may see the input: from the first that does to the last."""
-
-    kernel: int  # taps in all
-    first: int  # tap
-    taps: int
-    stride: int
-    dilation: int
-    start: int  # in the input, of the first tap for position 0; negative in the padding
-    extent: int  # of the input
-    outputs: int
-    inside: int  # pairs of a position and a tap that see the input
-
-    @property
-    def reach(self) -> int:
-        """In the input, from a position's first tap to its last."""
-        return (self.taps - 1) * self.dilation
-
-    @property
-    def padded(self) -> bool:
-        """Some tap sees the outside."""
-        return self.start < 0 or (self.outputs - 1) * self.stride + self.start + self.reach >= self.extent
+from ...geometry.jobs import JobAxis, forward_taps, inside, job_of, padded
 
 
 class OuterLayout(NamedTuple):
@@ -38,9 +15,11 @@ class OuterLayout(NamedTuple):
 
     group_in: int
     group_out: int
-    axes: tuple[AxisTaps, AxisTaps, AxisTaps]
+    axes: tuple[JobAxis, JobAxis, JobAxis]
     extent: Ints
     outputs: Ints
+    inside: Ints  # pairs of a position and a tap that see the input, of each axis
+    padded: bool  # some tap of the last axis sees the outside
     taps: int  # of a filter
 
     @property
@@ -50,12 +29,12 @@ class OuterLayout(NamedTuple):
 
     @property
     def gaps(self) -> bool:
-        """Whether neighbouring positions may pass over a row of the input: a copy would give taps between those that see it products with zeros."""
-        return self.axes[2].stride > self.axes[2].extent
+        """Whether neighbouring positions may pass over the input: of a copy some taps would be multiplied with zeros alone, and give NaN."""
+        return self.axes[2].step > self.axes[2].source
 
     def merged(self, copied: int) -> bool:
         """Whether all positions of a row see columns of the input, or of a copy, with every tap: then rows are summed as one."""
-        return copied > 0 or not self.axes[2].padded
+        return copied > 0 or not self.padded
 
     def outer_columns(self, copied: int) -> int:
         """Taps of the last axis that have tiles of their own, as those of the others have: all, if it is read in place with padding."""
@@ -71,50 +50,14 @@ class OuterLayout(NamedTuple):
         return t.taps * h.taps * self.outer_columns(copied)
 
 
-def _sum_of_quotients(count: int, divisor: int, factor: int, first: int) -> int:
-    """Σ (first + i·factor) // divisor over i < count, by Euclid's steps: as many as the numbers have digits."""
-    total = 0
-    while count > 0:
-        total += count * (count - 1) // 2 * (factor // divisor) + count * (first // divisor)
-        factor, first = factor % divisor, first % divisor
-        count, first = divmod(first + count * factor, divisor)
-        divisor, factor = factor, divisor
-    return total
-
-
-def _pairs_before(end: int, taps: int, dilation: int, outputs: int, stride: int) -> int:
-    """Pairs of a tap and a position whose tap·dilation + position·stride lies before `end`."""
-    some = min(taps, max(0, -(-end // dilation)))  # taps that do so for some position
-    every = min(some, max(0, -(-(end - (outputs - 1) * stride) // dilation)))  # for every position
-    return every * outputs + _sum_of_quotients(some - every, stride, dilation, end - 1 - (some - 1) * dilation + stride)
-
-
-def _axis(kernel: int, stride: int, dilation: int, low: int, extent: int, outputs: int) -> AxisTaps:
-    first = max(0, -(-(low - (outputs - 1) * stride) // dilation))
-    end = min(kernel, -(-(extent + low) // dilation))
-    if first >= end:  # none sees anything
-        first, end = 0, 1
-    before = [_pairs_before(limit, kernel, dilation, outputs, stride) for limit in (low, low + extent)]
-    return AxisTaps(
-        kernel=kernel,
-        first=first,
-        taps=end - first,
-        stride=stride,
-        dilation=dilation,
-        start=first * dilation - low,
-        extent=extent,
-        outputs=outputs,
-        inside=before[1] - before[0],
-    )
-
-
 @lru_cache(maxsize=512)
 def layout(problem: ConvProblem) -> OuterLayout:
     c = collapsed(problem)
+    kernel, stride, dilation, low = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0)
     extent, outputs = three(c.spatial, 1), three(c.outputs, 1)
-    each = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0), extent, outputs
-    t, h, w = (_axis(*values) for values in zip(*each, strict=True))
-    return OuterLayout(c.group_in, c.group_out, (t, h, w), extent, outputs, c.taps)
+    t, h, w = (forward_taps(*values) for values in zip(kernel, stride, dilation, low, extent, outputs, strict=True))
+    pairs = tuple(inside(x, job_of(x, 0)) for x in (t, h, w))
+    return OuterLayout(c.group_in, c.group_out, (t, h, w), extent, outputs, pairs, padded(w), c.taps)
 
 
 class OuterTap(NamedTuple):
