@@ -248,7 +248,7 @@ def put(typingctx, array, index, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def compact(typingctx):  # type: ignore[no-untyped-def]
-    """First in a `device_function` that runs once in a while: compiled as one small function, where LLVM would unroll its loops in place."""
+    """First in a `device_function` that runs once in a while: compiled as one small function; LLVM would unroll its loops in place."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         attributes = builder.function.attributes

@@ -11,7 +11,7 @@ import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...geometry.jobs import reach
+from ...geometry.jobs import JobAxis, reach
 from ...geometry.tiles import up
 from ...runtime.record import size_of
 from ...runtime.workspace import spaced
@@ -193,6 +193,22 @@ def _offsets(plan: OuterPlan) -> np.ndarray:
     return (t[:, None, None] * plan.copy.plane_pitch + h[:, None] * plan.copy.row_pitch + w).ravel().astype(np.int64)
 
 
+def _axis(x: JobAxis, box: int) -> Axis:
+    return Axis(
+        source=x.source,
+        target=x.target,
+        box=box,
+        boxes=-(-x.target // box),
+        step=x.step,
+        start=x.start,
+        dilation=x.dilation,
+        reach=reach(x),
+        taps=x.taps,
+        first=x.first,
+        kernel=x.kernel,
+    )
+
+
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOuter:
     """No bit of the result depends on any of it."""
@@ -210,22 +226,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOu
     gradient_at = copy_at + copied
     sums_at = gradient_at + prod(c.box) * width
     block_size = (outer + a.idle_taps) * rows * width
-    t, h, w = (
-        Axis(
-            source=x.source,
-            target=x.target,
-            box=b,
-            boxes=-(-x.target // b),
-            step=x.step,
-            start=x.start,
-            dilation=x.dilation,
-            reach=reach(x),
-            taps=x.taps,
-            first=x.first,
-            kernel=x.kernel,
-        )
-        for x, b in zip(a.axes, c.box, strict=True)
-    )
+    t, h, w = (_axis(*pair) for pair in zip(a.axes, c.box, strict=True))
     plan = OuterPlan(
         batch=problem.batch,
         groups=problem.groups,

@@ -29,7 +29,7 @@ class OuterLayout(NamedTuple):
 
     @property
     def gaps(self) -> bool:
-        """Whether neighbouring positions may pass over the input: of a copy some taps would be multiplied with zeros alone, and give NaN."""
+        """Whether neighbouring positions may pass over the input: of a copy some taps would see zeros alone, and give NaN."""
         return self.axes[2].step > self.axes[2].source
 
     def merged(self, copied: int) -> bool:
