@@ -32,10 +32,10 @@ class Share(NamedTuple):
     block: Any  # the first
     end_block: Any
     tiles: Any  # of an outer tap
-    lists: Any  # Lists
+    lists: Any  # OuterLists
 
 
-class Lists(NamedTuple):
+class OuterLists(NamedTuple):
     """What a task works out first, in its room.  From any row or weight on, the list is that of the first channels, so many channels on."""
 
     outer: Any  # records of OuterTap
@@ -74,7 +74,7 @@ def _lists(plan, numbers, tile_rows, vector, filled):
                 i, j = i + 1, first[1]
                 if i == first[0] + t.kernel:
                     i, base = first[0], base + inner
-    return Lists(numbers, places, last_places, sources)
+    return OuterLists(numbers, places, last_places, sources)
 
 
 @device_function

@@ -53,7 +53,7 @@ class Axis(NamedTuple):
 class OuterPlan(NamedTuple):
     """The record.  A *block* is of a tile's output channels; lengths in elements, places in the room in elements or, of lists, in integers.
 
-    The room: lists (of `Lists`), what is copied, gradients, sums.
+    The room: lists (of `OuterLists`), what is copied, gradients, sums.
     """
 
     batch: int
@@ -111,7 +111,7 @@ def _parts(count: int, workers: int) -> np.ndarray:
     return np.array(sorted({k for k in (*DIVISIONS, workers, 2 * workers) if k <= count}, reverse=True))
 
 
-class _Tiles(NamedTuple):
+class OuterTiles(NamedTuple):
     """All that a machine may take, as columns of the search."""
 
     rows: np.ndarray
@@ -120,14 +120,14 @@ class _Tiles(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _tiles(machine: Machine, float32: bool, one_vector: bool) -> _Tiles:
+def _tiles(machine: Machine, float32: bool, one_vector: bool) -> OuterTiles:
     tiles = [
         tile
         for tile in OUTER_TILES[32 if machine.registers >= 32 else 16]
         if (float32 or tile in FEW_OUTER_TERMS) and not (one_vector and tile[1] > 1)
     ]
     columns = zip(*((*tile, tile_term(*tile, machine)) for tile in tiles), strict=True)
-    return _Tiles(*(np.array(column)[:, None, None, None] for column in columns))
+    return OuterTiles(*(np.array(column)[:, None, None, None] for column in columns))
 
 
 @lru_cache(maxsize=1024)
