@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
 import importlib
 import sys
 from collections.abc import Callable
@@ -93,18 +92,3 @@ def device(name: str) -> Device:
     """The device module of that name; the first call imports its kernels' table, not CUDA's driver."""
     with forks.importing:
         return importlib.import_module(f"numconv.{name}.device")
-
-
-def _row(of: str, name: str, problem: type) -> Kernel:
-    return next(row for row in device(of).table() if (row.name, row.problem) == (name, problem))
-
-
-def _reduced(row: Kernel) -> tuple[Any, ...]:
-    """For pickle and copy: a row of a table stays that, in another process too; its functions enclose what has no name."""
-    for of in ("cpu", "cuda"):
-        if f"numconv.{of}.device" in sys.modules and any(row is found for found in device(of).table()):
-            return _row, (of, row.name, row.problem)
-    raise TypeError(f"the kernel {row.name} is in no device's table")
-
-
-copyreg.pickle(Kernel, _reduced)

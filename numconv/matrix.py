@@ -14,8 +14,7 @@ Dumoulin & Visin, arXiv 1603.07285, section 4.1 ("Convolution as a matrix operat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial, reduce
+from functools import reduce
 from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,23 +46,9 @@ class Setting(NamedTuple):
     batch: int
     library: Any
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For pickle: modules go by their names."""
-        return _setting, (*self[:3], self.library.__name__)
-
-    @property
-    def shapes(self) -> tuple[Ints, Ints]:
-        """Of an image and of a result, without the batch axis."""
-        p = self.problem
-        return (p.in_channels, *p.spatial), (p.out_channels, *p.outputs)
-
     def sparse(self, name: str = "") -> Any:
         """SciPy's module of sparse arrays, or CuPy's of the same names."""
         return import_module(("scipy.sparse" if self.library is np else "cupyx.scipy.sparse") + name)
-
-
-def _setting(w: Array, problem: ConvProblem, batch: int, library: str) -> Setting:
-    return Setting(w, problem, batch, import_module(library))
 
 
 def library_of(subject: Subject, w: Any) -> Any:
@@ -205,34 +190,28 @@ def conv_operator(
     array([9., 9., 9., 9.])
     """
     setting = read("conv_operator", w, input_shape, ConvOptions(stride, padding, dilation, groups, padding_mode))
-    source, target = (setting.batch * prod(shape) for shape in setting.shapes)
-    product, adjoint = partial(_product, setting), partial(_adjoint, setting)
+    problem, batch, xp = setting.problem, setting.batch, setting.library
+    source, target = (problem.in_channels, *problem.spatial), (problem.out_channels, *problem.outputs)
+
+    def columns_to_images(matrix: Array, shape: Ints) -> Array:
+        return xp.ascontiguousarray(matrix.T).reshape(-1, *shape)  # type: ignore[no-any-return]
+
+    def product(matrix: Array) -> Array:
+        y = apply(setting, columns_to_images(matrix, source))
+        return y.reshape(matrix.shape[1], batch * prod(target)).T
+
+    def adjoint(matrix: Array) -> Array:
+        x = apply_adjoint(setting, columns_to_images(matrix, target))
+        return x.reshape(matrix.shape[1], batch * prod(source)).T
+
     return setting.sparse(".linalg").LinearOperator(
-        (target, source),
+        (batch * prod(target), batch * prod(source)),
         dtype=setting.w.dtype,
-        matvec=partial(_of_vector, product),
-        rmatvec=partial(_of_vector, adjoint),
+        matvec=lambda v: product(v.reshape(-1, 1)).ravel(),
+        rmatvec=lambda v: adjoint(v.reshape(-1, 1)).ravel(),
         matmat=product,
         rmatmat=adjoint,
     )
-
-
-def _images(setting: Setting, matrix: Array, shape: Ints) -> Array:
-    return setting.library.ascontiguousarray(matrix.T).reshape(-1, *shape)  # type: ignore[no-any-return]
-
-
-def _product(setting: Setting, matrix: Array) -> Array:
-    y = apply(setting, _images(setting, matrix, setting.shapes[0]))
-    return y.reshape(matrix.shape[1], setting.batch * prod(setting.shapes[1])).T
-
-
-def _adjoint(setting: Setting, matrix: Array) -> Array:
-    x = apply_adjoint(setting, _images(setting, matrix, setting.shapes[1]))
-    return x.reshape(matrix.shape[1], setting.batch * prod(setting.shapes[0])).T
-
-
-def _of_vector(function: Callable[[Array], Array], v: Array) -> Array:
-    return function(v.reshape(-1, 1)).ravel()
 
 
 def pads_of(problem: ConvProblem) -> list[tuple[int, int]]:

@@ -44,10 +44,6 @@ class Plan:
     table: tuple[Kernel, ...]  # … from these rows
     bound: dict[Any, Callable[[tuple[Any, ...]], Any]] = field(init=False, default_factory=dict)  # on the host: see `session.bind`
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For pickle and copy, without what is bound in this process."""
-        return Plan, (self.problem, self.machine, self.kernel, self.one, self.table)
-
     @cached_property
     def seconds(self) -> float:
         """What the kernel is predicted to take."""

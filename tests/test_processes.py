@@ -34,53 +34,6 @@ def test_layers_are_copied(again: object, called: bool) -> None:
     np.testing.assert_array_equal(layer(X), wanted)
 
 
-def _through_a_pickle(thing: object) -> object:
-    return pickle.loads(pickle.dumps(thing))
-
-
-@pytest.mark.parametrize("again", [_through_a_pickle, copy.copy, copy.deepcopy])
-def test_what_calls_leave_is_copied(again: object) -> None:
-    explained = nc.explain(nc.depthwise_separable_conv2d, X, np.ones((2, 1, 3, 3), "f4"), np.ones((4, 2), "f4"))
-    fresh = again(explained)  # type: ignore[operator]
-    assert str(fresh) == str(explained)
-    assert [p.kernel for p in fresh.plans] == [p.kernel for p in explained.plans]
-    plan = again(explained.plan)  # type: ignore[operator]
-    assert (plan.problem, plan.kernel, plan.seconds) == (explained.plan.problem, explained.plan.kernel, explained.plan.seconds)
-    for function in (nc.conv2d, nc.Conv2d(W)):
-        y, pullback = nc.vjp(function, *((X, W) if function is nc.conv2d else (X,)))
-        for a, b in zip(pullback(y), again(pullback)(y), strict=True):  # type: ignore[operator]
-            np.testing.assert_array_equal(a, b)
-    operator = nc.matrix.conv_operator(W, X.shape[1:], padding=1)
-    other = again(operator)  # type: ignore[operator]
-    v = np.arange(operator.shape[1], dtype="f4")
-    np.testing.assert_array_equal(other @ v, operator @ v)
-    np.testing.assert_array_equal(other.T @ (operator @ v), operator.T @ (operator @ v))
-
-
-def test_every_row_is_itself_after_a_pickle() -> None:
-    from numconv import devices
-
-    for row in devices.device("cpu").table():
-        assert pickle.loads(pickle.dumps(row)) is row
-
-
-def test_a_pickle_in_another_process(tmp_path: Path) -> None:
-    y, pullback = nc.vjp(nc.conv2d, X, W, None, padding=1)
-    things = nc.explain(nc.conv2d, X, W), nc.Conv2d(W), nc.matrix.conv_operator(W, X.shape[1:]), pullback
-    (tmp_path / "things").write_bytes(pickle.dumps((things, X, y, str(things[0]), things[1](X), pullback(y))))
-    code = """
-import pickle, sys, numpy as np
-(explained, layer, operator, pullback), x, y, text, result, gradients = pickle.loads(open(sys.argv[1], "rb").read())
-assert str(explained) == text
-assert layer(x).tobytes() == result.tobytes() and np.allclose(operator @ x.ravel(), result.ravel())
-assert all((a is b is None) or a.tobytes() == b.tobytes() for a, b in zip(pullback(y), gradients, strict=True))
-"""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, str(tmp_path / "things")]
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stderr
-
-
 CHILD = """
 import os, signal, sys, threading, time
 import numba, numpy as np

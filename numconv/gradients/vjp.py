@@ -85,7 +85,7 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
     tape = Tape()
     with sessions(tape.session):
         y = function(*arrays, **options)
-    return y, Pullback((function, arrays, options), tape, y, [given.get(name) for name in kept])
+    return y, _pullback(tape, y, [given.get(name) for name in kept])
 
 
 @cache
@@ -105,7 +105,7 @@ def _vjp_of_layer(layer: _Layer, arrays: tuple[Any, ...], options: dict[str, Any
     tape = Tape(layer.pack, layer.gradients)
     with sessions(tape.session):
         y = layer.unpacked(arrays[0])
-    return y, Pullback((layer, arrays, {}), tape, y, [arrays[0]])
+    return y, _pullback(tape, y, [arrays[0]])
 
 
 def _check(name: str, arrays: list[tuple[str, Any]]) -> None:
@@ -127,26 +127,13 @@ def _differentiable(dtype: Any) -> bool:
     return _name_of(dtype) in FLOATS | COMPLEX
 
 
-def _again(function: Any, arrays: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    return vjp(function, *arrays, **options)[1]
-
-
-class Pullback:
-    """`pullback(dy)`: a gradient of the result, led back to the arrays."""
-
-    def __init__(self, made_by: tuple[Any, ...], tape: Tape, y: Any, wanted: list[Any]) -> None:
-        self._made_by, self._tape, self._wanted = made_by, tape, wanted
-        self._device = devices.device(devices.kind(y))
-        native = self._device.adopt(y)
-        self._shape, self._dtype = tuple(native.shape), native.dtype
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For pickle and copy: the arrays; the call is made again."""
-        return _again, self._made_by
+def _pullback(tape: Tape, y: Any, wanted: list[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    device = devices.device(devices.kind(y))
+    native = device.adopt(y)
+    shape, dtype = tuple(native.shape), native.dtype
 
     @edge("vjp")
-    def __call__(self, dy: Any) -> tuple[Any, ...]:
-        device, tape, shape, dtype = self._device, self._tape, self._shape, self._dtype
+    def pullback(dy: Any) -> tuple[Any, ...]:
         if devices.kind(dy) != device.name:
             raise SUBJECT.type(f"dy must be on {device.name}, as y is; got {type(dy).__module__}.{type(dy).__qualname__}")
         try:
@@ -161,8 +148,10 @@ class Pullback:
             if g.dtype.kind == "c" and dtype.kind != "c":
                 raise SUBJECT.type(f"dy must be real, as y is; got dtype {g.dtype}")
             g = device.cast(g, dtype.name)
-        found = tape.pull(g) if tape.notes else [None] * len(self._wanted)  # an empty result has no steps
-        return tuple(None if array is None else _finished(device, array, part, g) for array, part in zip(self._wanted, found, strict=False))
+        found = tape.pull(g) if tape.notes else [None] * len(wanted)  # an empty result has no steps
+        return tuple(None if array is None else _finished(device, array, part, g) for array, part in zip(wanted, found, strict=False))
+
+    return pullback
 
 
 def _finished(device: Any, array: Any, gradient: Any, g: Any) -> Any:
