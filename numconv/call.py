@@ -20,11 +20,11 @@ import numpy as np
 from . import devices, hosts
 from .arguments.edge import at_edge
 from .arguments.request import Builder, Request
-from .arguments.values import Spec, Subject, shown
+from .arguments.values import Spec, Subject, choice, shown
 from .devices import Device
 from .memory import BOUND, Store
 from .plan import Plan
-from .planning import ALL_ROWS, plan_for
+from .planning import ACCURACIES, ANY, plan_for
 from .problem import Ints, Problem
 from .session import Bound, Session, Steps, bind, launch, repeat
 from .watching import Recorder, recording, session_of, watched
@@ -63,7 +63,7 @@ def call(
     out: Any = None,
     algorithm: Any = "auto",
     steps: Steps = only_step,
-    accuracy: float = ALL_ROWS,
+    accuracy: Any = ANY,
 ) -> Any:
     """Check, plan, run; the result is the kind of array that the first one is."""
     try:
@@ -80,6 +80,7 @@ def call(
         device, natives, subject = adopt(name, labels, arrays)
         if type(algorithm) is not str:
             raise subject.type(f"algorithm must be a string; got {shown(algorithm)}")
+        choice(subject, "accuracy", accuracy, ACCURACIES)
         request = known.request if known is not None else build(subject, tuple([spec for _, spec in subject.arrays]), options)
         session = session_of(Session)(subject, device, algorithm, accuracy)
         result = run(session, request, natives, arrays[0], out, steps)
@@ -229,9 +230,9 @@ def _frozen(value: Any) -> Any:
     raise _NoKeyError
 
 
-def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm: Any, accuracy: float) -> tuple[Any, ...] | None:
+def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm: Any, accuracy: Any) -> tuple[Any, ...] | None:
     """The key of a call with NumPy arrays, or None."""
-    if type(algorithm) is not str:
+    if type(algorithm) is not str or type(accuracy) is not str:
         return None
     written: Any
     try:  # by C in a third of the time; version 2 writes every value out with its type

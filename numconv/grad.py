@@ -28,20 +28,21 @@ def steps(*arrays: Any) -> Any:
     return _conjugate_first if complex_ones or not all(isinstance(a, np.ndarray) for a in arrays) else only_step
 
 
-def _input(rank: int, input_size: Any, weight: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:
+def _input(rank: int, input_size: Any, weight: Any, grad_output: Any, options: tuple[Any, ...], accuracy: str) -> Any:
     name, labels, arrays = f"grad.conv{rank}d_input", ("grad_output", "weight", "bias"), (grad_output, weight, None)
-    return call(name, input_gradient, labels, arrays, (rank, input_size, *options), steps=steps(*arrays[:2]))
+    return call(name, input_gradient, labels, arrays, (rank, input_size, *options), steps=steps(*arrays[:2]), accuracy=accuracy)
 
 
-def _weight(rank: int, x: Any, weight_size: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:
+def _weight(rank: int, x: Any, weight_size: Any, grad_output: Any, options: tuple[Any, ...], accuracy: str) -> Any:
     name, labels, arrays = f"grad.conv{rank}d_weight", ("input", "grad_output"), (x, grad_output)
-    return call(name, weight_gradient, labels, arrays, (rank, weight_size, *options), steps=steps(*arrays))
+    return call(name, weight_gradient, labels, arrays, (rank, weight_size, *options), steps=steps(*arrays), accuracy=accuracy)
 
 
 @edge("grad.conv1d_input")
 def conv1d_input(
-    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Any:
+    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
+    accuracy: str = "any",
+) -> Any:  # fmt: skip
     """Gradient of `conv1d` with respect to its input, as `torch.nn.grad.conv1d_input`.
 
     Parameters
@@ -51,7 +52,7 @@ def conv1d_input(
     weight : (C_out, C_in/groups, *kernel) array
     grad_output : (N, C_out, *outputs) array
         Gradient of the convolution's result.
-    stride, padding, dilation, groups : as of `conv1d`
+    stride, padding, dilation, groups, accuracy : as of `conv1d`
 
     Returns
     -------
@@ -68,7 +69,7 @@ def conv1d_input(
     >>> nc.grad.conv1d_input((1, 1, 6), np.ones((1, 1, 3)), np.ones((1, 1, 4))).shape
     (1, 1, 6)
     """
-    return _input(1, input_size, weight, grad_output, (stride, padding, dilation, groups))
+    return _input(1, input_size, weight, grad_output, (stride, padding, dilation, groups), accuracy)
 
 
 @edge("grad.conv1d_weight")
@@ -80,6 +81,8 @@ def conv1d_weight(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    *,
+    accuracy: str = "any",
 ) -> Any:
     """Gradient of `conv1d` with respect to its weights, as `torch.nn.grad.conv1d_weight`.
 
@@ -90,7 +93,7 @@ def conv1d_weight(
     weight_size : (C_out, C_in/groups, *kernel), ints
     grad_output : (N, C_out, *outputs) array
         Gradient of the convolution's result.
-    stride, padding, dilation, groups : as of `conv1d`
+    stride, padding, dilation, groups, accuracy : as of `conv1d`
 
     Returns
     -------
@@ -107,13 +110,14 @@ def conv1d_weight(
     >>> nc.grad.conv1d_weight(np.ones((1, 1, 6)), (1, 1, 3), np.ones((1, 1, 4))).shape
     (1, 1, 3)
     """
-    return _weight(1, input, weight_size, grad_output, (stride, padding, dilation, groups))
+    return _weight(1, input, weight_size, grad_output, (stride, padding, dilation, groups), accuracy)
 
 
 @edge("grad.conv2d_input")
 def conv2d_input(
-    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Any:
+    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
+    accuracy: str = "any",
+) -> Any:  # fmt: skip
     """Gradient of `conv2d` with respect to its input, as `torch.nn.grad.conv2d_input`.
 
     Parameters
@@ -123,7 +127,7 @@ def conv2d_input(
     weight : (C_out, C_in/groups, *kernel) array
     grad_output : (N, C_out, *outputs) array
         Gradient of the convolution's result.
-    stride, padding, dilation, groups : as of `conv2d`
+    stride, padding, dilation, groups, accuracy : as of `conv2d`
 
     Returns
     -------
@@ -140,7 +144,7 @@ def conv2d_input(
     >>> nc.grad.conv2d_input((1, 1, 6, 6), np.ones((1, 1, 3, 3)), np.ones((1, 1, 4, 4))).shape
     (1, 1, 6, 6)
     """
-    return _input(2, input_size, weight, grad_output, (stride, padding, dilation, groups))
+    return _input(2, input_size, weight, grad_output, (stride, padding, dilation, groups), accuracy)
 
 
 @edge("grad.conv2d_weight")
@@ -152,6 +156,8 @@ def conv2d_weight(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    *,
+    accuracy: str = "any",
 ) -> Any:
     """Gradient of `conv2d` with respect to its weights, as `torch.nn.grad.conv2d_weight`.
 
@@ -162,7 +168,7 @@ def conv2d_weight(
     weight_size : (C_out, C_in/groups, *kernel), ints
     grad_output : (N, C_out, *outputs) array
         Gradient of the convolution's result.
-    stride, padding, dilation, groups : as of `conv2d`
+    stride, padding, dilation, groups, accuracy : as of `conv2d`
 
     Returns
     -------
@@ -179,13 +185,14 @@ def conv2d_weight(
     >>> nc.grad.conv2d_weight(np.ones((1, 1, 6, 6)), (1, 1, 3, 3), np.ones((1, 1, 4, 4))).shape
     (1, 1, 3, 3)
     """
-    return _weight(2, input, weight_size, grad_output, (stride, padding, dilation, groups))
+    return _weight(2, input, weight_size, grad_output, (stride, padding, dilation, groups), accuracy)
 
 
 @edge("grad.conv3d_input")
 def conv3d_input(
-    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> Any:
+    input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
+    accuracy: str = "any",
+) -> Any:  # fmt: skip
     """Gradient of `conv3d` with respect to its input, as `torch.nn.grad.conv3d_input`.
 
     Parameters
@@ -195,7 +202,7 @@ def conv3d_input(
     weight : (C_out, C_in/groups, *kernel) array
     grad_output : (N, C_out, *outputs) array
         Gradient of the convolution's result.
-    stride, padding, dilation, groups : as of `conv3d`
+    stride, padding, dilation, groups, accuracy : as of `conv3d`
 
     Returns
     -------
@@ -212,7 +219,7 @@ def conv3d_input(
     >>> nc.grad.conv3d_input((1, 1, 6, 6, 6), np.ones((1, 1, 3, 3, 3)), np.ones((1, 1, 4, 4, 4))).shape
     (1, 1, 6, 6, 6)
     """
-    return _input(3, input_size, weight, grad_output, (stride, padding, dilation, groups))
+    return _input(3, input_size, weight, grad_output, (stride, padding, dilation, groups), accuracy)
 
 
 @edge("grad.conv3d_weight")
@@ -224,6 +231,8 @@ def conv3d_weight(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    *,
+    accuracy: str = "any",
 ) -> Any:
     """Gradient of `conv3d` with respect to its weights, as `torch.nn.grad.conv3d_weight`.
 
@@ -234,7 +243,7 @@ def conv3d_weight(
     weight_size : (C_out, C_in/groups, *kernel), ints
     grad_output : (N, C_out, *outputs) array
         Gradient of the convolution's result.
-    stride, padding, dilation, groups : as of `conv3d`
+    stride, padding, dilation, groups, accuracy : as of `conv3d`
 
     Returns
     -------
@@ -251,4 +260,4 @@ def conv3d_weight(
     >>> nc.grad.conv3d_weight(np.ones((1, 1, 6, 6, 6)), (1, 1, 3, 3, 3), np.ones((1, 1, 4, 4, 4))).shape
     (1, 1, 3, 3, 3)
     """
-    return _weight(3, input, weight_size, grad_output, (stride, padding, dilation, groups))
+    return _weight(3, input, weight_size, grad_output, (stride, padding, dilation, groups), accuracy)

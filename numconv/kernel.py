@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .bounds import ELEMENT, SIGNAL, STORED, Bound, of_sums, roundoff
 from .memory import counted_elsewhere
 from .problem import ConvProblem, Hashed, Problem
 
@@ -95,11 +96,18 @@ class Kernel:
     workspace: Callable[[Any, Machine], int] = _no_workspace  # bytes beyond inputs and output
     pack: Callable[[Any, Any, Machine], Any] = _as_given
     takes_plain: bool = False  # `run` may be given the weights themselves, and packs them as it goes along or before, whichever is faster
-    error_factor: float = 1.0  # times (4 + √n)·u·conv(|x|, |w|)
+    error_factor: float = 1.0  # times (4 + √n)·u·conv(|x|, |w|), which results keep to on random data; what holds on any data is `bound`
+    error_of: str = ELEMENT  # what the error of an element goes with: see `bounds`
+    error_size: Callable[[Any], float] = of_sums  # times that, at most
     automatic: bool = True  # False: only when named
     summary: str = ""
     adapted: frozenset[str] = frozenset()  # fields and dtypes that the device handles around the row: set by its table
     adapted_dtypes: frozenset[str] = frozenset()
+
+    def bound(self, problem: Any) -> Bound:
+        """How far a result may be from the exact one.  A whole signal's transforms are made in float64."""
+        stored = roundoff(problem.out_dtype) if self.error_of == SIGNAL else 0.0
+        return Bound(self.error_of, self.error_size(problem), STORED.get(problem.out_dtype, stored))
 
     def refuses(self, problem: Problem) -> str | None:
         """Why this row cannot serve the problem, or None."""

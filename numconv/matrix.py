@@ -14,7 +14,7 @@ Dumoulin & Visin, arXiv 1603.07285, section 4.1 ("Convolution as a matrix operat
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +26,8 @@ from .arguments.convolution import ConvOptions, forward
 from .arguments.edge import public
 from .arguments.request import Image
 from .arguments.types import HALVES, check_dtype, types
-from .arguments.values import Spec, Subject, host_array, integer, sequence
+from .arguments.values import Spec, Subject, choice, host_array, integer, sequence
+from .planning import ACCURACIES, ANY
 from .problem import ConvProblem, Ints
 
 if TYPE_CHECKING:
@@ -39,12 +40,17 @@ Array = np.ndarray[Any, Any]
 
 
 class Setting(NamedTuple):
-    """The weights in full form, the geometry of one image, and how many images the matrix spans; arrays are those of `library`."""
+    """The weights in full form, the geometry of one image, how many images the matrix spans, and the call's `accuracy`."""
 
     w: Array
     problem: ConvProblem
     batch: int
-    library: Any
+    accuracy: str = ANY
+
+    @property
+    def library(self) -> Any:
+        """Whose the arrays are: NumPy, or CuPy."""
+        return np if isinstance(self.w, np.ndarray) else import_module("cupy")
 
     def sparse(self, name: str = "") -> Any:
         """SciPy's module of sparse arrays, or CuPy's of the same names."""
@@ -85,7 +91,7 @@ def read(function: str, w: Any, input_shape: Any, options: ConvOptions) -> Setti
     if kinds.result in HALVES:
         kinds = kinds._replace(result="float32")  # SciPy's sparse arrays know no half types
     problem = forward(subject, Image(1, shape[0], shape[1:], True), tuple(w.shape), kinds, False, options)
-    return Setting(w.astype(kinds.result), problem, batch, library)
+    return Setting(w.astype(kinds.result), problem, batch)
 
 
 def axis_taps(problem: ConvProblem, axis: int) -> tuple[Array, Array]:
@@ -169,14 +175,16 @@ def _assembled(setting: Setting, source: Array, columns: Array, indptr: Array, s
 
 @public
 def conv_operator(
-    w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, padding_mode: str = "zeros"
-) -> LinearOperator:
+    w: Any, input_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, padding_mode: str = "zeros", *,
+    accuracy: str = "any",
+) -> LinearOperator:  # fmt: skip
     """The same map as `conv_matrix`, matrix-free: products by `conv`, products with the adjoint by `conv_transpose`.
 
     Parameters
     ----------
     w, input_shape, stride, padding, dilation, groups : as of `conv_matrix`
     padding_mode : "zeros", "reflect", "replicate", "circular" or "symmetric"
+    accuracy : as of `conv2d`
 
     Returns
     -------
@@ -190,28 +198,41 @@ def conv_operator(
     array([9., 9., 9., 9.])
     """
     setting = read("conv_operator", w, input_shape, ConvOptions(stride, padding, dilation, groups, padding_mode))
-    problem, batch, xp = setting.problem, setting.batch, setting.library
-    source, target = (problem.in_channels, *problem.spatial), (problem.out_channels, *problem.outputs)
-
-    def columns_to_images(matrix: Array, shape: Ints) -> Array:
-        return xp.ascontiguousarray(matrix.T).reshape(-1, *shape)  # type: ignore[no-any-return]
-
-    def product(matrix: Array) -> Array:
-        y = apply(setting, columns_to_images(matrix, source))
-        return y.reshape(matrix.shape[1], batch * prod(target)).T
-
-    def adjoint(matrix: Array) -> Array:
-        x = apply_adjoint(setting, columns_to_images(matrix, target))
-        return x.reshape(matrix.shape[1], batch * prod(source)).T
-
+    choice(Subject("conv_operator"), "accuracy", accuracy, ACCURACIES)
+    setting = setting._replace(accuracy=accuracy)
+    source, target = _images(setting)
+    forward, back = partial(_product, setting), partial(_adjoint, setting)  # of module-level functions: they can be pickled
     return setting.sparse(".linalg").LinearOperator(
-        (batch * prod(target), batch * prod(source)),
+        (setting.batch * prod(target), setting.batch * prod(source)),
         dtype=setting.w.dtype,
-        matvec=lambda v: product(v.reshape(-1, 1)).ravel(),
-        rmatvec=lambda v: adjoint(v.reshape(-1, 1)).ravel(),
-        matmat=product,
-        rmatmat=adjoint,
+        matvec=forward,
+        rmatvec=back,
+        matmat=forward,
+        rmatmat=back,
     )
+
+
+def _images(setting: Setting) -> tuple[Ints, Ints]:
+    p = setting.problem
+    return (p.in_channels, *p.spatial), (p.out_channels, *p.outputs)
+
+
+def _product(setting: Setting, columns: Array) -> Array:
+    """C · columns, or C · a vector."""
+    return _columns(apply(setting, _rows(setting, columns, _images(setting)[0])), columns)
+
+
+def _adjoint(setting: Setting, columns: Array) -> Array:
+    return _columns(apply_adjoint(setting, _rows(setting, columns, _images(setting)[1])), columns)
+
+
+def _rows(setting: Setting, columns: Array, shape: Ints) -> Array:
+    """Each column as the images that it is."""
+    return setting.library.ascontiguousarray(columns.T).reshape(-1, *shape)  # type: ignore[no-any-return]
+
+
+def _columns(images: Array, like: Array) -> Array:
+    return images.ravel() if like.ndim == 1 else images.reshape(like.shape[1], -1).T
 
 
 def pads_of(problem: ConvProblem) -> list[tuple[int, int]]:
@@ -225,7 +246,15 @@ def apply(setting: Setting, x: Array) -> Array:
     problem = setting.problem
     conv = getattr(numconv, f"conv{problem.rank}d")
     y: Array = conv(
-        x, setting.w, None, problem.stride, pads_of(problem), problem.dilation, problem.groups, padding_mode=problem.padding_mode
+        x,
+        setting.w,
+        None,
+        problem.stride,
+        pads_of(problem),
+        problem.dilation,
+        problem.groups,
+        padding_mode=problem.padding_mode,
+        accuracy=setting.accuracy,
     )
     return y
 
@@ -240,7 +269,7 @@ def apply_adjoint(setting: Setting, y: Array) -> Array:
     direct = problem.padding_mode == "zeros"
     size = problem.spatial if direct else tuple(i + lo + hi for i, (lo, hi) in zip(problem.spatial, pads, strict=True))
     cut = pads if direct else 0
-    x: Array = transpose(y, w, None, problem.stride, cut, 0, problem.groups, problem.dilation, output_size=size)
+    x: Array = transpose(y, w, None, problem.stride, cut, 0, problem.groups, problem.dilation, output_size=size, accuracy=setting.accuracy)
     if not direct:
         for axis, (low, high) in enumerate(pads, start=2):
             x = xp.moveaxis(fold_padding(xp.moveaxis(x, axis, 0), low, high, problem.padding_mode), 0, axis)

@@ -44,6 +44,10 @@ class Plan:
     table: tuple[Kernel, ...]  # … from these rows
     bound: dict[Any, Callable[[tuple[Any, ...]], Any]] = field(init=False, default_factory=dict)  # on the host: see `session.bind`
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: what is bound is bound again."""
+        return {name: getattr(self, name) for name in ("problem", "machine", "kernel", "one", "table")} | {"bound": {}}
+
     @cached_property
     def seconds(self) -> float:
         """What the kernel is predicted to take."""

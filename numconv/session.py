@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import hosts
+from . import devices, hosts
 from .arguments.values import Subject
 from .devices import Device
 from .memory import BOUND, add
 from .plan import Plan
-from .planning import ALL_ROWS, plan_for, single
+from .planning import ANY, plan_for, single
 from .problem import ConvProblem, DeformProblem, Ints, Problem, SeparableProblem
 from .watching import Recorder
 
@@ -23,8 +23,16 @@ class Session:
 
     __slots__ = ("accuracy", "algorithm", "device", "packed", "subject")
 
-    def __init__(self, subject: Subject, device: Device, algorithm: str, accuracy: float = ALL_ROWS, packed: Any = None) -> None:
+    def __init__(self, subject: Subject, device: Device, algorithm: str, accuracy: str = ANY, packed: Any = None) -> None:
         self.subject, self.device, self.algorithm, self.accuracy, self.packed = subject, device, algorithm, accuracy, packed
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """For pickle and copy, which do not take the module that a device is."""
+        return self.subject, self.device.name, self.algorithm, self.accuracy, self.packed
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        subject, device, *rest = state
+        Session.__init__(self, subject, devices.device(device), *rest)
 
     def __call__(
         self, problem: Problem, arrays: tuple[Any, ...], out: Any = None, plan_as: Problem | None = None, algorithm: str = ""

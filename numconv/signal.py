@@ -18,7 +18,7 @@ from .arguments.types import COMPLEX, FLOATS, INTEGERS, promote
 from .arguments.values import Subject
 from .call import adopt, call
 from .devices import Device
-from .planning import ALL_ROWS, plan_for
+from .planning import ANY, ELEMENTWISE, plan_for
 from .problem import ConvProblem, Problem
 from .session import Session
 from .watching import Recorder, watched
@@ -28,7 +28,6 @@ __all__ = ["convolve", "correlate"]
 Array = np.ndarray[Any, Any]
 LABELS = ("in1", "in2")
 SERVED = INTEGERS | FLOATS | COMPLEX | {"bool"}
-SUMS = 1.0  # error factor of plain sums: no Winograd here
 
 
 def _steps(name: str, mode: str, run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
@@ -112,7 +111,7 @@ def _transform_pays(subject: Subject, device: Device, problem: ConvProblem) -> b
         transform = plan_for(subject, device, problem, None, "fft")
     except ValueError:  # the row does not serve it
         return False
-    sums = plan_for(subject, device, problem, None, "auto", SUMS)
+    sums = plan_for(subject, device, problem, None, "auto", ELEMENTWISE)
     return transform.kernel.cost(problem, transform.machine) < sums.kernel.cost(problem, sums.machine)
 
 
@@ -120,7 +119,7 @@ def _call(name: str, in1: Any, in2: Any, mode: Any, method: Any) -> Any:
     device, natives, subject = adopt(name, LABELS, (in1, in2))
     steps = partial(_steps, name, mode)
     if device.name != "cpu":  # plain sums, for want of a transform
-        return call(name, signal, LABELS, (in1, in2), (mode, method), None, "fft" if method == "fft" else "auto", steps, SUMS)
+        return call(name, signal, LABELS, (in1, in2), (mode, method), None, "fft" if method == "fft" else "auto", steps, ELEMENTWISE)
     one, two = natives
     if one is None or two is None:
         raise subject.type(f"{'in1' if one is None else 'in2'} must be an array; got None")
@@ -136,11 +135,11 @@ def _call(name: str, in1: Any, in2: Any, mode: Any, method: Any) -> Any:
     def given(user: Any, native: Array) -> Any:
         return native.astype(dtype) if native.dtype == np.bool_ else user if hosts.is_torch(user) else native
 
-    algorithm, accuracy = "auto", SUMS
+    algorithm, accuracy = "auto", ELEMENTWISE
     if hosts.dtype_of(dtype).kind in "fc" and method != "direct":  # a transform would round integers
         problem = correlation(mode, one.shape, two.shape, dtype, dtype)
         if method == "fft" or _transform_pays(subject, device, problem):
-            algorithm, accuracy = "fft", ALL_ROWS
+            algorithm, accuracy = "fft", ANY
     y = call(name, signal, LABELS, (given(in1, one), given(in2, two)), (mode, method), None, algorithm, steps, accuracy)
     if boolean:
         y = y != 0

@@ -10,18 +10,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.autograd.function import once_differentiable
 
 from . import devices, hosts
 from .arguments.convolution import conv
+from .arguments.edge import at_edge, edge
 from .arguments.request import Request
 from .arguments.transposed import transpose
-from .arguments.values import Spec, Subject
+from .arguments.values import Spec, Subject, choice, shown
 from .catalog import find
 from .gradients.vjp import array_parameters, vjp
+from .planning import ACCURACIES
 from .problem import ConvProblem
 from .sampling import padded
 from .session import Session
@@ -31,31 +33,39 @@ __all__ = ["apply", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_tran
 Tensor = Any  # torch.Tensor: torch is no dependency of the type checker's
 
 
+class Rows(NamedTuple):
+    """Which kernels may be taken, and for whom."""
+
+    function: str
+    algorithm: str
+    accuracy: str  # which gradients keep to as well
+
+
 class _Map(torch.autograd.Function):
     """One of the three maps of a geometry; the derivatives of each are the other two."""
 
     @staticmethod
-    def forward(a: Tensor, b: Tensor, bias: Tensor | None, geometry: ConvProblem, direction: str, algorithm: str) -> Tensor:
+    def forward(a: Tensor, b: Tensor, bias: Tensor | None, geometry: ConvProblem, direction: str, rows: Rows) -> Tensor:
         device = devices.device(devices.kind(a))
         natives = tuple(None if t is None else device.adopt(t.detach().resolve_conj()) for t in (a, b, bias))
         problem = geometry.with_(direction=direction, bias=bias is not None)
-        session = Session(Subject("numconv.torch"), device, algorithm)
+        session = Session(Subject(rows.function), device, rows.algorithm, rows.accuracy)
         return device.release(session(problem, natives[:2] if direction == "weight_grad" else natives), a)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Apart from `forward`, as torch.func wants it."""
-        a, b, _, ctx.geometry, ctx.direction, _ = inputs
+        a, b, _, ctx.geometry, ctx.direction, ctx.rows = inputs
         ctx.save_for_backward(a, b)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], a: Tensor, b: Tensor, bias: Tensor | None, *rest: Any) -> tuple[Tensor, int]:
         """Images that share their filters are one batch; else one call after the other."""
-        geometry, direction, algorithm = rest
+        geometry, direction, rows = rest
         count, tensors = info.batch_size, (a, b, bias)
         if direction != "weight_grad" and in_dims[1] is None and in_dims[2] is None:
             images = a.movedim(in_dims[0], 0).flatten(0, 1)
-            y = _Map.apply(images, b, bias, geometry.with_(batch=count * geometry.batch), direction, algorithm)
+            y = _Map.apply(images, b, bias, geometry.with_(batch=count * geometry.batch), direction, rows)
             return y.unflatten(0, (count, geometry.batch)), 0
         found = []
         for i in range(count):
@@ -66,26 +76,26 @@ class _Map(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         a, b = ctx.saved_tensors
-        geometry, direction = ctx.geometry, ctx.direction
+        geometry, direction, rows = ctx.geometry, ctx.direction, ctx.rows._replace(algorithm="auto")
         wants_a, wants_b, wants_bias = ctx.needs_input_grad[:3]
         da = db = dbias = None
         if direction == "forward":  # x, w
-            da = _run("input_grad", g, b.conj(), geometry) if wants_a else None
-            db = _run("weight_grad", a.conj(), g, geometry) if wants_b else None
+            da = _run("input_grad", g, b.conj(), geometry, rows) if wants_a else None
+            db = _run("weight_grad", a.conj(), g, geometry, rows) if wants_b else None
         elif direction == "input_grad":  # y, w
-            da = _run("forward", g, b.conj(), geometry) if wants_a else None
-            db = _run("weight_grad", g, a.conj(), geometry) if wants_b else None
+            da = _run("forward", g, b.conj(), geometry, rows) if wants_a else None
+            db = _run("weight_grad", g, a.conj(), geometry, rows) if wants_b else None
         else:  # x, y
-            da = _run("input_grad", b.conj(), g, geometry) if wants_a else None
-            db = _run("forward", a.conj(), g, geometry) if wants_b else None
+            da = _run("input_grad", b.conj(), g, geometry, rows) if wants_a else None
+            db = _run("forward", a.conj(), g, geometry, rows) if wants_b else None
         if wants_bias:
             channel = g.dim() - 1 if geometry.layout == "channels_last" else 1
             dbias = g.sum(dim=[d for d in range(g.dim()) if d != channel])
         return da, db, dbias, None, None, None
 
 
-def _run(direction: str, a: Tensor, b: Tensor, geometry: ConvProblem, bias: Tensor | None = None, algorithm: str = "auto") -> Tensor:
-    return _Map.apply(a, b, bias, geometry, direction, algorithm)
+def _run(direction: str, a: Tensor, b: Tensor, geometry: ConvProblem, rows: Rows, bias: Tensor | None = None) -> Tensor:
+    return _Map.apply(a, b, bias, geometry, direction, rows)
 
 
 def _sigmoid_linear(v: Tensor) -> Tensor:
@@ -142,7 +152,7 @@ def _pad(x: Tensor, problem: ConvProblem) -> Tensor:
 def _convolution(
     rank: int, x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
     padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, algorithm: str = "auto",
-    precision: str = "highest",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Tensor:  # fmt: skip
     name = f"conv{rank}d"
     _check(name, x=x, w=w, bias=bias)
@@ -155,32 +165,34 @@ def _convolution(
     if request.problems[0].padding_mode != "zeros":  # type: ignore[union-attr]
         x = _pad(x, request.problems[0])  # type: ignore[arg-type]
         request = _request(name, conv, (x, w, bias), options(0, "zeros"))
-    return _finish(request, "forward", x, w, bias, activation, algorithm)
+    return _finish(request, "forward", x, w, bias, activation, Rows(f"numconv.torch.{name}", algorithm, accuracy))
 
 
 def _transposed(
     rank: int, x: Tensor, w: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1, *, output_size: Any = None, layout: str = "channels_first", activation: str | None = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Tensor:  # fmt: skip
     name = f"conv_transpose{rank}d"
     _check(name, x=x, w=w, bias=bias)
     x, w, bias = _same_type(x, w, bias)
     options = (rank, stride, padding, output_padding, groups, dilation, output_size, layout, activation, None, precision)
     request = _request(name, transpose, (x, w, bias), options)
-    return _finish(request, "input_grad", x, w, bias, activation, algorithm)
+    return _finish(request, "input_grad", x, w, bias, activation, Rows(f"numconv.torch.{name}", algorithm, accuracy))
 
 
-def _finish(request: Request, direction: str, x: Tensor, w: Tensor, bias: Any, activation: str | None, algorithm: str) -> Tensor:
+def _finish(request: Request, direction: str, x: Tensor, w: Tensor, bias: Any, activation: str | None, rows: Rows) -> Tensor:
+    choice(Subject(rows.function), "accuracy", rows.accuracy, ACCURACIES)
     (problem,) = request.problems
     assert isinstance(problem, ConvProblem)
     shape = request.views[0].shape
     x = x if shape is None else x.reshape(shape)
-    y = _run(direction, x, w, problem.with_(activation=None), bias, algorithm)
+    y = _run(direction, x, w, problem.with_(activation=None), rows, bias)
     return ACTIVATIONS[activation](y.reshape(request.result_shape))
 
 
 def _named(name: str, function: Callable[..., Any], rank: int) -> Callable[..., Tensor]:
+    @edge(f"numconv.torch.{name}")
     @functools.wraps(function)
     def convolution(*arguments: Any, **options: Any) -> Tensor:
         return function(rank, *arguments, **options)
@@ -234,7 +246,19 @@ def apply(function: Callable[..., Any], *values: Any, **options: Any) -> Tensor:
     >>> x.grad.sum()
     tensor(16.)
     """
-    given = {**dict(zip(inspect.signature(function).parameters, values, strict=False)), **options}
+    variant = find(function)
+    name = "apply" if variant is None else variant.name
+    try:
+        if variant is None:
+            raise TypeError(f"numconv.torch.apply: function must be an operator of numconv; got {shown(function)}")
+        return _applied(variant.function, values, options)
+    except Exception as error:
+        at_edge(f"numconv.torch.{name}", error)
+        raise
+
+
+def _applied(function: Callable[..., Any], values: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
+    given = inspect.signature(function).bind(*values, **options).arguments
     names = tuple(name for name in array_parameters(function) if given.get(name) is not None)
     _check(function.__name__, **{name: given[name] for name in names})
     rest = {k: v for k, v in given.items() if k not in names and v is not None}

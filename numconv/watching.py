@@ -33,7 +33,7 @@ class Step:
     shapes: tuple[Ints | None, ...]
     device: str
     algorithm: str
-    accuracy: float
+    accuracy: str
     held: int = 0  # bytes of what the call has made of its arrays so far: casts, and copies that another shape needs
     strided: int = 0  # bytes of the step's arrays (and `out`) that do not lie in memory as kernels read them, row after row
 
@@ -126,7 +126,7 @@ class Recorder:
         arrays: tuple[Any, ...],
         plan_as: Problem | None,
         algorithm: str,
-        accuracy: float,
+        accuracy: str,
         out: Any = None,
     ) -> Any:
         """A step, in place of a kernel; its result."""

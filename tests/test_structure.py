@@ -28,7 +28,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("version", "forks", "memory"),
     ("problem", "hosts", "activations", "winograd", "sampling"),
-    ("kernel", "arguments"),
+    ("bounds", "arguments"),
+    ("kernel",),
     ("plan",),
     ("cpu", "cuda"),
     ("devices",),

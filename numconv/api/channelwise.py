@@ -14,7 +14,7 @@ from .docstrings import documented
 def grouped_conv2d(
     x: Any, w: Any, bias: Any = None, groups: int = 2, stride: Any = 1, padding: Any = 0, *, dilation: Any = 1, padding_mode: str = "zeros",
     layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
-    precision: str = "highest",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D convolution in independent groups of channels: 1/groups of the parameters and products.
 
@@ -57,13 +57,13 @@ def grouped_conv2d(
     (1, 6, 3, 3)
     """
     options = (2, False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-    return call("grouped_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm)
+    return call("grouped_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def pointwise_grouped_conv2d(
     x: Any, w: Any, bias: Any = None, groups: int = 2, *, stride: Any = 1, layout: str = "channels_first", activation: str | None = None,
-    out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest",
+    out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """1×1 convolution in independent groups of channels.
 
@@ -103,14 +103,14 @@ def pointwise_grouped_conv2d(
     array([2., 2., 2., 2., 2., 2.])
     """
     options = (2, False, stride, 0, 1, groups, "zeros", layout, activation, out_dtype, precision)
-    return call("pointwise_grouped_conv2d", pointwise, LABELS, (x, w, bias), options, out, algorithm)
+    return call("pointwise_grouped_conv2d", pointwise, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def depthwise_conv2d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, padding_mode: str = "zeros",
     layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
-    precision: str = "highest",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D convolution of each channel by itself, with m filters for each.
 
@@ -151,14 +151,14 @@ def depthwise_conv2d(
     array([4., 6., 6., 6., 4.])
     """
     options = (2, False, stride, padding, dilation, None, padding_mode, layout, activation, out_dtype, precision)
-    return call("depthwise_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm)
+    return call("depthwise_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def shuffled_grouped_conv2d(
     x: Any, w: Any, bias: Any = None, groups: int = 2, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, padding_mode: str = "zeros",
     layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
-    precision: str = "highest",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """Grouped 2-D convolution, then a shuffle of the channels between the groups, in one kernel.
 
@@ -202,4 +202,4 @@ def shuffled_grouped_conv2d(
     array([1., 3., 2., 4.])
     """
     options = (2, True, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-    return call("shuffled_grouped_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm)
+    return call("shuffled_grouped_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)

@@ -12,7 +12,8 @@ from .docstrings import documented
 @documented
 def deform_conv2d(
     x: Any, offset: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, mask: Any = None, *,
-    activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest",
+    activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D convolution whose taps are moved by offsets, position by position (torchvision's meaning).
 
@@ -30,7 +31,7 @@ def deform_conv2d(
     {dilation}
     mask : (N, G·kh·kw, oh, ow) array, optional
         Factors of the taps (version 2 of the paper).
-    activation, out, out_dtype, algorithm, precision
+    activation, out, out_dtype, algorithm, precision, accuracy
         As for `conv2d`.
 
     Returns
@@ -62,4 +63,4 @@ def deform_conv2d(
     """
     options = (stride, padding, dilation, activation, out_dtype, precision)
     labels = ("x", "offset", "w", "bias", "mask")
-    return call("deform_conv2d", deform, labels, (x, offset, w, bias, mask), options, out, algorithm)
+    return call("deform_conv2d", deform, labels, (x, offset, w, bias, mask), options, out, algorithm, accuracy=accuracy)

@@ -15,7 +15,7 @@ LABELS = ("x", "w", "bias")
 def conv1d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *, padding_mode: str = "zeros",
     layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
-    precision: str = "highest",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """1-D cross-correlation, which deep learning calls convolution.
 
@@ -57,14 +57,14 @@ def conv1d(
     array([[[-2., -2.]]])
     """
     options = (1, False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-    return call("conv1d", conv, LABELS, (x, w, bias), options, out, algorithm)
+    return call("conv1d", conv, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def conv2d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *, padding_mode: str = "zeros",
     layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
-    precision: str = "highest",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D cross-correlation, which deep learning calls convolution.
 
@@ -109,14 +109,14 @@ def conv2d(
             [21., 25.]]])
     """
     options = (2, False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-    return call("conv2d", conv, LABELS, (x, w, bias), options, out, algorithm)
+    return call("conv2d", conv, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def conv3d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *, padding_mode: str = "zeros",
     layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
-    precision: str = "highest",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """3-D cross-correlation, which deep learning calls convolution.
 
@@ -158,14 +158,14 @@ def conv3d(
     (1, 2, 4, 4, 4)
     """
     options = (3, False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-    return call("conv3d", conv, LABELS, (x, w, bias), options, out, algorithm)
+    return call("conv3d", conv, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def dilated_conv2d(
     x: Any, w: Any, bias: Any = None, dilation: Any = 2, stride: Any = 1, padding: Any = "same", *, groups: int = 1,
     padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D convolution with dilation − 1 gaps between the taps: a wide field at no more parameters.
 
@@ -209,13 +209,13 @@ def dilated_conv2d(
     array([6., 6., 6., 6., 9., 6., 6., 6., 6.])
     """
     options = (2, False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-    return call("dilated_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm)
+    return call("dilated_conv2d", conv, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def pointwise_conv2d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, groups: int = 1, *, layout: str = "channels_first", activation: str | None = None,
-    out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest",
+    out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """1×1 convolution: a matrix applied to the channels of every pixel.
 
@@ -254,4 +254,4 @@ def pointwise_conv2d(
     (1, 8, 8)
     """
     options = (2, False, stride, 0, 1, groups, "zeros", layout, activation, out_dtype, precision)
-    return call("pointwise_conv2d", pointwise, LABELS, (x, w, bias), options, out, algorithm)
+    return call("pointwise_conv2d", pointwise, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)

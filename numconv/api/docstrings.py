@@ -42,15 +42,21 @@ out_dtype : dtype, optional
 algorithm : str, default "auto"
     A kernel by name, see `algorithms`; "auto" takes the one with the least predicted time.
 precision : {"highest", "tf32"}
-    "tf32" lets the tensor cores of a GPU round float32 operands to 10 bits; the CPU ignores it.""",
+    "tf32" lets the tensor cores of a GPU round float32 operands to 10 bits; the CPU ignores it.
+accuracy : {"any", "elementwise"}
+    "elementwise" keeps to kernels whose error goes with each element's own sum, here and in the gradients; "any" lets
+    float32 go by Winograd's transforms too, whose error goes with the largest values near an element.""",
     "raises": """
 ValueError
     For shapes and values that do not fit together, and for an algorithm that does not apply.
 TypeError
     For arrays of types that are not numbers or on different devices, and for arguments of a wrong type.""",
     "numerics": """
-Half types are summed in float32, all others in themselves; integers are exact and wrap.  Error of an element: at most
-(4 + √n)·u·Σ|x||w| times the kernel's error factor (`explain` shows it), n products in its sum, u the unit roundoff.
+Half types are summed in float32, all others in themselves; integers are exact and wrap.  Error of an element of n
+products, by kernels of plain sums: at most γ(n + 1)·Σ|x||w|, where γ(n) = n·u/(1 − n·u), u the unit roundoff (on random
+data about √n·u).  By "winograd", which "auto" may take for float32: at most a multiple of the largest |x||w| that its tile
+reads, which for an element beside far larger ones is more than its value.  `explain` states the bound of a call;
+docs/accuracy.md has all.  Padding is not multiplied: NaN and infinities in w reach an element only through its real taps.
 The order of summation depends on the shapes alone, not on the number of threads or on the batch.""",
 }
 

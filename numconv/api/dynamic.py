@@ -83,7 +83,7 @@ def _mix_then_convolve(run: Session, arrays: tuple[Any, ...], problems: tuple[An
 def dynamic_conv2d(
     x: Any, kernels: Any, attention: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
     padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D convolution of each sample with its own mixture of K kernels.
 
@@ -129,4 +129,4 @@ def dynamic_conv2d(
     """
     options = (stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
     labels = ("x", "kernels", "attention", "bias")
-    return call("dynamic_conv2d", dynamic, labels, (x, kernels, attention, bias), options, out, algorithm, _mix_then_convolve)
+    return call("dynamic_conv2d", dynamic, labels, (x, kernels, attention, bias), options, out, algorithm, _mix_then_convolve, accuracy)

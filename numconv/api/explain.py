@@ -9,6 +9,7 @@ from typing import Any
 from .. import devices
 from ..arguments.edge import edge, public
 from ..arguments.values import Subject, shown
+from ..bounds import Bound
 from ..catalog import find
 from ..plan import Candidate, Plan
 from ..problem import ConvProblem, DeformProblem, SeparableProblem
@@ -38,6 +39,11 @@ class Explanation:
     def candidates(self) -> tuple[Candidate, ...]:
         """All kernels for this kind of problem and direction."""
         return _candidates(self.plan, self.refused)
+
+    @property
+    def bound(self) -> Bound:
+        """How far an element of `plan`'s result may be from the exact one; `factor`, what it goes with, and in words when printed."""
+        return self.plan.kernel.bound(self.plan.problem)
 
     @property
     def workspace(self) -> int:
@@ -84,7 +90,7 @@ def _table(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
     problem = plan.problem
     kind = " ".join([type(problem).__name__, *([problem.direction] if hasattr(problem, "direction") else [])])
     head = f"{step.name}: {kind} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
-    rows = [("algorithm", "chosen", "ms", "workspace", "error", "why not")]
+    rows = [("algorithm", "chosen", "ms", "workspace", "error by", "why not")]
     for c in _candidates(plan, {}):
         chosen = "*" if c.kernel is plan.kernel else ""
         if c.reason is not None:
@@ -93,9 +99,16 @@ def _table(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
         ms = f"{1e3 * c.kernel.cost(problem, plan.machine):.4g}"
         by_name = refused.get(c.kernel.name, "") if isinstance(problem, NAMED) else ""
         why = by_name or ("" if chosen or c.kernel.automatic else "only when named")
-        rows.append((c.kernel.name, chosen, ms, str(step.workspace(c.kernel, plan.machine)), f"{c.kernel.error_factor:g}", why))
+        rows.append((c.kernel.name, chosen, ms, str(step.workspace(c.kernel, plan.machine)), _error(c.kernel.bound(problem)), why))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
-    return "\n".join([head, *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)])
+    error = f"error: {plan.kernel.bound(problem)}"
+    return "\n".join(
+        [head, error, *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)]
+    )
+
+
+def _error(bound: Bound) -> str:
+    return f"{bound.factor:.2g} {bound.goes_with}" if bound.factor else "exact"
 
 
 @edge("explain", operators=True)
@@ -112,7 +125,8 @@ def explain(function: Callable[..., Any], *args: Any, **options: Any) -> Explana
     -------
     Explanation
         `algorithm` names the chosen kernel of the (first) convolution, `candidates` all that were considered, `workspace` is in
-        bytes, `seconds` is predicted; `steps` and `plans` have one entry for each kernel that would run.  It prints as a table.
+        bytes, `seconds` is predicted, `bound` is of the error; `steps` and `plans` have one entry for each kernel that would run.  It
+        prints as a table.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from ..call import adopt, call, fits, on_host, only_step, run
 from ..kernel import Kernel
 from ..memory import BOUND, Store
 from ..plan import Plan
-from ..planning import plan_for
+from ..planning import ACCURACIES, plan_for
 from ..problem import ConvProblem
 from ..session import Session, launch, repeat
 from ..watching import watched
@@ -39,8 +39,9 @@ class _Layer:
         own.__qualname__ = f"{cls.__name__}.__call__"
         cls.__call__ = own  # type: ignore[assignment, method-assign]
 
-    def __init__(self, name: str, build: Builder, rank: int, w: Any, bias: Any, options: tuple[Any, ...], algorithm: str) -> None:
-        self._name, self._build, self._rank, self._options, self._algorithm = name, build, rank, options, algorithm
+    def __init__(self, name: str, build: Builder, rank: int, w: Any, bias: Any, options: tuple[Any, ...], rows: tuple[str, str]) -> None:
+        self._name, self._build, self._rank, self._options = name, build, rank, options
+        self._algorithm, self._accuracy = rows
         device, (weight, own_bias), subject = adopt(name, ("w", "bias"), (w, bias))
         spec = required(subject, "w", subject.arrays[0][1])
         weights(subject, spec, rank)
@@ -55,6 +56,7 @@ class _Layer:
 
     def _check(self, subject: Subject, spec: Spec) -> None:
         """Refuse impossible keywords now: hold them against an image that suits the weights."""
+        choice(subject, "accuracy", self._accuracy, ACCURACIES)
         groups = integer(subject, "groups", self._options[self._labels.index("groups")], 1)
         channels = spec.shape[1] * groups if self._build is conv else spec.shape[0]
         options = [None if label == "output_size" else value for label, value in zip(self._labels, self._options, strict=True)]
@@ -94,7 +96,7 @@ class _Layer:
                     return self._device.release(launch(self._name, self._device, plan, (*hosted, packed, bias), out, True), x)
             device, natives, subject = adopt(self._name, LABELS, (x, self._weight, self._bias))
             request = self._build(subject, tuple(spec for _, spec in subject.arrays), (self._rank, *self._options))
-            session = Session(subject, device, self._algorithm, packed=self.pack)
+            session = Session(subject, device, self._algorithm, self._accuracy, self.pack)
             result = run(session, request, natives, x, out, only_step)
             if hosted is not None:
                 self._remember(session, request, hosted[0])
@@ -106,14 +108,14 @@ class _Layer:
     def unpacked(self, x: Any) -> Any:
         """The same result by way of `call.call`, where a gradient's tape sees the weights as they were given."""
         options = (self._rank, *self._options)
-        return call(self._name, self._build, LABELS, (x, self._weight, self._bias), options, None, self._algorithm)
+        return call(self._name, self._build, LABELS, (x, self._weight, self._bias), options, None, self._algorithm, accuracy=self._accuracy)
 
     def _remember(self, session: Session, request: Request, x: Any) -> None:
         """Shape and type of an image on which one kernel runs as it is: the next call with such an image needs no checks."""
         (problem,), (x_view, _, bias_view) = request.problems, request.views
         if x_view != View() or problem.result_shape != request.result_shape or 0 in request.result_shape:
             return
-        plan = plan_for(session.subject, session.device, problem, None, self._algorithm)
+        plan = plan_for(session.subject, session.device, problem, None, self._algorithm, self._accuracy)
         bias = self._bias if bias_view.dtype is None else self._device.cast(self._bias, bias_view.dtype)
         packed = self.pack(plan)
         bound = self._device.bind(plan, (x, packed, bias), True)
@@ -138,10 +140,10 @@ class _Conv(_Layer):
     def __init__(
         self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1, *,
         padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, out_dtype: Any = None,
-        algorithm: str = "auto", precision: str = "highest",
+        algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
     ) -> None:  # fmt: skip
         options = (False, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-        super().__init__(type(self).__name__, conv, self.rank, w, bias, options, algorithm)
+        super().__init__(type(self).__name__, conv, self.rank, w, bias, options, (algorithm, accuracy))
 
 
 class _ConvTranspose(_Layer):
@@ -151,10 +153,10 @@ class _ConvTranspose(_Layer):
     def __init__(
         self, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1, *,
         output_size: Any = None, layout: str = "channels_first", activation: str | None = None, out_dtype: Any = None,
-        algorithm: str = "auto", precision: str = "highest",
+        algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
     ) -> None:  # fmt: skip
         options = (stride, padding, output_padding, groups, dilation, output_size, layout, activation, out_dtype, precision)
-        super().__init__(type(self).__name__, transpose, self.rank, w, bias, options, algorithm)
+        super().__init__(type(self).__name__, transpose, self.rank, w, bias, options, (algorithm, accuracy))
 
 
 class Conv1d(_Conv):

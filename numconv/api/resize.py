@@ -64,7 +64,8 @@ def _resize_then_convolve(run: Session, arrays: tuple[Any, ...], problems: tuple
 def resize_conv2d(
     x: Any, w: Any, bias: Any = None, scale: Any = 2, mode: str = "nearest", padding: Any = "same", *, align_corners: bool = False,
     stride: Any = 1, dilation: Any = 1, groups: int = 1, padding_mode: str = "zeros", layout: str = "channels_first",
-    activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest",
+    activation: str | None = None, out: Any = None, out_dtype: Any = None, algorithm: str = "auto",
+    precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """Resize, then convolve: upsampling without checkerboards.
 
@@ -113,4 +114,4 @@ def resize_conv2d(
     (1, 2, 8, 10)
     """
     options = (scale, mode, align_corners, stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
-    return call("resize_conv2d", resize_conv, LABELS, (x, w, bias), options, out, algorithm, _resize_then_convolve)
+    return call("resize_conv2d", resize_conv, LABELS, (x, w, bias), options, out, algorithm, _resize_then_convolve, accuracy)

@@ -23,7 +23,7 @@ def _depthwise_then_pointwise(run: Session, arrays: Arrays, problems: Arrays, ou
 def depthwise_separable_conv2d(
     x: Any, depthwise: Any, pointwise: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, mid_bias: Any = None,
     mid_activation: str | None = None, padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None,
-    out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest",
+    out: Any = None, out_dtype: Any = None, algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """One filter per channel, then a 1×1 convolution: about 1/C_out + 1/(kh·kw) of the products of `conv2d`.
 
@@ -73,7 +73,9 @@ def depthwise_separable_conv2d(
     options = (mid_activation, stride, padding, dilation, None, padding_mode, layout, activation, out_dtype, precision)
     labels = ("x", "depthwise", "pointwise", "bias", "mid_bias")
     arrays = (x, depthwise, pointwise, bias, mid_bias)
-    return call("depthwise_separable_conv2d", depthwise_separable, labels, arrays, options, out, algorithm, _depthwise_then_pointwise)
+    return call(
+        "depthwise_separable_conv2d", depthwise_separable, labels, arrays, options, out, algorithm, _depthwise_then_pointwise, accuracy
+    )
 
 
 def _in_order(run: Session, both: SeparableProblem, x: Any, column: Any, row: Any, bias: Any) -> Arrays:
@@ -105,7 +107,7 @@ def _column_then_row(run: Session, arrays: Arrays, problems: Arrays, out: Any) -
 def spatially_separable_conv2d(
     x: Any, column: Any, row: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *, groups: int | None = None,
     padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D convolution with filters that are outer products, as a column and then a row: kh + kw products for kh·kw.
 
@@ -147,7 +149,7 @@ def spatially_separable_conv2d(
     """
     options = (stride, padding, dilation, groups, padding_mode, layout, activation, out_dtype, precision)
     labels, arrays = ("x", "column", "row", "bias"), (x, column, row, bias)
-    return call("spatially_separable_conv2d", spatially_separable, labels, arrays, options, out, algorithm, _column_then_row)
+    return call("spatially_separable_conv2d", spatially_separable, labels, arrays, options, out, algorithm, _column_then_row, accuracy)
 
 
 def _three_lines(run: Session, arrays: Arrays, problems: Arrays, out: Any) -> Any:
@@ -165,7 +167,7 @@ def _three_lines(run: Session, arrays: Arrays, problems: Arrays, out: Any) -> An
 def flattened_conv2d(
     x: Any, lateral: Any, vertical: Any, horizontal: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, *, dilation: Any = 1,
     padding_mode: str = "zeros", layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """Three 1-D filters, across channels, vertical and horizontal, in place of one 3-D filter: C + kh + kw parameters for C·kh·kw.
 
@@ -211,4 +213,4 @@ def flattened_conv2d(
     options = (stride, padding, dilation, 1, padding_mode, layout, activation, out_dtype, precision)
     labels = ("x", "lateral", "vertical", "horizontal", "bias")
     arrays = (x, lateral, vertical, horizontal, bias)
-    return call("flattened_conv2d", flattened, labels, arrays, options, out, algorithm, _three_lines)
+    return call("flattened_conv2d", flattened, labels, arrays, options, out, algorithm, _three_lines, accuracy)

@@ -14,7 +14,7 @@ from .docstrings import documented
 def conv_transpose1d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1, *,
     output_size: Any = None, layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """1-D transposed convolution: the adjoint of `conv1d`, for learned upsampling.
 
@@ -65,14 +65,14 @@ def conv_transpose1d(
     array([[[1., 1., 3., 2., 2.]]])
     """
     options = (1, stride, padding, output_padding, groups, dilation, output_size, layout, activation, out_dtype, precision)
-    return call("conv_transpose1d", transpose, LABELS, (x, w, bias), options, out, algorithm)
+    return call("conv_transpose1d", transpose, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def conv_transpose2d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1, *,
     output_size: Any = None, layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """2-D transposed convolution: the adjoint of `conv2d`, for learned upsampling.
 
@@ -126,14 +126,14 @@ def conv_transpose2d(
              [1., 2., 2., 1.]]]])
     """
     options = (2, stride, padding, output_padding, groups, dilation, output_size, layout, activation, out_dtype, precision)
-    return call("conv_transpose2d", transpose, LABELS, (x, w, bias), options, out, algorithm)
+    return call("conv_transpose2d", transpose, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)
 
 
 @documented
 def conv_transpose3d(
     x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1, *,
     output_size: Any = None, layout: str = "channels_first", activation: str | None = None, out: Any = None, out_dtype: Any = None,
-    algorithm: str = "auto", precision: str = "highest",
+    algorithm: str = "auto", precision: str = "highest", accuracy: str = "any",
 ) -> Any:  # fmt: skip
     """3-D transposed convolution: the adjoint of `conv3d`, for learned upsampling.
 
@@ -184,4 +184,4 @@ def conv_transpose3d(
     (1, 1, 4, 4, 4)
     """
     options = (3, stride, padding, output_padding, groups, dilation, output_size, layout, activation, out_dtype, precision)
-    return call("conv_transpose3d", transpose, LABELS, (x, w, bias), options, out, algorithm)
+    return call("conv_transpose3d", transpose, LABELS, (x, w, bias), options, out, algorithm, accuracy=accuracy)

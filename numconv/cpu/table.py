@@ -69,6 +69,7 @@ def _adapted(row: Kernel) -> Kernel:
         adapted=frozenset({"layout", "padding_mode", "shuffle", "precision"}),
         adapted_dtypes=dtypes - row.dtypes,
         refuse=lambda problem: row.refuse(seen(problem)),
+        error_size=lambda problem: row.error_size(seen(problem)),
         cost=lambda problem, machine: row.cost(seen(problem), machine) + (turning_seconds(problem, machine) if turned(problem) else 0.0),
         workspace=lambda problem, machine: row.workspace(seen(problem), machine) + around_bytes(row, problem),
     )

@@ -31,6 +31,10 @@ class Filters:
         self.kept, self.again = ({}, False) if kept is None else (kept, True)
         self.packing = Session(session.subject, session.device, "auto", session.accuracy, self._packed)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: what is packed is packed again."""
+        return vars(self) | {"kept": {}}
+
     def _packed(self, plan: Plan) -> Any:
         problem: Any = plan.problem
         found = self.kept.get(plan)

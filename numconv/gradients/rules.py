@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ def rule(session: Session, problem: Problem, arrays: Arrays, result: Any, plan_a
     """The way back through one problem that was run on `arrays` and gave `result`; `kept`: packed weights, of a layer."""
     if isinstance(problem, ConvProblem):
         filters = convolution.Filters(session, arrays[1], kept)
-        return lambda g: convolution.pull(session, problem, arrays, result, plan_as, filters, g)
-    return lambda g: _RULES[type(problem)](session, problem, arrays, result, g)
+        return partial(convolution.pull, session, problem, arrays, result, plan_as, filters)
+    return partial(_RULES[type(problem)], session, problem, arrays, result)
 
 
 def _shuffle(session: Session, p: ShuffleProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:

@@ -7,6 +7,7 @@ problem and each view in turn.  `Tape.pull` walks the notes backwards.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from .. import hosts
 from ..arguments.values import Subject
 from ..devices import Device
 from ..plan import Plan
-from ..planning import ALL_ROWS
+from ..planning import ANY
 from ..problem import Ints, Problem
 from ..session import Session
 from . import elementwise
@@ -42,10 +43,12 @@ class Tape:
         self.packed, self.kept = packed, kept
         self.notes: list[Note] = []
         self.leaves: tuple[Any, ...] = ()
-        self.device: Device | None = None
 
-    def session(self, subject: Subject, device: Device, algorithm: str, accuracy: float = ALL_ROWS) -> TapedSession:
-        self.device = device
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: what the way back needs."""
+        return {"packed": None, "kept": None, "notes": self.notes, "leaves": self.leaves}
+
+    def session(self, subject: Subject, device: Device, algorithm: str, accuracy: str = ANY) -> TapedSession:
         return TapedSession(self, subject, device, algorithm, accuracy)
 
     def note(self, inputs: tuple[Any, ...], output: Any, pull: Pull) -> Any:
@@ -68,12 +71,18 @@ class Tape:
         return [None if leaf is None else found.get(id(leaf)) for leaf in self.leaves]
 
 
+def _by(way: Callable[..., Any], *rest: Any) -> tuple[Any, ...]:
+    """The pull of a view: `rest` is what it needs to know, then the gradient.  No closure, so that a pullback can be pickled."""
+    *known, g = rest
+    return (way(g, *known),)
+
+
 class TapedSession(Session):
     """Computes, and notes what it does."""
 
     __slots__ = ("back", "tape")
 
-    def __init__(self, tape: Tape, subject: Subject, device: Device, algorithm: str, accuracy: float) -> None:
+    def __init__(self, tape: Tape, subject: Subject, device: Device, algorithm: str, accuracy: str) -> None:
         super().__init__(subject, device, algorithm, accuracy, tape.packed)
         self.tape = tape
         self.back = Session(Subject("vjp"), device, "auto", accuracy)  # runs the problems of the way back
@@ -96,24 +105,24 @@ class TapedSession(Session):
 
     def reshape(self, array: Any, shape: Ints) -> Any:
         before = tuple(array.shape)
-        return self.tape.note((array,), super().reshape(array, shape), lambda g: (self.back.reshape(g, before),))
+        return self.tape.note((array,), super().reshape(array, shape), partial(_by, self.back.reshape, before))
 
     def transpose(self, array: Any, axes: Ints) -> Any:
         inverse = tuple(int(a) for a in np.argsort(axes))
-        return self.tape.note((array,), super().transpose(array, axes), lambda g: (self.back.transpose(g, inverse),))
+        return self.tape.note((array,), super().transpose(array, axes), partial(_by, self.back.transpose, inverse))
 
     def broadcast(self, array: Any, shape: Ints) -> Any:
         before = tuple(array.shape)
-        return self.tape.note((array,), super().broadcast(array, shape), lambda g: (elementwise.unbroadcast(self.back, g, before),))
+        return self.tape.note((array,), super().broadcast(array, shape), partial(_by, partial(elementwise.unbroadcast, self.back), before))
 
     def flip(self, array: Any) -> Any:
-        return self.tape.note((array,), super().flip(array), lambda g: (self.back.flip(g),))
+        return self.tape.note((array,), super().flip(array), partial(_by, self.back.flip))
 
     def conjugate(self, array: Any) -> Any:
-        return self.tape.note((array,), super().conjugate(array), lambda g: (self.back.conjugate(g),))
+        return self.tape.note((array,), super().conjugate(array), partial(_by, self.back.conjugate))
 
     def cast(self, array: Any, dtype: str) -> Any:
         before = array.dtype
         if before == hosts.dtype_of(dtype):
             return array
-        return self.tape.note((array,), super().cast(array, dtype), lambda g: (elementwise.cast_back(self.back, g, before),))
+        return self.tape.note((array,), super().cast(array, dtype), partial(_by, partial(elementwise.cast_back, self.back), before))

@@ -85,7 +85,7 @@ def vjp(function: Callable[..., Any], *arrays: Any, **options: Any) -> tuple[Any
     tape = Tape()
     with sessions(tape.session):
         y = function(*arrays, **options)
-    return y, _pullback(tape, y, [given.get(name) for name in kept])
+    return y, Pullback(tape, y, [given.get(name) for name in kept])
 
 
 @cache
@@ -105,7 +105,7 @@ def _vjp_of_layer(layer: _Layer, arrays: tuple[Any, ...], options: dict[str, Any
     tape = Tape(layer.pack, layer.gradients)
     with sessions(tape.session):
         y = layer.unpacked(arrays[0])
-    return y, _pullback(tape, y, [arrays[0]])
+    return y, Pullback(tape, y, [arrays[0]])
 
 
 def _check(name: str, arrays: list[tuple[str, Any]]) -> None:
@@ -127,31 +127,33 @@ def _differentiable(dtype: Any) -> bool:
     return _name_of(dtype) in FLOATS | COMPLEX
 
 
-def _pullback(tape: Tape, y: Any, wanted: list[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    device = devices.device(devices.kind(y))
-    native = device.adopt(y)
-    shape, dtype = tuple(native.shape), native.dtype
+class Pullback:
+    """The way back along a tape, as `vjp` gives it."""
+
+    def __init__(self, tape: Tape, y: Any, wanted: list[Any]) -> None:
+        self._tape, self._wanted, self._device = tape, wanted, devices.kind(y)
+        native = devices.device(self._device).adopt(y)
+        self._shape, self._dtype = tuple(native.shape), native.dtype
 
     @edge("vjp")
-    def pullback(dy: Any) -> tuple[Any, ...]:
+    def __call__(self, dy: Any) -> tuple[Any, ...]:
+        device, dtype = devices.device(self._device), self._dtype
         if devices.kind(dy) != device.name:
             raise SUBJECT.type(f"dy must be on {device.name}, as y is; got {type(dy).__module__}.{type(dy).__qualname__}")
         try:
             g = device.adopt(dy)
         except hosts.Refusal as error:
             raise SUBJECT.type(f"dy {error}") from None
-        if tuple(g.shape) != shape:
-            raise SUBJECT.value(f"dy must have the shape of y, {shape}; got {tuple(g.shape)}")
+        if tuple(g.shape) != self._shape:
+            raise SUBJECT.value(f"dy must have the shape of y, {self._shape}; got {tuple(g.shape)}")
         if g.dtype != dtype:
             if g.dtype.name not in INTEGERS | FLOATS | COMPLEX:
                 raise SUBJECT.type(f"dy must hold numbers; got dtype {g.dtype}")
             if g.dtype.kind == "c" and dtype.kind != "c":
                 raise SUBJECT.type(f"dy must be real, as y is; got dtype {g.dtype}")
             g = device.cast(g, dtype.name)
-        found = tape.pull(g) if tape.notes else [None] * len(wanted)  # an empty result has no steps
-        return tuple(None if array is None else _finished(device, array, part, g) for array, part in zip(wanted, found, strict=False))
-
-    return pullback
+        found = self._tape.pull(g) if self._tape.notes else [None] * len(self._wanted)  # an empty result has no steps
+        return tuple(None if a is None else _finished(device, a, part, g) for a, part in zip(self._wanted, found, strict=False))
 
 
 def _finished(device: Any, array: Any, gradient: Any, g: Any) -> Any:

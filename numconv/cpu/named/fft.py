@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from ...bounds import SIGNAL, of_transforms
 from ...kernel import Kernel, Machine
 from ...plan import make_plan
 from ...problem import ConvProblem, Ints, effective_kernel
@@ -152,6 +153,8 @@ ROWS: tuple[Kernel, ...] = (
         workspace=_workspace,
         # no bound by elements holds, its error goes with the norms (tests/test_cpu_spectral.py): so never unasked (decision 0035)
         error_factor=32.0,
+        error_of=SIGNAL,
+        error_size=lambda problem: of_transforms(_extents(problem), problem.group_in, "float64"),
         automatic=False,
         summary="real FFTs in float64, channels contracted per frequency; for kernels of hundreds of taps",
     ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import inf
+from math import inf, prod
 from typing import Any
 
 import numpy as np
 
+from ...bounds import TILE, of_tiles
 from ...kernel import FEW, Kernel, Machine, worth_its_error
 from ...problem import ConvProblem
 from ..adapt.mirror import forward_of, refusal
@@ -15,7 +16,7 @@ from ..adapt.sums import summed
 from ..runtime.launch import threads
 from ..runtime.tasks import Work, perform
 from ..runtime.workspace import aligned
-from .axes import choices, steady
+from .axes import KINDS, choices, steady
 from .cost import FLOAT
 from .kernel import driver, packer, pixel_driver
 from .plan import prepared, seconds
@@ -130,6 +131,19 @@ def _gradient_workspace(problem: ConvProblem, machine: Machine) -> int:
     return FLOAT * machine.cores * prepared_gradient(problem, machine, machine.cores).room
 
 
+def _error(problem: ConvProblem) -> float:
+    """Of whichever axes are taken.  A forward sum goes over channels and pieces of the taps, a weight gradient over tiles."""
+    back = problem.direction == "weight_grad"
+    p = problem if back else forward_of(problem)
+    found = []
+    for x in choices(p):
+        kinds = tuple((axis.frequencies, KINDS[axis.frequencies][1]) for axis in x)
+        pieces = 1 if back else prod(len(axis.pieces) for axis in x)
+        terms = p.batch * prod(p.outputs) if back else p.group_in * pieces
+        found.append(of_tiles(kinds, terms, pieces, p.dtype, problem.direction))
+    return max(found)
+
+
 ROWS = (
     Kernel(
         name="winograd",
@@ -141,6 +155,8 @@ ROWS = (
         refuse=_refuse,
         takes_plain=True,
         error_factor=4.0,
+        error_of=TILE,
+        error_size=_error,
         directions=frozenset({"forward", "input_grad"}),
         dtypes=frozenset({"float32"}),
         honours=frozenset({"groups", "layout", "activation", "precision"}),
@@ -155,6 +171,8 @@ ROWS = (
         workspace=_gradient_workspace,
         refuse=_refuse_axes,
         error_factor=4.0,
+        error_of=TILE,
+        error_size=_error,
         directions=frozenset({"weight_grad"}),
         dtypes=frozenset({"float32"}),
         honours=frozenset({"groups", "activation", "precision"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...bounds import of_sums
 from ...problem import ConvProblem
 
 
@@ -19,6 +20,13 @@ ROUNDINGS = (
     Rounding("tensor_core", frozenset({"float16", "bfloat16"}), 1.0),
     Rounding("tensor_core_tf32", frozenset({"float32"}), 2.0**12),
 )
+
+
+TF32 = 2.0**-10  # of a product whose factors are rounded to 11 bits
+
+
+def error_size(problem: ConvProblem) -> float:
+    return of_sums(problem) + (TF32 if problem.dtype == "float32" else 0.0)
 
 
 def refuse(problem: ConvProblem) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...bounds import TILE, of_tiles
 from ...kernel import Kernel, Machine, worth_its_error
 from ...problem import ConvProblem
 from ..adapt.layout import INDEX_LIMIT
@@ -60,6 +61,11 @@ def refuse(problem: ConvProblem) -> str | None:
     return None
 
 
+def error_size(problem: ConvProblem) -> float:
+    """Of the larger tiles."""
+    return of_tiles(((max(plan.SIZES) + 2, 3),) * 2, problem.group_in, 1, problem.dtype)
+
+
 def seconds(problem: ConvProblem, machine: Machine) -> float:
     one = problem.with_(batch=1)
     if not worth_its_error(one):
@@ -86,6 +92,8 @@ ROWS = (
         workspace=workspace,
         refuse=refuse,
         error_factor=4.0,
+        error_of=TILE,
+        error_size=error_size,
         ranks=frozenset({2}),
         dtypes=frozenset({"float32"}),
         honours=frozenset({"groups", "activation", "shuffle", "precision"}),

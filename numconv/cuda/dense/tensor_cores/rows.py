@@ -14,7 +14,7 @@ from ...adapt.gather import gather_axes
 from ...runtime.arrays import allocate, flat, shared_limit, stream_of, words
 from ...runtime.launch import ceil_div, launch
 from ...stages.chunks import NOWHERE, chunked, in_place, padded
-from ...stages.rounding import ROUNDINGS, refuse
+from ...stages.rounding import ROUNDINGS, error_size, refuse
 from ...stages.split_k import finish
 from ...stages.warp_tiles import fitting, shared_bytes
 from .kernel import make_tensor_core
@@ -86,6 +86,7 @@ ROWS = tuple(
         workspace=workspace,
         pack=pack,
         error_factor=rounding.error_factor,
+        error_size=error_size,
         summary=_SUMMARIES[rounding.row],
     )
     for rounding in ROUNDINGS

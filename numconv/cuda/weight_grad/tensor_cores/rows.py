@@ -12,7 +12,7 @@ from ...geometry.convolution import lower
 from ...runtime.arrays import allocate, flat, shared_limit, stream_of, words
 from ...runtime.launch import ceil_div, launch
 from ...stages.chunks import chunked, in_place, padded
-from ...stages.rounding import ROUNDINGS, refuse
+from ...stages.rounding import ROUNDINGS, error_size, refuse
 from ...stages.warp_tiles import CHUNK, fitting, shared_bytes
 from ..parts import add, cut
 from . import plan
@@ -62,6 +62,7 @@ ROWS = tuple(
         refuse=refuse,
         workspace=workspace,
         error_factor=rounding.error_factor,
+        error_size=error_size,
         summary=f"Positions summed on tensor cores in parts of fixed length, added in a fixed order: {', '.join(sorted(rounding.dtypes))}.",
     )
     for rounding in ROUNDINGS
