@@ -98,7 +98,8 @@ def _rows(frequencies: int, taps: int) -> tuple[tuple[Fraction, Fraction, tuple[
 def amplification(frequencies: int, taps: int, direction: str = "forward") -> float:
     """How many times the largest product of a sample and a tap the intermediate numbers of F(m, r) may sum up to, on one axis.
 
-    Forward: max over outputs i of Σ_f |A_fi|·Σ_j|B_fj|·Σ_r|G_fr|.  Of the weight gradient: max over taps r of Σ_f |G_fr|·Σ_j|B_fj|·Σ_i|A_fi|.
+    Forward, the largest over the outputs i:       Σ_f |A_fi|·Σ_j|B_fj|·Σ_r|G_fr|
+    Weight gradient, the largest over the taps r:  Σ_f |G_fr|·Σ_j|B_fj|·Σ_i|A_fi|
     """
     if frequencies == 1:
         return 1.0

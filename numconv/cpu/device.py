@@ -14,6 +14,7 @@ from ..memory import kept
 from ..plan import Plan
 from ..problem import ConvProblem
 from ..sampling import PAD_MODES
+from .adapt import padding
 from .adapt.layouts import channels_first, channels_last, serves
 from .adapt.lowering import (
     COMPLEX,
@@ -102,7 +103,7 @@ def pack(plan: Plan, w: np.ndarray) -> Any:
     problem = plan.problem
     if not isinstance(problem, ConvProblem):
         return w
-    return plan.kernel.pack(_inner(plan), _weights(problem, w), plan.machine)
+    return padding.pack(plan.kernel, _inner(plan), _weights(problem, w), plan.machine)
 
 
 def execute(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool = False) -> None:
@@ -120,6 +121,7 @@ def bind(plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[
     weights = isinstance(problem, ConvProblem) and problem.direction != "weight_grad"
     given = [a for i, a in enumerate(arrays) if a is not None and not (packed and i == 1)]
     simple = isinstance(problem, ConvProblem) and _inner(plan) is problem and all(computes(a, problem.dtype) for a in given)
+    guarded = simple and (type(arrays[1]) is padding.NotFinite if packed else padding.beside(problem).taps)
     run, pack = kernel.run, kernel.pack
 
     def adapted(arrays: tuple[Any, ...]) -> np.ndarray:
@@ -137,8 +139,13 @@ def bind(plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[
         run(problem, (arrays[0], pack(problem, arrays[1], machine), arrays[2]), out, machine)
         return out
 
-    if not simple:
-        return adapted
+    def beside(arrays: tuple[Any, ...]) -> np.ndarray:
+        out = fresh(shape, kind)
+        padding.run(kernel, problem, arrays, out, machine, packed)
+        return out
+
+    if not simple or guarded:
+        return beside if guarded else adapted
     return packing if weights and not packed and not kernel.takes_plain else as_it_is
 
 
@@ -204,16 +211,13 @@ def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool
         bias = arrays[2]
         if bias is not None:
             bias = as_compute(real_bias(bias, p.groups) if p.dtype in COMPLEX else bias, compute)
-        w = arrays[1] if packed else _weights(p, arrays[1])
-        if not packed and not plan.kernel.takes_plain:
-            w = plan.kernel.pack(inner, w, plan.machine)
-        inputs = (x, w, bias)
+        inputs = (x, arrays[1] if packed else _weights(p, arrays[1]), bias)
     delivered = inner is p or (inner.layout == p.layout and inner.shuffle == p.shuffle and p.dtype not in COMPLEX)
     if delivered and out.dtype == compute and out.flags.c_contiguous and out.flags.aligned:
-        plan.kernel.run(inner, inputs, out, plan.machine)
+        padding.run(plan.kernel, inner, inputs, out, plan.machine, packed)
         return
     target = np.empty(inner.result_shape, compute)
-    plan.kernel.run(inner, inputs, target, plan.machine)
+    padding.run(plan.kernel, inner, inputs, target, plan.machine, packed)
     _deliver(p, inner, target, out)
 
 

@@ -7,16 +7,46 @@ before, 7 s now.
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import llvmlite.binding as llvm
+from llvmlite import ir
 from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import PassManager
+
+#: where Numba's threading layer has the function that shares a parallel loop out over threads; 0: loops run in the calling thread
+shared_out = ctypes.c_void_p()
+llvm.add_symbol("numconv_shared_out", ctypes.addressof(shared_out))
+
+
+def _through_pointer(module: ir.Module) -> None:
+    """Numba's `numba_parallel_for` as a function of the kernel's own, which looks at `shared_out` first.
+
+    A child of a process whose threads ran may start none: with 0 there it runs the parallel code that its parent has compiled.
+    """
+    function = module.globals.get("numba_parallel_for")
+    if function is None or not function.is_declaration:
+        return
+    loop, arrays, extents, steps, data, *_ = function.args
+    function.linkage = "internal"
+    b = ir.IRBuilder(function.append_basic_block())
+    at = ir.GlobalVariable(module, loop.type, "numconv_shared_out")
+    at.linkage = "external"
+    found = b.load(at)
+    with b.if_else(b.icmp_unsigned("==", found, loop.type(None))) as (alone, shared):
+        with alone:
+            body = ir.FunctionType(ir.VoidType(), [a.type for a in (arrays, extents, steps, data)])
+            b.call(b.bitcast(loop, body.as_pointer()), [arrays, extents, steps, data])
+        with shared:
+            b.call(b.bitcast(found, function.type), function.args)
+    b.ret_void()
 
 
 class _NoEnvironment:
@@ -30,6 +60,10 @@ class Part(JITCodeLibrary):
     """Code that is linked into other libraries and never called by its address."""
 
     codegen = _NoEnvironment
+
+    def add_ir_module(self, ir_module: ir.Module) -> None:
+        _through_pointer(ir_module)
+        super().add_ir_module(ir_module)
 
     def _optimize_final_module(self) -> None: ...
 

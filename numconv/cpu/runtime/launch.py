@@ -12,12 +12,13 @@ from contextlib import suppress
 from functools import cache, cached_property
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 from numba.extending import overload, register_jitable
 
 from ...forks import threads_lost
 from .cache import identity, keep
-from .compiling import PartCompiler, WholeCompiler
+from .compiling import PartCompiler, WholeCompiler, shared_out
 from .cores import usable_cores
 from .pace import busy
 
@@ -69,18 +70,22 @@ _lock = threading.Lock()
 _state: dict[str, Any] = {"layer": "", "count": _first_count, "set_count": None}
 
 
-def _fresh_lock_in_child() -> None:
-    """Another thread may have held it."""
+def _in_child() -> None:
+    """Another thread may have held the lock; what the parent compiled for threads runs in this one."""
     global _lock
     _lock = threading.Lock()
+    if threads_lost():
+        shared_out.value = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh_lock_in_child)
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _start_layer() -> str:
     _launch()
+    if not threads_lost():
+        shared_out.value = llvm.address_of_symbol("numba_parallel_for")
     layer = _state["layer"] = str(numba.threading_layer())
     return layer
 
@@ -93,8 +98,6 @@ def _limit() -> int:
 
 def threads() -> int:
     """How many a parallel kernel started from here uses: Numba's own setting, `numba.set_num_threads`; by default `usable_cores`."""
-    if threads_lost():
-        return 1
     count = int(_state["count"]())
     return count if count < numba.config.NUMBA_NUM_THREADS else min(count, _limit())
 
