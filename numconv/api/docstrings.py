@@ -55,7 +55,7 @@ TypeError
 Half types are summed in float32, all others in themselves; integers are exact and wrap.  Error of an element of n
 products, by kernels of plain sums: at most γ(n + 1)·Σ|x||w|, where γ(n) = n·u/(1 − n·u), u the unit roundoff (on random
 data about √n·u).  By "winograd", which "auto" may take for float32: at most a multiple of the largest |x||w| that its tile
-reads, which for an element beside far larger ones is more than its value.  `explain` states the bound of a call;
+reads, which beside far larger values is more than the element.  `explain` states the bound of a call;
 docs/accuracy.md has all.  Zeros of the padding are multiplied as any number: 0·∞ is NaN.
 The order of summation depends on the shapes alone, not on the number of threads or on the batch.""",
 }
