@@ -302,7 +302,7 @@ def test_refusals(options: dict[str, Any], error: type[Exception], text: str) ->
     for call, name in (
         (lambda: nc.conv2d(x, w, **options), "conv2d"),
         (lambda: nc.Conv2d(w, **options)(x), "Conv2d"),
-        (lambda: nc.explain(nc.conv2d, x, w, **options), "explain"),
+        (lambda: nc.explain(nc.conv2d, x, w, **options), "(explain: )?conv2d"),
     ):
         with pytest.raises(error, match=f"^{name}: .*{text}"):
             call()

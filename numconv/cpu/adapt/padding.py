@@ -39,22 +39,22 @@ class Beside(NamedTuple):
     blind: bool  # some element sees nothing but padding
 
 
-NOTHING = Beside(False, None, False)
+NOWHERE = Beside(False, None, False)
 
 
 @kept
 def beside(p: ConvProblem) -> Beside:
     if p.dtype not in ("float32", "float64") or p.padding_mode != "zeros":
-        return NOTHING
+        return NOWHERE
     axes = list(zip(p.spatial, p.outputs, p.kernel, p.stride, p.dilation, p.pad_low, strict=True))
     if p.direction == "input_grad":
         if all(k == s == 1 and low == 0 and o == i for i, o, k, s, _, low in axes):
-            return NOTHING
+            return NOWHERE
         centres = tuple(i // 2 for i in p.spatial)
         real = all(s == 1 and q + low - (k - 1) * d >= 0 and q + low < o for q, (_, o, k, s, d, low) in zip(centres, axes, strict=True))
     else:
         if max(p.pad_low) <= 0 and max(p.pad_high) <= 0:
-            return NOTHING
+            return NOWHERE
         centres = tuple(o // 2 for o in p.outputs)
         real = all(c * s - low >= 0 and c * s - low + (k - 1) * d < i for c, (i, _, k, s, d, low) in zip(centres, axes, strict=True))
     ends = zip(p.pad_low, p.pad_high, p.kernel, p.dilation, strict=True)
