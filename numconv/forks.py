@@ -1,8 +1,8 @@
 """Forks.  A child has one thread: locks that others held stay locked for ever, and GNU OpenMP ends it at its first parallel loop.
 
 So Numba's compiler lock, llvmlite's and our imports are waited for, and a child of a process in which Numba's threads run, ours or the
-user's own, runs our parallel loops in its one thread: the same code, so that it need not compile what its parent has.  Registered at `import numconv`,
-since the fork may come before our first call; nothing is imported for it.
+user's own, runs our parallel loops in its one thread: the same code, so that it need not compile what its parent has.  Registered at
+`import numconv`, since the fork may come before our first call; nothing is imported for it.
 """
 
 from __future__ import annotations
