@@ -61,6 +61,8 @@ class Geometry:
             if one(rng, True, True, False):
                 self.kernel, self.stride = (3,) * r, (1,) * r
             self.spatial = {1: (40,), 2: (11, 21), 3: (5, 6, 21)}[r]
+            if rng.integers(5) == 0:  # several boxes on the last axis
+                self.spatial = {1: (9000,), 2: (5, 1500), 3: (3, 3, 700)}[r]
         if rng.integers(5) == 0:  # depthwise
             self.groups = self.inputs
             self.produced = self.inputs * int(rng.integers(1, 3))

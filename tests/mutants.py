@@ -1,6 +1,6 @@
 """Breaks the kernels, one place at a time, in a copy of the package, and expects red.
 
-    python tests/mutants.py [--family NAME] [--kind NAME] [--limit 10] [--seed N] [--quick] [--list]
+    python tests/mutants.py [--family NAME] [--kind NAME] [--only TEXT] [--limit 10] [--seed N] [--quick] [--list]
     NUMBA_ENABLE_CUDASIM=1 python tests/mutants.py --family cuda/…      # kernels of the GPU, in the simulator; needs the `cuda` extra
 
 A mutant is one change that a slip could have made: padding added where it is to be subtracted, a stride or a dilation left out, a group's
@@ -58,7 +58,7 @@ FAMILIES = {
     "simd": Family("cpu/simd", f"{DENSE},{SPACE},depthwise,depthwise_last", 20, "tests/test_cpu_masks.py tests/test_cpu_depthwise.py"),
     "adapt": Family("cpu/adapt", "functions,gradients", 24, "tests/test_cpu_layouts.py"),
     "cuda/dense": Family("cuda/dense", "", 0, f"{SIMULATOR} -k 'forward or forms or tensor_core'"),
-    "cuda/depthwise": Family("cuda/depthwise", "", 0, f"{SIMULATOR} -k depthwise"),
+    "cuda/depthwise": Family("cuda/depthwise", "", 0, f"{SIMULATOR} tests/gpu/test_simulator_separable.py -k 'depthwise or separable'"),
     "cuda/weight_grad": Family("cuda/weight_grad", "", 0, f"{SIMULATOR} -k weight_grad"),
     "cuda/winograd": Family("cuda/winograd", "", 0, "tests/gpu/test_simulator_winograd.py"),
     "cuda/stages": Family("cuda/stages", "", 0, f"{SIMULATOR} -k 'forward or transposed or forms or tensor_core'"),
@@ -271,6 +271,7 @@ def main() -> int:
     parser.add_argument("--family", action="append", choices=sorted(FAMILIES), help="all but the GPU's")
     parser.add_argument("--kind", action="append", choices=sorted(KINDS), help="all")
     parser.add_argument("--limit", type=int, default=10, help="mutants of a family; 0: all")
+    parser.add_argument("--only", default="", help="those whose line has this in it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for one mutant")
     parser.add_argument("--quick", action="store_true", help="random calls only")
@@ -286,7 +287,7 @@ def main() -> int:
         for name in ("numconv", "tests", "benchmarks", "pyproject.toml"):
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, copy / name)
         for family in families:
-            every = mutants(family, kinds)
+            every = [m for m in mutants(family, kinds) if options.only in str(m)]
             some = chosen(every, options.limit or len(every), options.seed)
             print(f"{family}: {len(some)} of {len(every)}", flush=True)
             if not options.list and (how := verdict(FAMILIES[family], copy, options.quick)):

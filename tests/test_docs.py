@@ -11,9 +11,10 @@ import numba
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^([ ]*)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+TEST_LINK = re.compile(r"\]\(([^)#:]*tests/[^)#:]+\.py)(?:#([^)]*))?\)")
 
 
 def blocks(page: Path) -> list[tuple[int, str]]:
@@ -60,6 +61,23 @@ def test_drawings_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_links_lead_to_files(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_linked_tests_exist(page: Path) -> None:
+    """`…/tests/test_x.py#test_y` names a function of that file."""
+    missing = [
+        f"{path}#{name}"
+        for path, name in TEST_LINK.findall(page.read_text())
+        if name and not re.search(rf"^def {name}\(", (page.parent / path).read_text(), re.MULTILINE)
+    ]
+    assert not missing
+
+
+def test_every_promise_names_its_test() -> None:
+    promises = re.split(r"^- ", (ROOT / "docs" / "reliability.md").read_text(), flags=re.MULTILINE)[1:]
+    assert len(promises) > 20
+    assert not [p for p in promises if not TEST_LINK.search(p.split("\n\n")[0])]
 
 
 def test_every_section_of_the_survey_has_a_page() -> None:

@@ -41,6 +41,7 @@ DEPTHWISE: dict[str, dict[str, Any]] = {
     "channels last": {"spatial": (5, 5), "kernel": (2, 3), "pad": 1, "stride": 2, "layout": "channels_last"},
     "one axis": {"spatial": (8,), "kernel": (5,), "pad": 2},
     "three axes": {"spatial": (3, 4, 4), "kernel": (2, 3, 2), "pad": 1, "stride": (2, 1, 2)},
+    "three axes, dilation": {"spatial": (5, 3, 4), "kernel": (2, 2, 2), "pad": 1, "dilation": (2, 1, 2)},
     "dilation beyond the window": {"spatial": (9, 4), "kernel": (3, 3), "pad": 9, "dilation": 9},
     "by four": {"spatial": (5, 8), "kernel": (3, 3), "pad": 1, "act": "relu"},
     "by four, stride, dilation": {"spatial": (6, 12), "kernel": (2, 3), "pad": (0, 2), "stride": (1, 3), "dilation": (2, 2), "shuffle": 3},
