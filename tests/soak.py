@@ -32,7 +32,7 @@ import numconv as nc
 
 Rng = np.random.Generator
 THREADS = 8
-WARM = 0.25  # of the time: kernels are compiled, caches fill
+WARM = 0.5  # of the time: kernels are compiled, caches fill
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
