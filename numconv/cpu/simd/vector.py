@@ -101,6 +101,13 @@ def moved(typingctx, place, by):  # type: ignore[no-untyped-def]
 
 
 @intrinsic(prefer_literal=True)
+def integers(typingctx, place, bits):  # type: ignore[no-untyped-def]
+    """The same place as a pointer to integers of so many bits: a part of scratch memory that holds numbers of places."""
+    kind = types.CPointer(types.Integer.from_bitwidth(bits.literal_value, signed=True))
+    return kind(place, bits), lambda context, builder, sig, args: builder.bitcast(args[0], context.get_value_type(sig.return_type))
+
+
+@intrinsic(prefer_literal=True)
 def load(typingctx, array, index, lanes):  # type: ignore[no-untyped-def]
     """`lanes` consecutive elements from `index`."""
     ty = Vector(array.dtype, lanes_of(lanes))

@@ -1,0 +1,106 @@
+"""What `spread` sees of a problem, tiles and boxes aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from ....memory import kept
+from ....problem import ConvProblem
+from ...geometry.axes import Three, collapsed, three
+from ...geometry.jobs import AxisTaps, forward_taps, gradient_taps, origin, padded, reach
+from ...stages.filters import Filters
+
+
+class Taps:
+    """One axis for the choice of boxes."""
+
+    def __init__(self, taps: AxisTaps) -> None:
+        self.taps = taps
+        self.step, self.source, self.reach, self.origin = taps.step, taps.source, reach(taps), origin(taps)
+        self.phases = min(taps.target_step, taps.target)  # of the target: targets that lie so far apart, with taps or without
+        self.count = -(-taps.target // taps.target_step)  # targets of one at most …
+        self.least = -(-(taps.target - self.phases + 1) // taps.target_step)  # … and at least
+        self.padded = padded(taps)
+
+    @cached_property
+    def seen(self) -> float:
+        """Of all phases: taps of a target, on average those that see the source."""
+        a = self.taps
+        if not self.padded:
+            return float(a.taps)
+        quotient, first = np.divmod(a.start + a.dilation * np.arange(a.taps), a.target_step)
+        at, targets = a.direction * quotient, np.maximum(1, (a.target - first + a.target_step - 1) // a.target_step)
+        begin, end = (np.clip(-((at - edge) // a.step), 0, targets) for edge in (0, a.source))
+        return float(((end - begin) / targets).sum())
+
+
+@dataclass(frozen=True)
+class SpreadLayout:
+    axes: tuple[Taps, Taps, Taps]
+    summed: int  # channels of a group
+    produced: int
+    forward: bool
+    pixel_pitch: int  # elements from one pixel to the next in the source; 1: channels first
+    last: bool  # the channels are
+
+    @cached_property
+    def source(self) -> Three:
+        return Three(*(axis.taps.source for axis in self.axes))
+
+    @cached_property
+    def target(self) -> Three:
+        return Three(*(axis.taps.target for axis in self.axes))
+
+    @cached_property
+    def taps(self) -> int:
+        """Of a filter, in all."""
+        return prod(axis.taps.kernel for axis in self.axes)
+
+    @cached_property
+    def phases(self) -> int:
+        return prod(axis.phases for axis in self.axes)
+
+    @cached_property
+    def terms(self) -> int:
+        """Of all jobs."""
+        return self.summed * prod(axis.taps.taps for axis in self.axes)
+
+    @cached_property
+    def seen(self) -> float:
+        """Of all jobs: terms of a target, on average over rows and planes those that see the source."""
+        t, h, w = self.axes
+        return self.summed * t.seen * h.seen * w.taps.taps
+
+
+@kept
+def layout(problem: ConvProblem) -> SpreadLayout:
+    p = collapsed(problem)
+    kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
+    low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
+    forward = p.direction == "forward"
+    taps = forward_taps if forward else gradient_taps
+    t, h, w = (Taps(taps(*numbers)) for numbers in zip(kernel, stride, dilation, low, spatial, outputs, strict=True))
+    summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
+    last = p.layout == "channels_last"
+    return SpreadLayout(
+        axes=(t, h, w), summed=summed, produced=produced, forward=forward, pixel_pitch=p.source[0] if last else 1, last=last
+    )
+
+
+def filters_of(a: SpreadLayout, blocks: int, width: int) -> Filters:
+    """How they lie as given, a run of memory or one of each channel that is summed over, and in blocks of so many."""
+    taps, forward = a.taps, a.forward
+    return Filters(
+        produced=a.produced,
+        stretches=1 if forward else a.summed,
+        length=a.summed * taps if forward else taps,
+        stretch_pitch=0 if forward else a.produced * taps,
+        filter_pitch=a.summed * taps if forward else taps,
+        group_pitch=a.summed * a.produced * taps,
+        blocks=blocks,
+        block_size=(a.terms + 1) * width,
+    )
