@@ -21,6 +21,6 @@ class PreparedDense:
     tasks: int  # a sample
     room: int  # elements of scratch a worker
     filters: np.ndarray  # for the packer: how the weights lie as given …
-    places: np.ndarray  # … and where they go
+    places: np.ndarray | None  # … and where they go; None: as `channels.terms` says
     packed: int  # elements of the packed weights
     cycles: float  # predicted, of all workers

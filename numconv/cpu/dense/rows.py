@@ -17,6 +17,7 @@ from ..stages.filters import SMALL_PACK, packer
 from ..stages.pack import SMALL_INTERLEAVE, interleaver
 from .channels import kernel as channels_kernel
 from .channels import plan as channels_plan
+from .channels.terms import term_places
 from .plan import SMALL_WORK, PreparedDense
 from .positions import kernel as positions_kernel
 from .positions import plan as positions_plan
@@ -89,8 +90,9 @@ def _by_rows(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.n
 def _by_columns(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.ndarray) -> None:
     _, vectors, lanes, *_ = p.tile
     loop, blocks = packer(vectors, lanes), problem.groups * p.plan.filters.blocks
-    parts = -(-2 * threads() // blocks)
-    (loop if w.size > SMALL_PACK else loop.serial)(w.reshape(-1), packed, p.filters, p.places, parts, parts * blocks)
+    parts, places = -(-2 * threads() // blocks), np.empty(p.plan.summed * problem.taps, np.int64)
+    term_places.serial(p.numbers, places)
+    (loop if w.size > SMALL_PACK else loop.serial)(w.reshape(-1), packed, p.filters, places, parts, parts * blocks)
 
 
 IN_POSITIONS = Order(positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, _by_rows)

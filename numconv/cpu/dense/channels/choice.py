@@ -12,7 +12,7 @@ from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import SMALL_PROBLEM, parts
 from .cost import PACK, PACK_BLOCK, Candidates, Tiles, extents, over, scattered, task_cycles, tile_start, tile_term
-from .tables import SpreadLayout, layout
+from .layout import SpreadLayout, layout
 
 #: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation
 SPREAD_TILES: dict[int, tuple[tuple[int, int], ...]] = {
@@ -48,14 +48,14 @@ def _tiles(problem: ConvProblem, a: SpreadLayout, lanes: int, machine: Machine) 
     tiles = _tried(machine, problem.multiplications < SMALL_PROBLEM)
     if a.produced <= lanes:
         tiles = Tiles(*(of[tiles.vectors == 1] for of in tiles))
-    cycles = over(a.axes[2].axis.count, tiles.positions) * over(a.produced, tiles.vectors * lanes)
-    best = np.argsort(cycles * (a.terms / len(a.jobs) * tiles.term + tiles.start), kind="stable")[:CLOSE]
+    cycles = over(a.axes[2].count, tiles.positions) * over(a.produced, tiles.vectors * lanes)
+    best = np.argsort(cycles * (a.terms / a.phases * tiles.term + tiles.start), kind="stable")[:CLOSE]
     return Tiles(*(of[best] for of in tiles))
 
 
 def _boxes(a: SpreadLayout) -> np.ndarray:
     """(Axis, box)."""
-    ct, ch, cw = (x.axis.count for x in a.axes)
+    ct, ch, cw = (x.count for x in a.axes)
     boxes = [(bt, ch, cw) for bt in parts(ct)] + [(bt, bh, cw) for bt in (1, 2, 4, 8) if bt <= ct for bh in parts(ch)]
     if cw > LONG_ROW:
         boxes += [(1, 1, b) for b in parts(cw, LEAST_PART)]
@@ -81,10 +81,9 @@ def _search(problem: ConvProblem, machine: Machine, workers: int) -> Search:
     t, h, w = (of.reshape(-1, 1, 1) for of in _boxes(a))
     splits = np.minimum(np.array([1, 2, workers, 2 * workers]), over(a.produced, tiles.vectors * lanes))
     c = Candidates(tiles, (t, h, w), np.array([[False], [True]]), splits)
-    targets, count = t * h * w, [x.axis.count for x in a.axes]
+    targets, count = t * h * w, [x.count for x in a.axes]
     many = targets * (tiles.vectors * lanes * size) > machine.l2 // 4
-    narrow = min(j.number for j in a.axes[2].axis.jobs)
-    must = a.axes[2].padded | (narrow < tiles.positions) | ((count[2] - 1) % w + 1 < tiles.positions)
+    must = a.axes[2].padded | (a.axes[2].least < tiles.positions) | ((count[2] - 1) % w + 1 < tiles.positions)
     may = np.where(c.copied, must | scattered(a, size), ~must)
     read, smallest = extents(a, c.box), targets.argmin()
     large = (a.summed * size * (read[0] * read[1] * read[2]) > machine.l2 * 3 // 4) & (

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....kernel import Machine
 from ...geometry.tiles import term_cycles
-from .tables import SpreadLayout
+from .layout import SpreadLayout
 
 SPREAD_TASK = 200.0  # cycles a task
 SPREAD_LOOP = 0.25  # cycles a term of a tile beside its multiply-adds
@@ -71,8 +71,8 @@ def over(extent: Any, part: Any) -> Any:
 
 def extents(a: SpreadLayout, box: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     """Planes, rows and columns that a box reads."""
-    et, eh, ew = ((b - 1) * x.axis.step + x.reach + 1 for x, b in zip(a.axes, box, strict=True))
-    return np.minimum(a.axes[0].extent, et), np.minimum(a.axes[1].extent, eh), ew
+    et, eh, ew = ((b - 1) * x.step + x.reach + 1 for x, b in zip(a.axes, box, strict=True))
+    return np.minimum(a.axes[0].source, et), np.minimum(a.axes[1].source, eh), ew
 
 
 def tile_term(positions: int, vectors: int, machine: Machine) -> float:
@@ -105,10 +105,10 @@ def pixel_copy(a: SpreadLayout, size: int) -> tuple[int, bool]:
 def scattered(a: SpreadLayout, size: int) -> bool:
     """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
     if a.last:
-        return a.summed >= MANY_STREAMS and a.pixel_pitch * a.axes[2].axis.step * size % PAGE == 0
-    streams = a.summed * prod(a.kernel[:-1]) if a.summed * prod(a.source) * size > NEAR else a.summed
+        return a.summed >= MANY_STREAMS and a.pixel_pitch * a.axes[2].step * size % PAGE == 0
+    streams = a.summed * (a.taps // a.axes[2].taps.kernel) if a.summed * prod(a.source) * size > NEAR else a.summed
     shared = a.summed >= MANY_STREAMS and prod(a.source) * size % PAGE == 0
-    return shared or (a.axes[2].axis.step > 1 and prod(a.kernel) > 1 and streams >= MANY_STREAMS)
+    return shared or (a.axes[2].step > 1 and a.taps > 1 and streams >= MANY_STREAMS)
 
 
 def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, size: int) -> Any:
@@ -119,7 +119,7 @@ def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, si
     far = a.summed * prod(a.source) * size > machine.l2
     fetches = far + np.where(image + 2 * size * targets * width > machine.l2 * 3 // 4, blocks, 0.0)
     bytes_ = FETCH_ROWS * fetches
-    if a.axes[2].axis.step > 1 and far:
+    if a.axes[2].step > 1 and far:
         bytes_ = np.where(c.copied, bytes_, FETCH_PIECES)
     copies = np.where(c.copied, _copies(a, read, lanes, far, size), 0.0)
     outer = SPREAD_TASK + copies + np.where(filters > machine.l2 // 2, FETCH_FILTERS * filters, 0.0)
@@ -127,19 +127,19 @@ def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, si
 
 
 def _sums(a: SpreadLayout, c: Candidates, targets: Any, lanes: int, machine: Machine, size: int) -> Any:
-    """Of the tiles of one block, and of the way out of their sums; over all jobs."""
+    """Of the tiles of one block, and of the way out of their sums; over all phases."""
     near, width = c.tiles.term, c.tiles.vectors * lanes
     term = np.where(a.terms * size * width > machine.l2 // 2, near * FAR_FILTERS, near)
     if scattered(a, size):
         term = np.where(c.copied, term, near + np.maximum(SCATTERED_SHARE * near, SCATTERED))
-    rows, jobs = c.box[0] * c.box[1], len(a.jobs)
-    cycles = over(c.box[2], c.tiles.positions) * rows * (a.seen * term + jobs * c.tiles.start)
+    rows, phases = c.box[0] * c.box[1], a.phases
+    cycles = over(c.box[2], c.tiles.positions) * rows * (a.seen * term + phases * c.tiles.start)
     if a.last:
-        return cycles + jobs * STORE_VECTOR * targets * c.tiles.vectors
-    # targets of one job; or the result goes to memory, which costs as much
-    apart = jobs > 1 or a.produced * prod(a.target) * size > machine.l2
+        return cycles + phases * STORE_VECTOR * targets * c.tiles.vectors
+    # targets of one phase; or the result goes to memory, which costs as much
+    apart = phases > 1 or a.produced * prod(a.target) * size > machine.l2
     squares = over(targets, lanes) * ((SPREAD_SQUARE + apart * SQUARE_BY_ROWS) * (lanes / SQUARE_LANES) ** 2)
-    return cycles + jobs * c.tiles.vectors * (squares + rows * (apart * lanes * ROW_OF_CHANNEL))
+    return cycles + phases * c.tiles.vectors * (squares + rows * (apart * lanes * ROW_OF_CHANNEL))
 
 
 def _copies(a: SpreadLayout, read: tuple[Any, Any, Any], lanes: int, far: bool, size: int) -> Any:

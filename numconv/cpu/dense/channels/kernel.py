@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from ...geometry.jobs import least_of, live_of
+from ...geometry.jobs import live_of
 from ...runtime.launch import device_function, inlined
 from ...runtime.tasks import Task, over_tasks
 from ...simd.spread import spread_tile
@@ -16,32 +16,38 @@ from ...stages.deliver import store_pixels
 from ...stages.filters import pack_block
 from ...stages.pack import zero
 from ..tasks import located
-from .store import pixel_of, store_idle_pixels, store_idle_rows, store_rows
+from .store import pixel_of, store_rows
 from .terms import plan_at, spread_job, write_offsets, write_places
+
+
+class LiveTaps(NamedTuple):
+    """Of a job's taps on an axis, in the order of the samples that they read, those that see the source for a target."""
+
+    first: Any
+    number: Any
 
 
 @inlined
 def _live(axis, job, target):
-    """(first, number) of a job's taps that see the source for its target of that number, in the order of the samples that they read."""
     k, number = live_of(axis, job, target)
-    return k if axis.advance > 0 else job.taps - k - number, number
+    return LiveTaps(k if axis.advance > 0 else job.taps - k - number, number)
 
 
 @device_function
 def _row(shape, plan, job, source, offsets, weights, sums, row, places, ahead):
-    """The sums of one row, tile by tile.  `row`: the planes and lines of taps that see the input, as (first, number); its targets."""
+    """The sums of one row, tile by tile.  `row`: (planes, lines) of taps that see the input, as LiveTaps; how many targets it has."""
     planes, lines, count = row
     positions, width = rows(shape), columns(shape)
     row_terms = plan.summed * job.w.taps
-    terms, whole = lines[1] * row_terms, count // positions * positions
-    if terms * planes[1] == 0:
+    terms, whole = lines.number * row_terms, count // positions * positions
+    if terms * planes.number == 0:
         zero(shape, sums, max(count, positions) * width)
     # the last tile overlaps the one before: from its own beginning
     for begin, end, size in ((0, whole, min(plan.most_terms, terms) if whole > positions else terms), (whole, count, terms)):
-        for plane in range(planes[0], planes[0] + (planes[1] if end > begin else 0)):
+        for plane in range(planes.first, planes.first + (planes.number if end > begin else 0)):
             above = moved(source, plane * plan.plane_advance)
             for first in range(0, terms, max(1, size)):
-                k, some = lines[0] * row_terms + first, min(size, terms - first)
+                k, some = lines.first * row_terms + first, min(size, terms - first)
                 for tile in range(begin, end, positions):
                     p = max(0, min(tile, count - positions))
                     spread_tile(
@@ -51,7 +57,7 @@ def _row(shape, plan, job, source, offsets, weights, sums, row, places, ahead):
                         moved(weights, (plane * job.h.taps * row_terms + k) * width),
                         moved(sums, p * width),
                         some,
-                        plane > planes[0] or first > 0,
+                        plane > planes.first or first > 0,
                         places,
                         ahead,
                         plan.ahead_slope,
@@ -76,13 +82,11 @@ def _job(shape, vector, plan, task, job, source, corner, channel, places, ahead)
     box = (min(t.box, job.t.targets - corner[0]), min(h.box, job.h.targets - corner[1]), min(w.box, job.w.targets - corner[2]))
     if box[0] <= 0 or box[1] <= 0 or box[2] <= 0:
         return
-    source = moved(
-        source,
-        (least_of(t.taps, job.t) - t.origin) * plan.plane_pitch
-        + (least_of(h.taps, job.h) - h.origin) * plan.row_pitch
-        + (least_of(w.taps, job.w) - w.origin) * plan.pixel_pitch,
+    source, offsets, weights = (
+        moved(source, job.source_at),
+        moved(task.offsets, job.offsets_at),
+        moved(task.weights, job.first_term * width),
     )
-    offsets, weights = moved(task.offsets, job.offsets_at), moved(task.weights, job.first_term * width)
     for row in range(box[0] * box[1]):
         u, v = row // box[1], row % box[1]
         seen = _live(t.taps, job.t, corner[0] + u), _live(h.taps, job.h, corner[1] + v), box[2]
@@ -100,14 +104,9 @@ def _job(shape, vector, plan, task, job, source, corner, channel, places, ahead)
 @device_function
 def _block(shape, vector, plan, task, source, corner, channel, places, ahead):
     """One block of channels at every target of a box: its jobs one after the other."""
-    if plan.idle:
-        if places is None:
-            store_idle_rows(vector, plan, task, corner, channel)
-        else:
-            store_idle_pixels(shape, vector, plan, task, corner, channel)
-    for i in range(plan.t.taps.jobs):
-        for j in range(plan.h.taps.jobs):
-            for k in range(plan.w.taps.jobs):
+    for i in range(plan.t.phases):
+        for j in range(plan.h.phases):
+            for k in range(plan.w.phases):
                 _job(shape, vector, plan, task, spread_job(plan, i, j, k), source, corner, channel, places, ahead)
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from ....memory import kept
 from ....problem import ConvProblem
 from ...geometry.axes import Three, collapsed, three
-from ...geometry.jobs import AxisTaps, forward_taps, gradient_taps, origin, padded, reach
+from ...geometry.jobs import JobAxis, forward_taps, gradient_taps, origin, padded, reach
 from ...stages.filters import Filters
 
 
 class Taps:
     """One axis for the choice of boxes."""
 
-    def __init__(self, taps: AxisTaps) -> None:
+    def __init__(self, taps: JobAxis) -> None:
         self.taps = taps
         self.step, self.source, self.reach, self.origin = taps.step, taps.source, reach(taps), origin(taps)
         self.phases = min(taps.target_step, taps.target)  # of the target: targets that lie so far apart, with taps or without

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -11,7 +9,9 @@ import numpy as np
 
 from ....activations import ACTIVATIONS
 from ....kernel import Machine
+from ....memory import kept
 from ....problem import ConvProblem
+from ...geometry.jobs import JobAxis
 from ...geometry.tiles import up
 from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
@@ -21,7 +21,7 @@ from ...stages.filters import Filters
 from ..plan import PreparedDense
 from .choice import SpreadChoice, best, best_tile, once, single
 from .cost import CACHE_LINE, PADDED_SAMPLE, extents, most_terms, pixel_copy
-from .tables import SpreadJob, SpreadLayout, layout, tables_of, weight_places
+from .layout import SpreadLayout, Taps, filters_of, layout
 
 LINES_AHEAD = 2  # how far on a channel's row is asked for
 
@@ -29,14 +29,16 @@ LINES_AHEAD = 2  # how far on a channel's row is asked for
 class SpreadAxis(NamedTuple):
     """One of the axes t, h, w, in elements of that axis."""
 
-    source: int  # extent
-    target: int  # extent
+    taps: JobAxis
     box: int  # targets of a task, of each job
     boxes: int
-    step: int  # in the source, from one target of a job to the next
-    target_step: int  # in the target, likewise
-    origin: int  # in the source, of the first tap of a job's first target
-    reach: int  # from a target's first tap to the last of any job
+    origin: int  # in the source, the least sample that the first target of any job reads
+    reach: int  # from there to the greatest one
+    phases: int  # of the target, with taps or without
+    common: int  # divisor of stride and dilation, the greatest
+    inverse: int  # of the dilation modulo the period, both without it
+    fewest: int  # taps of a job, or one more …
+    longer: int  # … so many of the first jobs
 
 
 class SpreadPlan(NamedTuple):
@@ -48,12 +50,16 @@ class SpreadPlan(NamedTuple):
     groups: int
     splits: int  # of the blocks of a group, over tasks
     split_blocks: int  # blocks of a split
-    jobs: int
+    summed: int  # channels of a group
+    volume: int  # of the target, a channel's
     sample_pitch: int  # of the source
     group_pitch: int  # of the source
     plane_pitch: int  # of what a tile reads: the source, or the copy of a box
     row_pitch: int
     pixel_pitch: int
+    channel_pitch: int
+    plane_advance: int  # there, from one plane of a job's taps to the next
+    longer_at: int  # among the offsets: those of rows that are one tap longer
     copied: int  # 1: a box is copied between zeros, as `copy` says
     copy: Copy
     packs: int  # 1: weights are as given, and each task packs its blocks
@@ -66,9 +72,9 @@ class SpreadPlan(NamedTuple):
     turned_at: int  # in the room: sums as rows of channels, where the target takes them apart
     turned_pitch: int  # from one channel there to the next
     block_at: int  # in the room: the block of weights that a task packs
-    jobs_at: int  # in the table: the jobs
+    offsets_at: int  # in the room: where the terms of a plane read
+    places_at: int  # in the room, where a task packs weights: the term of each of a filter
     positions_at: int  # in the table, channels last: where the positions of a tile lie
-    places_at: int  # in the table: the term of each weight of a filter
 
 
 def _ahead(problem: ConvProblem, a: SpreadLayout, positions: int, copied: bool, size: int, machine: Machine) -> tuple[int, int]:
@@ -78,7 +84,7 @@ def _ahead(problem: ConvProblem, a: SpreadLayout, positions: int, copied: bool, 
     """
     if not a.last:
         return LINES_AHEAD * CACHE_LINE // size, 0
-    alone = prod(a.kernel) * a.axes[2].axis.step == problem.groups == 1 and not copied
+    alone = a.taps * a.axes[2].step == problem.groups == 1 and not copied
     return (positions * a.summed, positions - 1) if alone and a.summed * prod(a.source) * size > machine.l2 else (0, 0)
 
 
@@ -106,46 +112,62 @@ def _copy(a: SpreadLayout, c: SpreadChoice, size: int) -> Copy:
     )
 
 
-def _axes(a: SpreadLayout, box: tuple[int, ...], boxes: tuple[int, ...]) -> Iterator[SpreadAxis]:
-    for taps, source, target, b, n in zip(a.axes, a.source, a.target, box, boxes, strict=True):
-        yield SpreadAxis(
-            source=source,
-            target=target,
-            box=b,
-            boxes=n,
-            step=taps.axis.step,
-            target_step=taps.axis.target_step,
-            origin=taps.axis.origin,
-            reach=taps.reach,
-        )
-
-
 def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int, int, int]:
     """Where sums and turned rows lie behind the copy of a box, and the rows' pitch; what overruns one of them is scratch, too."""
     held = int(extents(a, c.box)[0]) * copy.plane_pitch if a.last else a.summed * copy.channel_pitch
-    sums_at = up(held + c.tile[0] * a.axes[2].axis.step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
+    sums_at = up(held + c.tile[0] * a.axes[2].step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
     positions = c.box[2] if a.last else prod(c.box)  # those whose sums are kept
     return sums_at, sums_at + (positions + c.tile[0] + lanes) * c.tile[1] * lanes, up(positions, lanes) + lanes
 
 
-@lru_cache(maxsize=512)
+def _axis(axis: Taps, box: int) -> SpreadAxis:
+    taps = axis.taps
+    fewest, longer = divmod(taps.taps, taps.period)
+    return SpreadAxis(
+        taps=taps,
+        box=box,
+        boxes=-(-axis.count // box),
+        origin=axis.origin,
+        reach=axis.reach,
+        phases=axis.phases,
+        common=taps.target_step // taps.period,
+        inverse=pow(abs(taps.advance), -1, taps.period),
+        fewest=fewest,
+        longer=longer,
+    )
+
+
+class Notes(NamedTuple):
+    """What a worker notes of terms; lengths in integers."""
+
+    longer_at: int
+    offsets: int
+    bits: int  # of each
+
+
+def _notes(a: SpreadLayout, h: SpreadAxis, w: SpreadAxis, copy: Copy) -> Notes:
+    line = (h.fewest + (h.longer > 0)) * a.summed  # terms of a plane, of one tap a row
+    last = (a.summed - 1) * copy.channel_pitch + h.reach * copy.row_pitch + w.reach * copy.pixel_pitch
+    longer_at = line * w.fewest
+    return Notes(longer_at, longer_at + (w.longer > 0) * (longer_at + line), 32 if last < 2**31 else 64)
+
+
+@kept
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedDense:
     """The tile depends on problem and machine alone (packed weights do); boxes and splits also on workers and `given`, plain weights."""
     a = layout(problem)
     size, tile = np.dtype(problem.dtype).itemsize, best_tile(single(problem), machine)
     lanes = machine.vector_bytes // size
     c = best(problem, machine, workers, tile, given)
-    width, boxes = tile[1] * lanes, tuple(-(-x.axis.count // b) for x, b in zip(a.axes, c.box, strict=True))
-    blocks = -(-a.produced // width)
+    width, (t, h, w) = tile[1] * lanes, (_axis(x, b) for x, b in zip(a.axes, c.box, strict=True))
+    boxes, blocks = t.boxes * h.boxes * w.boxes, -(-a.produced // width)
     split_blocks = -(-blocks // c.splits)
     copy, ahead = _copy(a, c, size), _ahead(problem, a, tile[0], c.copied, size, machine)
-    places, filters = weight_places(problem, blocks, width)
     sums_at, turned_at, turned_pitch = _room(a, c, copy, lanes)
-    room = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
-    packs = given and once(problem, prod(boxes))
-    jobs, live, offsets = tables_of(a, copy, size_of(SpreadPlan))
-    t, h, w = _axes(a, c.box, boxes)
-    positions_at = size_of(SpreadPlan) + len(jobs) * size_of(SpreadJob) + live.size
+    block_at = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
+    packs, filters, notes = given and once(problem, boxes), filters_of(a, blocks, width), _notes(a, h, w, copy)
+    offsets_at = up(block_at + filters.block_size * packs, 16)
+    places_at = up(offsets_at + notes.offsets * notes.bits // 8 // size + 1, 16)
     plan = SpreadPlan(
         t=t,
         h=h,
@@ -153,12 +175,16 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         groups=problem.groups,
         splits=-(-blocks // split_blocks),
         split_blocks=split_blocks,
-        jobs=len(jobs),
+        summed=a.summed,
+        volume=prod(a.target),
         sample_pitch=problem.groups * a.summed * prod(a.source),
         group_pitch=a.summed * (1 if a.last else prod(a.source)),
         plane_pitch=copy.plane_pitch,
         row_pitch=copy.row_pitch,
         pixel_pitch=copy.pixel_pitch,
+        channel_pitch=copy.channel_pitch,
+        plane_advance=abs(t.taps.advance) * copy.plane_pitch,
+        longer_at=notes.longer_at,
         copied=c.copied,
         copy=copy,
         packs=packs,
@@ -170,21 +196,21 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         sums_at=sums_at,
         turned_at=turned_at,
         turned_pitch=turned_pitch,
-        block_at=room,
-        jobs_at=size_of(SpreadPlan),
-        positions_at=positions_at,
-        places_at=positions_at + tile[0],
+        block_at=block_at,
+        offsets_at=offsets_at,
+        places_at=places_at,
+        positions_at=size_of(SpreadPlan),
     )
-    steps = np.arange(tile[0]) * (a.axes[2].axis.step * copy.pixel_pitch)
+    numbers = table(plan, [i * w.taps.step * copy.pixel_pitch for i in range(tile[0])])
     return PreparedDense(
         plan=plan,
-        numbers=table(plan, *jobs, live, steps, places),
-        offsets=offsets,
-        tile=(*tile, lanes, 0 if a.last else a.axes[2].axis.step, any(ahead)),
-        tasks=problem.groups * prod(boxes) * plan.splits,
-        room=room + filters.block_size * packs,
+        numbers=numbers,
+        offsets=numbers,
+        tile=(*tile, lanes, 0 if a.last else w.taps.step, any(ahead), notes.bits),
+        tasks=problem.groups * boxes * plan.splits,
+        room=up(places_at + a.summed * a.taps * packs * 8 // size, 16),
         filters=table(filters),
-        places=places,
+        places=None,
         packed=problem.groups * blocks * filters.block_size,
         cycles=c.cycles,
     )

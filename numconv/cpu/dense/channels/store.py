@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from ...runtime.launch import device_function, inlined
-from ...simd.tiles import columns, lanes
+from ...runtime.launch import called, device_function, inlined
+from ...simd.tiles import lanes
 from ...simd.transpose import transpose_part, transpose_square
-from ...simd.vector import get, moved, zero_of
-from ...stages.deliver import finish_pixels, shuffled, store_pixels
+from ...simd.vector import moved, zero_of
+from ...stages.deliver import finish_pixels, shuffled
 from ...stages.epilogue import store_row
-from ...stages.pack import zero
 
 
-@device_function
+@called
 def _turned(vector, sums, width, positions, count, target, pitch):
     """target[c·pitch + p] = sums[p·width + c], p < positions, c < count; what a whole square has no room for overlaps the one before."""
     n = lanes(vector)
@@ -62,42 +61,3 @@ def store_rows(vector, plan, task, width, channel, valid, box, pixel, sample):
             else:
                 y = moved(task.y, (sample * channels + channel) * volume + at)
                 _turned(vector, moved(sums, run * width), width, count, valid, y, volume)
-
-
-@inlined
-def _stretch(axis, corner):
-    """The targets of a box, those of all jobs and those that no tap sees; first, end."""
-    step, target = axis.taps.target_step, axis.taps.target
-    return corner * step, min(target, (corner + axis.box) * step)
-
-
-@device_function
-def store_idle_rows(vector, plan, task, corner, channel):
-    """activation(bias) at every target of a box: those that no job has keep it."""
-    sample, first, valid = channel
-    t, h, w, finish = _stretch(plan.t, corner[0]), _stretch(plan.h, corner[1]), _stretch(plan.w, corner[2]), plan.finish
-    blank, piece = moved(task.room, plan.turned_at), plan.turned_pitch
-    zero(vector, blank, min(piece, w[1] - w[0]))
-    for c in range(first, first + valid):
-        bias = get(task.bias, c) if finish.has_bias else zero_of(task.bias)
-        y = moved(task.y, (sample * finish.channels + shuffled(c, finish)) * plan.volume)
-        for i in range(t[0], t[1]):
-            for j in range(h[0], h[1]):
-                row = moved(y, (i * plan.h.taps.target + j) * plan.w.taps.target)
-                for k in range(w[0], w[1], piece):
-                    store_row(vector, blank, moved(row, k), min(piece, w[1] - k), 1, bias, finish.activation)
-
-
-@device_function
-def store_idle_pixels(shape, vector, plan, task, corner, channel):
-    """The same of pixels."""
-    sample, first, valid = channel
-    t, h, w, finish = _stretch(plan.t, corner[0]), _stretch(plan.h, corner[1]), _stretch(plan.w, corner[2]), plan.finish
-    width, blank, piece, channels = columns(shape), moved(task.room, plan.sums_at), plan.w.box, finish.channels
-    zero(shape, blank, piece * width)
-    for i in range(t[0], t[1]):
-        for j in range(h[0], h[1]):
-            row = moved(task.y, ((sample * plan.t.taps.target + i) * plan.h.taps.target + j) * plan.w.taps.target * channels)
-            for k in range(w[0], w[1], piece):
-                y = moved(row, k * channels)
-                store_pixels(vector, blank, width, y, channels, min(piece, w[1] - k), task.bias, first, valid, finish)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ...geometry.jobs import job_of, taps_before
-from ...runtime.launch import device_function, inlined, kernel
+from ...geometry.jobs import AxisJob, job_of, least_of
+from ...runtime.launch import called, device_function, inlined, kernel
 from ...runtime.record import reader
 from ...simd.vector import moved, pointer, put
 from .plan import SpreadPlan
@@ -24,78 +24,74 @@ class SpreadJob(NamedTuple):
     t: Any  # of each axis: an AxisJob
     h: Any
     w: Any
+    source_at: Any  # in what tiles read, of its first sample, from where a box begins
     first_term: Any  # of a block's
     offsets_at: Any  # of one plane's terms
 
 
-class Order(NamedTuple):
-    """Of a tap on its axis.  In registers, too."""
+@called
+def _job(axis, phase):
+    """Of the targets `phase` and those a stride apart from it, and how many taps the jobs before have; a job without taps where none hits."""
+    taps, common = axis.taps, axis.common
+    if taps.target_step == 1:
+        return job_of(taps, 0), 0
+    left = (phase - taps.start) // common
+    i = left * axis.inverse % taps.period
+    if left * common == phase - taps.start and i < taps.jobs:
+        return job_of(taps, i), i * axis.fewest + min(i, axis.longer)
+    return AxisJob(phase, (taps.target - phase + taps.target_step - 1) // taps.target_step, 0, 0, 0), 0
 
-    before: Any  # taps of the jobs before its own
-    taps: Any  # of its own; 0: it never sees the source
-    number: Any  # its own among them
 
-
-@inlined
-def _first_term(plan, t, h, w):
-    """Of the job of a tap on each axis."""
-    return plan.summed * (t.before * plan.h.taps.taps * plan.w.taps.taps + t.taps * (h.before * plan.w.taps.taps + h.taps * w.before))
-
-
-@device_function
+@called
 def spread_job(plan, i, j, k):
-    """The job of those numbers on its axes."""
-    t, h, w = job_of(plan.t.taps, i), job_of(plan.h.taps, j), job_of(plan.w.taps, k)
-    of_t, of_h = Order(taps_before(plan.t.taps, i), t.taps, 0), Order(taps_before(plan.h.taps, j), h.taps, 0)
-    first = _first_term(plan, of_t, of_h, Order(taps_before(plan.w.taps, k), w.taps, 0))
-    return SpreadJob(t, h, w, first, plan.longer_at if w.taps > plan.fewest else 0)
+    """The job of those phases of its axes."""
+    (t, before_t), (h, before_h), (w, before_w) = _job(plan.t, i), _job(plan.h, j), _job(plan.w, k)
+    source_at = (
+        (least_of(plan.t.taps, t) - plan.t.origin) * plan.plane_pitch
+        + (least_of(plan.h.taps, h) - plan.h.origin) * plan.row_pitch
+        + (least_of(plan.w.taps, w) - plan.w.origin) * plan.pixel_pitch
+    )
+    before = before_t * plan.h.taps.taps * plan.w.taps.taps + t.taps * (before_h * plan.w.taps.taps + h.taps * before_w)
+    return SpreadJob(t, h, w, source_at, plan.summed * before, plan.longer_at if w.taps > plan.w.fewest else 0)
 
 
 @device_function
 def write_offsets(plan, offsets):
     """Of one plane's terms, for rows of the fewest taps and for rows of one more."""
-    h, w, summed, channel_pitch = plan.h.taps, plan.w.taps, plan.summed, plan.channel_pitch
-    for more in range(1 + (w.taps > plan.fewest * w.period)):
-        taps = plan.fewest + more
-        for line in range(plan.lines):
+    h, w, summed, channel_pitch = plan.h, plan.w, plan.summed, plan.channel_pitch
+    for taps in range(w.fewest, w.fewest + 1 + (w.longer > 0)):
+        at = plan.longer_at if taps > w.fewest else 0
+        for line in range(h.fewest + (h.longer > 0)):
             for i in range(taps):
-                first = line * abs(h.advance) * plan.row_pitch + i * abs(w.advance) * plan.pixel_pitch
-                place = moved(offsets, more * plan.longer_at + line * summed * taps + i)
+                first = line * abs(h.taps.advance) * plan.row_pitch + i * abs(w.taps.advance) * plan.pixel_pitch
+                place = moved(offsets, at + line * summed * taps + i)
                 for c in range(summed):
                     put(place, c * taps, first + c * channel_pitch)
 
 
 @inlined
-def _order(axis, tap):
-    """Of a tap of the kernel."""
-    number = tap - axis.first
-    if number < 0 or number >= axis.taps:
-        return Order(0, 0, 0)
-    if axis.period == 1:  # no division
-        return Order(0, axis.taps, number if axis.advance > 0 else axis.taps - 1 - number)
-    job, k = number % axis.period, number // axis.period
-    taps = (axis.taps - job + axis.period - 1) // axis.period
-    return Order(taps_before(axis, job), taps, k if axis.advance > 0 else taps - 1 - k)
+def _tap(axis, job, k):
+    """Number in the kernel of a job's tap, in the order of the samples that they read."""
+    return job.tap + axis.period * (k if axis.advance > 0 else job.taps - 1 - k)
 
 
 @device_function
 def write_places(plan, places):
     """Of each weight of a filter, (channel, tap): its term; beyond them all where it has none."""
-    t, h, w, summed = plan.t.taps, plan.h.taps, plan.w.taps, plan.summed
-    all_taps, tap = t.kernel * h.kernel * w.kernel, 0
-    for i in range(t.kernel):
-        of_t = _order(t, i)
-        for j in range(h.kernel):
-            of_h = _order(h, j)
-            for k in range(w.kernel):
-                of_w = _order(w, k)
-                row = (of_t.number * of_h.taps + of_h.number) * summed
-                first, pitch = _first_term(plan, of_t, of_h, of_w) + row * of_w.taps + of_w.number, of_w.taps
-                if of_t.taps * of_h.taps * of_w.taps == 0:
-                    first, pitch = summed * t.taps * h.taps * w.taps, 0
-                for c in range(summed):
-                    put(places, c * all_taps + tap, first + c * pitch)
-                tap += 1
+    t, h, w, summed = plan.t, plan.h, plan.w, plan.summed
+    all_taps = t.taps.kernel * h.taps.kernel * w.taps.kernel
+    for i in range(summed * all_taps):
+        put(places, i, summed * t.taps.taps * h.taps.taps * w.taps.taps)
+    for phase in range(t.phases * h.phases * w.phases):
+        job = spread_job(plan, phase // w.phases // h.phases, phase // w.phases % h.phases, phase % w.phases)
+        for i in range(job.t.taps):
+            for j in range(job.h.taps):
+                row = (_tap(t.taps, job.t, i) * h.taps.kernel + _tap(h.taps, job.h, j)) * w.taps.kernel
+                for k in range(job.w.taps):
+                    place = moved(places, row + _tap(w.taps, job.w, k))
+                    first, pitch = job.first_term + (i * job.h.taps + j) * summed * job.w.taps + k, job.w.taps
+                    for c in range(summed):
+                        put(place, c * all_taps, first + c * pitch)
 
 
 @kernel
