@@ -187,11 +187,6 @@ def inlined(function: Any) -> Any:
     return numba.njit(forceinline=True, **INNER)(distinct(function))
 
 
-def called(function: Any) -> Any:
-    """Like `device_function`, below `inlined` ones too, which all that is compiled from there would be else: arithmetic that is rarely done."""
-    return numba.njit(forceinline=False, **INNER)(distinct(function))
-
-
 def anywhere(function: Any) -> Any:
     """Decorator for arithmetic on integers that plans ask for on the host and kernels as they go: the function itself, `inlined` there."""
     return register_jitable(forceinline=True, **INNER)(function)

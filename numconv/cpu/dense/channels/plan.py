@@ -37,8 +37,6 @@ class SpreadAxis(NamedTuple):
     phases: int  # of the target, with taps or without
     common: int  # divisor of stride and dilation, the greatest
     inverse: int  # of the dilation modulo the period, both without it
-    fewest: int  # taps of a job, or one more …
-    longer: int  # … so many of the first jobs
 
 
 class SpreadPlan(NamedTuple):
@@ -122,7 +120,6 @@ def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int
 
 def _axis(axis: Taps, box: int) -> SpreadAxis:
     taps = axis.taps
-    fewest, longer = divmod(taps.taps, taps.period)
     return SpreadAxis(
         taps=taps,
         box=box,
@@ -132,8 +129,6 @@ def _axis(axis: Taps, box: int) -> SpreadAxis:
         phases=axis.phases,
         common=taps.target_step // taps.period,
         inverse=pow(abs(taps.advance), -1, taps.period),
-        fewest=fewest,
-        longer=longer,
     )
 
 
@@ -145,11 +140,12 @@ class Notes(NamedTuple):
     bits: int  # of each
 
 
-def _notes(a: SpreadLayout, h: SpreadAxis, w: SpreadAxis, copy: Copy) -> Notes:
-    line = (h.fewest + (h.longer > 0)) * a.summed  # terms of a plane, of one tap a row
+def _notes(a: SpreadLayout, copy: Copy) -> Notes:
+    _, h, w = a.axes
+    line = (h.taps.fewest + (h.taps.longer > 0)) * a.summed  # terms of a plane, of one tap a row
     last = (a.summed - 1) * copy.channel_pitch + h.reach * copy.row_pitch + w.reach * copy.pixel_pitch
-    longer_at = line * w.fewest
-    return Notes(longer_at, longer_at + (w.longer > 0) * (longer_at + line), 32 if last < 2**31 else 64)
+    longer_at = line * w.taps.fewest
+    return Notes(longer_at, longer_at + (w.taps.longer > 0) * (longer_at + line), 32 if last < 2**31 else 64)
 
 
 @kept
@@ -165,7 +161,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     copy, ahead = _copy(a, c, size), _ahead(problem, a, tile[0], c.copied, size, machine)
     sums_at, turned_at, turned_pitch = _room(a, c, copy, lanes)
     block_at = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
-    packs, filters, notes = given and once(problem, boxes), filters_of(a, blocks, width), _notes(a, h, w, copy)
+    packs, filters, notes = given and once(problem, boxes), filters_of(a, blocks, width), _notes(a, copy)
     offsets_at = up(block_at + filters.block_size * packs, 16)
     places_at = up(offsets_at + notes.offsets * notes.bits // 8 // size + 1, 16)
     plan = SpreadPlan(

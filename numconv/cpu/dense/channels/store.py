@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...runtime.launch import called, device_function, inlined
+from ...runtime.launch import device_function, inlined, rarely
 from ...simd.tiles import lanes
 from ...simd.transpose import transpose_part, transpose_square
 from ...simd.vector import moved, zero_of
@@ -10,7 +10,7 @@ from ...stages.deliver import finish_pixels, shuffled
 from ...stages.epilogue import store_row
 
 
-@called
+@rarely
 def _turned(vector, sums, width, positions, count, target, pitch):
     """target[c·pitch + p] = sums[p·width + c], p < positions, c < count; what a whole square has no room for overlaps the one before."""
     n = lanes(vector)

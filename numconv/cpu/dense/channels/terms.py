@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ...geometry.jobs import AxisJob, job_of, least_of
-from ...runtime.launch import called, device_function, inlined, kernel
+from ...geometry.jobs import AxisJob, job_of, least_of, taps_before
+from ...runtime.launch import device_function, inlined, kernel, rarely
 from ...runtime.record import reader
 from ...simd.vector import moved, pointer, put
 from .plan import SpreadPlan
@@ -29,7 +29,7 @@ class SpreadJob(NamedTuple):
     offsets_at: Any  # of one plane's terms
 
 
-@called
+@rarely
 def _job(axis, phase):
     """Of the targets `phase` and those a stride apart from it, and how many taps the jobs before have; a job without taps where none hits."""
     taps, common = axis.taps, axis.common
@@ -38,11 +38,11 @@ def _job(axis, phase):
     left = (phase - taps.start) // common
     i = left * axis.inverse % taps.period
     if left * common == phase - taps.start and i < taps.jobs:
-        return job_of(taps, i), i * axis.fewest + min(i, axis.longer)
+        return job_of(taps, i), taps_before(taps, i)
     return AxisJob(phase, (taps.target - phase + taps.target_step - 1) // taps.target_step, 0, 0, 0), 0
 
 
-@called
+@rarely
 def spread_job(plan, i, j, k):
     """The job of those phases of its axes."""
     (t, before_t), (h, before_h), (w, before_w) = _job(plan.t, i), _job(plan.h, j), _job(plan.w, k)
@@ -52,16 +52,16 @@ def spread_job(plan, i, j, k):
         + (least_of(plan.w.taps, w) - plan.w.origin) * plan.pixel_pitch
     )
     before = before_t * plan.h.taps.taps * plan.w.taps.taps + t.taps * (before_h * plan.w.taps.taps + h.taps * before_w)
-    return SpreadJob(t, h, w, source_at, plan.summed * before, plan.longer_at if w.taps > plan.w.fewest else 0)
+    return SpreadJob(t, h, w, source_at, plan.summed * before, plan.longer_at if w.taps > plan.w.taps.fewest else 0)
 
 
 @device_function
 def write_offsets(plan, offsets):
     """Of one plane's terms, for rows of the fewest taps and for rows of one more."""
     h, w, summed, channel_pitch = plan.h, plan.w, plan.summed, plan.channel_pitch
-    for taps in range(w.fewest, w.fewest + 1 + (w.longer > 0)):
-        at = plan.longer_at if taps > w.fewest else 0
-        for line in range(h.fewest + (h.longer > 0)):
+    for taps in range(w.taps.fewest, w.taps.fewest + 1 + (w.taps.longer > 0)):
+        at = plan.longer_at if taps > w.taps.fewest else 0
+        for line in range(h.taps.fewest + (h.taps.longer > 0)):
             for i in range(taps):
                 first = line * abs(h.taps.advance) * plan.row_pitch + i * abs(w.taps.advance) * plan.pixel_pitch
                 place = moved(offsets, at + line * summed * taps + i)
