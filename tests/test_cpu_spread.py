@@ -9,6 +9,8 @@ import pytest
 import reference
 from guarded import guarded
 
+from numconv import memory
+from numconv.cpu.dense.channels import plan
 from numconv.cpu.dense.channels.plan import prepared
 from numconv.cpu.dense.rows import ROWS
 from numconv.cpu.machine import detect
@@ -147,3 +149,67 @@ def test_reads_stay_inside(case: tuple, at_end: bool, layout: str) -> None:
     packed = guarded(ROW.pack(p, w, machine), at_end)
     ROW.run(p, (x, packed, bias), out, machine)
     assert out.min() >= 1
+
+
+#: channels, kernel, stride, padding, dilation, extents: whatever is huge here, no plan and no call may grow with it
+HUGE = {
+    "stride": (3, 3, 2**31 - 1, 1, 1, (9, 9)),
+    "dilation and padding": (3, 3, 1, 2**30, 2**30, (9, 11)),
+    "phases": (2, 64, 32, 16, 1, (64, 96)),
+    "phases that no tap serves": (2, 3, 7, 1, 1, (30, 40)),
+    "dilated phases": (2, 5, 6, 5, 4, (30, 41)),
+    "a volume": (2, 3, 2, 1, 3, (7, 9, 8)),
+}
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("direction", ["forward", "input_grad"])
+@pytest.mark.parametrize("case", HUGE)
+def test_huge_numbers(case: str, direction: str, layout: str, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sums by their definition, tap by tap; offsets in 64 bits as where a source has 2³¹ elements."""
+    channels, kernel, stride, padding, dilation, spatial = HUGE[case]
+    p = _problem((channels, 5, 1, spatial, (kernel,) * len(spatial), stride, padding, dilation), "float32")
+    p = p.with_(direction=direction, layout=layout)
+    monkeypatch.setattr(plan, "FAR", 1 << 31 if bits == 32 else 0)
+    memory.forget()
+    assert prepared(p, detect(), 1).tile[-1] == bits
+    source, target = p.source, p.target
+    x, w, bias = (
+        _integers((2, source[0], *source[1]), "float32", 1),
+        _integers(p.weight_shape, "float32", 2),
+        _integers(target[:1], "float32", 3),
+    )
+    expected = np.zeros((2, target[0], *target[1])) + bias.reshape(-1, *(1,) * p.rank)
+    for tap in np.ndindex(*p.kernel):
+        read, put = [], []  # places of the source that the tap multiplies, and of the target that it adds to
+        for a, s, lo, d, i, o in zip(tap, p.stride, p.pad_low, p.dilation, p.spatial, p.outputs, strict=True):
+            outputs = np.array([u for u in range(o) if 0 <= u * s - lo + a * d < i], np.int64)
+            places = outputs * s - lo + a * d
+            read.append(places if direction == "forward" else outputs)
+            put.append(outputs if direction == "forward" else places)
+        sums = np.einsum(
+            "nc...,kc->nk..." if direction == "forward" else "nk...,kc->nc...",
+            x[np.ix_(range(2), range(x.shape[1]), *read)],
+            w[(..., *tap)],
+        )
+        expected[np.ix_(range(2), range(expected.shape[1]), *put)] += sums
+    np.testing.assert_array_equal(_compute(p, x, w, bias), expected)
+    np.testing.assert_array_equal(_compute(p, x, w, bias, plain=True), expected)
+    np.testing.assert_array_equal(_compute(p.with_(batch=1), x[:1], w, bias, plain=True), expected[:1])
+    memory.forget()
+
+
+@pytest.mark.parametrize("direction", ["forward", "input_grad"])
+def test_plans_are_small(direction: str) -> None:
+    """As many integers for any extents, strides and dilations; and as few for 10⁵ taps."""
+    cases = (
+        (4, 4, 1, (10**8,), (3,), 1, 1, 1),
+        (1, 1, 1, (10**6,), (10**5,), 1, 0, 1),
+        (21, 21, 1, (544, 544), (64, 64), 32, 16, 1),
+        (4, 4, 1, (9, 9), (3, 3), 2**31 - 1, 1, 1),
+        (4, 4, 1, (10**8,), (10**4,), 5000, 0, 3),
+    )
+    for case in cases:
+        p = prepared(_problem(case, "float32").with_(direction=direction), WIDE, 2)
+        assert p.numbers.nbytes + p.filters.nbytes < 2000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..runtime.launch import threads
 from ..runtime.tasks import Work, perform
@@ -66,7 +66,7 @@ class Order:
         )
 
 
-@lru_cache(maxsize=1024)
+@kept
 def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, given: bool) -> Work:
     p = order.prepared(problem, machine, workers, given)
     tasks = problem.batch * p.tasks

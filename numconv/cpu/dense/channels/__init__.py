@@ -4,7 +4,7 @@
         where the last axis is padded: copy the rows that the box reads, zeros at their ends     stages.copy
         for each block of channels
             weights given plain and used by this task only: pack the block's                     stages.filters
-            for each job (one; of an input gradient one a stride phase)
+            for each job (one; of an input gradient one a stride phase), as `terms` works it out
                 for each row of the box, each tile of positions: spread_tile over the taps that see the input
                 bias, activation; squares transposed into rows of the target                     store
 

@@ -71,8 +71,8 @@ def over(extent: Any, part: Any) -> Any:
 
 def extents(a: SpreadLayout, box: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     """Planes, rows and columns that a box reads."""
-    et, eh, ew = ((b - 1) * x.step + x.reach + 1 for x, b in zip(a.axes, box, strict=True))
-    return np.minimum(a.axes[0].source, et), np.minimum(a.axes[1].source, eh), ew
+    et, eh, ew = ((b - 1) * x.taps.step + x.reach + 1 for x, b in zip(a.axes, box, strict=True))
+    return np.minimum(a.axes[0].taps.source, et), np.minimum(a.axes[1].taps.source, eh), ew
 
 
 def tile_term(positions: int, vectors: int, machine: Machine) -> float:
@@ -105,10 +105,10 @@ def pixel_copy(a: SpreadLayout, size: int) -> tuple[int, bool]:
 def scattered(a: SpreadLayout, size: int) -> bool:
     """Many channels that share few sets of the caches, or of which short pieces are read that no prefetcher follows: better copied."""
     if a.last:
-        return a.summed >= MANY_STREAMS and a.pixel_pitch * a.axes[2].step * size % PAGE == 0
+        return a.summed >= MANY_STREAMS and a.pixel_pitch * a.axes[2].taps.step * size % PAGE == 0
     streams = a.summed * (a.taps // a.axes[2].taps.kernel) if a.summed * prod(a.source) * size > NEAR else a.summed
     shared = a.summed >= MANY_STREAMS and prod(a.source) * size % PAGE == 0
-    return shared or (a.axes[2].step > 1 and a.taps > 1 and streams >= MANY_STREAMS)
+    return shared or (a.axes[2].taps.step > 1 and a.taps > 1 and streams >= MANY_STREAMS)
 
 
 def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, size: int) -> Any:
@@ -119,7 +119,7 @@ def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, si
     far = a.summed * prod(a.source) * size > machine.l2
     fetches = far + np.where(image + 2 * size * targets * width > machine.l2 * 3 // 4, blocks, 0.0)
     bytes_ = FETCH_ROWS * fetches
-    if a.axes[2].step > 1 and far:
+    if a.axes[2].taps.step > 1 and far:
         bytes_ = np.where(c.copied, bytes_, FETCH_PIECES)
     copies = np.where(c.copied, _copies(a, read, lanes, far, size), 0.0)
     outer = SPREAD_TASK + copies + np.where(filters > machine.l2 // 2, FETCH_FILTERS * filters, 0.0)

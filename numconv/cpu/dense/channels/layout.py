@@ -15,16 +15,38 @@ from ...geometry.jobs import JobAxis, forward_taps, gradient_taps, origin, padde
 from ...stages.filters import Filters
 
 
+@dataclass(frozen=True)
 class Taps:
-    """One axis for the choice of boxes."""
+    """One axis, for the choice of boxes."""
 
-    def __init__(self, taps: JobAxis) -> None:
-        self.taps = taps
-        self.step, self.source, self.reach, self.origin = taps.step, taps.source, reach(taps), origin(taps)
-        self.phases = min(taps.target_step, taps.target)  # of the target: targets that lie so far apart, with taps or without
-        self.count = -(-taps.target // taps.target_step)  # targets of one at most …
-        self.least = -(-(taps.target - self.phases + 1) // taps.target_step)  # … and at least
-        self.padded = padded(taps)
+    taps: JobAxis
+
+    @cached_property
+    def origin(self) -> int:
+        return origin(self.taps)
+
+    @cached_property
+    def reach(self) -> int:
+        return reach(self.taps)
+
+    @cached_property
+    def padded(self) -> bool:
+        return padded(self.taps)
+
+    @cached_property
+    def phases(self) -> int:
+        """Of the target: targets that lie a stride apart, served by taps or not."""
+        return min(self.taps.target_step, self.taps.target)
+
+    @cached_property
+    def count(self) -> int:
+        """Targets of a phase, at most …"""
+        return -(-self.taps.target // self.taps.target_step)
+
+    @cached_property
+    def least(self) -> int:
+        """… and at least."""
+        return -(-(self.taps.target - self.phases + 1) // self.taps.target_step)
 
     @cached_property
     def seen(self) -> float:
@@ -33,9 +55,9 @@ class Taps:
         if not self.padded:
             return float(a.taps)
         quotient, first = np.divmod(a.start + a.dilation * np.arange(a.taps), a.target_step)
-        at, targets = a.direction * quotient, np.maximum(1, (a.target - first + a.target_step - 1) // a.target_step)
+        at, targets = a.direction * quotient, np.maximum(0, (a.target - first + a.target_step - 1) // a.target_step)
         begin, end = (np.clip(-((at - edge) // a.step), 0, targets) for edge in (0, a.source))
-        return float(((end - begin) / targets).sum())
+        return float(((end - begin) / np.maximum(1, targets)).sum())
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,8 @@ def layout(problem: ConvProblem) -> SpreadLayout:
     low, spatial, outputs = three(p.pad_low, 0), three(p.spatial, 1), three(p.outputs, 1)
     forward = p.direction == "forward"
     taps = forward_taps if forward else gradient_taps
+    if forward:  # from one target a stride leads nowhere, but a tile reads as far as it is wide
+        stride = Three(*(s if o > 1 else min(s, i) for s, o, i in zip(stride, outputs, spatial, strict=True)))
     t, h, w = (Taps(taps(*numbers)) for numbers in zip(kernel, stride, dilation, low, spatial, outputs, strict=True))
     summed, produced = (p.group_in, p.group_out) if forward else (p.group_out, p.group_in)
     last = p.layout == "channels_last"

@@ -23,6 +23,7 @@ from .choice import SpreadChoice, best, best_tile, once, single
 from .cost import CACHE_LINE, PADDED_SAMPLE, extents, most_terms, pixel_copy
 from .layout import SpreadLayout, Taps, filters_of, layout
 
+FAR = 1 << 31  # elements: offsets beyond take 64 bits
 LINES_AHEAD = 2  # how far on a channel's row is asked for
 
 
@@ -82,7 +83,7 @@ def _ahead(problem: ConvProblem, a: SpreadLayout, positions: int, copied: bool, 
     """
     if not a.last:
         return LINES_AHEAD * CACHE_LINE // size, 0
-    alone = a.taps * a.axes[2].step == problem.groups == 1 and not copied
+    alone = a.taps * a.axes[2].taps.step == problem.groups == 1 and not copied
     return (positions * a.summed, positions - 1) if alone and a.summed * prod(a.source) * size > machine.l2 else (0, 0)
 
 
@@ -113,7 +114,7 @@ def _copy(a: SpreadLayout, c: SpreadChoice, size: int) -> Copy:
 def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int, int, int]:
     """Where sums and turned rows lie behind the copy of a box, and the rows' pitch; what overruns one of them is scratch, too."""
     held = int(extents(a, c.box)[0]) * copy.plane_pitch if a.last else a.summed * copy.channel_pitch
-    sums_at = up(held + c.tile[0] * a.axes[2].step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
+    sums_at = up(held + c.tile[0] * a.axes[2].taps.step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
     positions = c.box[2] if a.last else prod(c.box)  # those whose sums are kept
     return sums_at, sums_at + (positions + c.tile[0] + lanes) * c.tile[1] * lanes, up(positions, lanes) + lanes
 
@@ -145,7 +146,7 @@ def _notes(a: SpreadLayout, copy: Copy) -> Notes:
     line = (h.taps.fewest + (h.taps.longer > 0)) * a.summed  # terms of a plane, of one tap a row
     last = (a.summed - 1) * copy.channel_pitch + h.reach * copy.row_pitch + w.reach * copy.pixel_pitch
     longer_at = line * w.taps.fewest
-    return Notes(longer_at, longer_at + (w.taps.longer > 0) * (longer_at + line), 32 if last < 2**31 else 64)
+    return Notes(longer_at, longer_at + (w.taps.longer > 0) * (longer_at + line), 32 if last < FAR else 64)
 
 
 @kept

@@ -1,8 +1,8 @@
 """Where the terms of `spread` read, and where their weights lie: worked out in the kernel, so that no plan grows with them.
 
-A block's terms lie job after job, those of a job by (outer taps, channel, inner taps), taps by the samples that they read.  What a term reads lies
-at an offset that follows from its row of taps, channel and inner tap, wherever the job begins, and inner taps are as many in all jobs of an
-axis, or one more.  So a worker notes the offsets of one plane's terms for both numbers, once, and packs for all jobs by them.
+A block's terms lie job after job, those of a job by (outer taps, channel, inner taps), taps by the samples that they read.  A term's offset
+from where its job and its plane of taps begin follows from its row of taps, its channel and its inner tap; and all jobs have as many inner
+taps, or one more.  So a worker notes, once a call, the offsets of one plane of terms for both numbers: they serve every plane of every job.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SpreadJob(NamedTuple):
 
 @rarely
 def _job(axis, phase):
-    """Of the targets `phase` and those a stride apart from it, and how many taps the jobs before have; a job without taps where none hits."""
+    """That of the targets `phase` and those a stride apart, without taps where none serves them; and how many taps the jobs before have."""
     taps, common = axis.taps, axis.common
     if taps.target_step == 1:
         return job_of(taps, 0), 0
