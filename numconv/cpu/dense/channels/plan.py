@@ -111,12 +111,13 @@ def _copy(a: SpreadLayout, c: SpreadChoice, size: int) -> Copy:
     )
 
 
-def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int) -> tuple[int, int, int]:
-    """Where sums and turned rows lie behind the copy of a box, and the rows' pitch; what overruns one of them is scratch, too."""
+def _room(a: SpreadLayout, c: SpreadChoice, copy: Copy, lanes: int, size: int) -> tuple[int, int, int, int]:
+    """Behind the copy of a box the sums, turned rows and their pitch, and a block of weights; what overruns one of them is scratch, too."""
     held = int(extents(a, c.box)[0]) * copy.plane_pitch if a.last else a.summed * copy.channel_pitch
     sums_at = up(held + c.tile[0] * a.axes[2].taps.step * copy.pixel_pitch + 2 * lanes, 16) if c.copied else 0
-    positions = c.box[2] if a.last else prod(c.box)  # those whose sums are kept
-    return sums_at, sums_at + (positions + c.tile[0] + lanes) * c.tile[1] * lanes, up(positions, lanes) + lanes
+    positions, width = c.box[2] if a.last else prod(c.box), c.tile[1] * lanes  # positions whose sums are kept
+    turned_at, turned_pitch = sums_at + (positions + c.tile[0] + lanes) * width, up(positions, lanes) + lanes
+    return sums_at, turned_at, turned_pitch, spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
 
 
 def _axis(axis: Taps, box: int) -> SpreadAxis:
@@ -152,16 +153,14 @@ def _notes(a: SpreadLayout, copy: Copy) -> Notes:
 @kept
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedDense:
     """The tile depends on problem and machine alone (packed weights do); boxes and splits also on workers and `given`, plain weights."""
-    a = layout(problem)
-    size, tile = np.dtype(problem.dtype).itemsize, best_tile(single(problem), machine)
-    lanes = machine.vector_bytes // size
+    a, size = layout(problem), np.dtype(problem.dtype).itemsize
+    tile, lanes = best_tile(single(problem), machine), machine.vector_bytes // size
     c = best(problem, machine, workers, tile, given)
     width, (t, h, w) = tile[1] * lanes, (_axis(x, b) for x, b in zip(a.axes, c.box, strict=True))
     boxes, blocks = t.boxes * h.boxes * w.boxes, -(-a.produced // width)
     split_blocks = -(-blocks // c.splits)
-    copy, ahead = _copy(a, c, size), _ahead(problem, a, tile[0], c.copied, size, machine)
-    sums_at, turned_at, turned_pitch = _room(a, c, copy, lanes)
-    block_at = spaced(up(turned_at + width * turned_pitch + lanes, 16) + 16, size)
+    copy, (ahead, ahead_slope) = _copy(a, c, size), _ahead(problem, a, tile[0], c.copied, size, machine)
+    sums_at, turned_at, turned_pitch, block_at = _room(a, c, copy, lanes, size)
     packs, filters, notes = given and once(problem, boxes), filters_of(a, blocks, width), _notes(a, copy)
     offsets_at = up(block_at + filters.block_size * packs, 16)
     places_at = up(offsets_at + notes.offsets * notes.bits // 8 // size + 1, 16)
@@ -187,8 +186,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         packs=packs,
         filters=filters,
         most_terms=most_terms(tile, machine),
-        ahead=ahead[0],
-        ahead_slope=ahead[1],
+        ahead=ahead,
+        ahead_slope=ahead_slope,
         finish=Finish(problem.bias, ACTIVATIONS[problem.activation], problem.shuffle, problem.groups * a.produced),
         sums_at=sums_at,
         turned_at=turned_at,
@@ -203,7 +202,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         plan=plan,
         numbers=numbers,
         offsets=numbers,
-        tile=(*tile, lanes, 0 if a.last else w.taps.step, any(ahead), notes.bits),
+        tile=(*tile, lanes, 0 if a.last else w.taps.step, ahead > 0, notes.bits),
         tasks=problem.groups * boxes * plan.splits,
         room=up(places_at + a.summed * a.taps * packs * 8 // size, 16),
         filters=table(filters),
