@@ -83,6 +83,9 @@ class Session:
         """Reversed along all its axes."""
         return self.device.flip(array)
 
+    def add(self, one: Any, other: Any) -> Any:
+        return self.device.add(one, other)
+
     def conjugate(self, array: Any) -> Any:
         return array if array.dtype.kind != "c" else self.device.conjugate(array)
 

@@ -181,6 +181,9 @@ class Recorder:
     def flip(self, array: Any) -> Any:
         return self._marked(np.flip(array), True)
 
+    def add(self, one: Any, other: Any) -> Any:
+        return one
+
     def conjugate(self, array: Any) -> Any:
         return self._made(self.empty(array.shape, array.dtype.name))
 

@@ -32,6 +32,7 @@ from .runtime.workspace import aligned, borrow
 from .table import asked_of, table
 
 __all__ = [
+    "add",
     "adopt",
     "bind",
     "broadcast",
@@ -75,6 +76,10 @@ def broadcast(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def flip(array: np.ndarray) -> np.ndarray:
     return np.flip(array)
+
+
+def add(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return one + other
 
 
 def conjugate(array: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from .costs import H100, MOST_PARTS, itemsize
 from .runtime.arrays import adopt, allocate, capability, memory_range, multiprocessors, release, view
 
 __all__ = [
+    "add",
     "adopt",
     "broadcast",
     "cast",
@@ -84,6 +85,10 @@ def broadcast(array: Any, shape: tuple[int, ...]) -> Any:
 def flip(array: Any) -> Any:
     """A fresh C-contiguous array, reversed along all axes."""
     return layout.reverse(array)
+
+
+def add(one: Any, other: Any) -> Any:
+    return elementwise.elementwise("add", one, other)
 
 
 def conjugate(array: Any) -> Any:

@@ -118,6 +118,9 @@ class TapedSession(Session):
     def flip(self, array: Any) -> Any:
         return self.tape.note((array,), super().flip(array), partial(_by, self.back.flip))
 
+    def add(self, one: Any, other: Any) -> Any:
+        return self.tape.note((one, other), super().add(one, other), lambda g: (g, g))
+
     def conjugate(self, array: Any) -> Any:
         return self.tape.note((array,), super().conjugate(array), partial(_by, self.back.conjugate))
 

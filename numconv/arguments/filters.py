@@ -1,0 +1,95 @@
+"""Filters of images and volumes → problems: sums over neighbours, one after the other, over an array of any number of axes.
+
+The kernels see up to three spatial axes, so an array is looked at anew for each sum: neighbouring axes that it leaves alone are one, those in
+front of all others may be samples of a batch.  What does not fit in three is not served.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..problem import ConvProblem, Ints
+from .request import Request, View
+from .values import Spec, Subject
+
+#: SciPy's names of what lies beyond an edge, and ours
+MODES = {
+    "reflect": "symmetric",
+    "grid-mirror": "symmetric",
+    "mirror": "reflect",
+    "nearest": "replicate",
+    "wrap": "circular",
+    "grid-wrap": "circular",
+    "constant": "zeros",
+    "grid-constant": "zeros",
+}
+MOST_AXES = 3  # spatial ones, of a kernel
+
+
+class Sum(NamedTuple):
+    """One sum over neighbours: y[p] = Σ_r weights[r] · x[p + r − extent // 2 − origin], on these axes."""
+
+    axes: Ints  # increasing
+    extents: Ints  # of the weights
+    origins: Ints
+    mode: str  # SciPy's name
+
+
+Chains = tuple[tuple[Sum, ...], ...]  # sums in turn; the results of all chains are added
+
+
+def runs(shape: Ints, axes: Ints) -> list[tuple[int, int]]:
+    """The array's axes as a sum sees them: (extent, which of the sum's axes; −1: none, of neighbouring ones the product)."""
+    found: list[tuple[int, int]] = []
+    for i, extent in enumerate(shape):
+        which = axes.index(i) if i in axes else -1
+        if which < 0 and found and found[-1][1] < 0:
+            found[-1] = (found[-1][0] * extent, -1)
+        else:
+            found.append((extent, which))
+    return [run for run in found if run[1] >= 0 or run[0] > 1]
+
+
+def fits(shape: Ints, axes: Ints) -> bool:
+    """Whether a kernel's axes are enough, the first ones aside that may be a batch."""
+    seen = runs(shape, axes)
+    return len(seen) - (seen[0][1] < 0) <= MOST_AXES
+
+
+def problem_of(shape: Ints, one: Sum, dtype: str, around: bool) -> ConvProblem:
+    """`around`: the array has been extended on the sum's axes already."""
+    seen = runs(shape, one.axes)
+    batch = seen.pop(0)[0] if len(seen) > MOST_AXES else 1
+    extents = tuple(one.extents[which] if which >= 0 else 1 for _, which in seen)
+    low = tuple(one.extents[which] // 2 + one.origins[which] if which >= 0 else 0 for _, which in seen)
+    grown = [k - 1 if around else 0 for k in extents]
+    outputs, each = tuple(extent for extent, _ in seen), (1,) * len(seen)
+    return ConvProblem(
+        direction="forward",
+        batch=batch,
+        in_channels=1,
+        out_channels=1,
+        groups=1,
+        spatial=tuple(n + more for n, more in zip(outputs, grown, strict=True)),
+        kernel=extents,
+        stride=each,
+        pad_low=(0,) * len(seen) if around else low,
+        dilation=each,
+        outputs=outputs,
+        dtype=dtype,
+        out_dtype=dtype,
+        padding_mode="zeros" if around else MODES[one.mode],
+    )
+
+
+def filters(subject: Subject, specs: tuple[Spec | None, ...], options: tuple[Any, ...]) -> Request:
+    """input, then the weights of each sum; options: chains, the type of the sums, whether the array is extended by a number."""
+    chains, dtype, around = options
+    source = specs[0]
+    assert source is not None  # the functions of `ndimage` have looked
+    problems, views = [], [View()]
+    for one in (Sum(*one) for chain in chains for one in chain):
+        problem = problem_of(source.shape, one, dtype, around and one.mode in ("constant", "grid-constant"))
+        problems.append(problem)
+        views.append(View(problem.weight_shape, dtype))
+    return Request(tuple(problems), tuple(views), source.shape)

@@ -1,0 +1,80 @@
+"""Convolution and correlation with any weights, under SciPy's names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .sums import NotServedError, Source, axes_of, drop_in, each, filtered, one_sum, source_of
+
+
+def _weights(weights: Any) -> Any:
+    """On the host as float64, as SciPy takes them; a device's as they are."""
+    if hasattr(weights, "__cuda_array_interface__") or hasattr(weights, "__cuda_ndarray__"):
+        return weights
+    found = np.asarray(weights)
+    if found.dtype.kind not in "biuf":
+        raise NotServedError(f"weights of {found.dtype}")
+    return found.astype(np.float64)
+
+
+def reversed_about(origins: Sequence[Any], extents: Sequence[int]) -> list[Any]:
+    """Origins for the weights turned round: of an even number of them the middle is the other one."""
+    return [-o - (k % 2 == 0) for o, k in zip(origins, extents, strict=True)]
+
+
+def along(name: str, source: Source, weights: Any, axis: Any, mode: Any, cval: Any, origin: Any) -> Any:
+    """One sum along one axis."""
+    (one,) = axes_of(len(source.shape), axis)
+    return filtered(name, source, ((one_sum(source.shape, (one,), weights, mode, (origin,)),),), (weights,), cval)
+
+
+@drop_in
+def correlate1d(
+    input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0
+) -> Any:
+    """Correlation of all lines along an axis, as `scipy.ndimage.correlate1d`."""
+    return along("correlate1d", source_of(input, output), _weights(weights), axis, mode, cval, origin)
+
+
+@drop_in
+def convolve1d(
+    input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0
+) -> Any:
+    """Convolution of all lines along an axis, as `scipy.ndimage.convolve1d`."""
+    w = _weights(weights)
+    if w.ndim != 1:
+        raise NotServedError(f"weights of {w.ndim} axes")
+    (about,) = reversed_about([origin], w.shape)
+    return along("convolve1d", source_of(input, output), np.ascontiguousarray(w[::-1]), axis, mode, cval, about)
+
+
+def _dense(name: str, input: Any, weights: Any, output: Any, mode: Any, cval: Any, origin: Any, axes: Any) -> Any:
+    source, w = source_of(input, output), _weights(weights)
+    chosen = axes_of(len(source.shape), axes)
+    origins = each(origin, len(chosen))
+    if w.ndim != len(chosen):
+        raise NotServedError(f"weights of {w.ndim} axes for {len(chosen)}")
+    if name == "convolve":
+        w, origins = np.ascontiguousarray(np.flip(w)), reversed_about(origins, w.shape)
+    if not chosen:
+        raise NotServedError("no axes")
+    return filtered(name, source, ((one_sum(source.shape, chosen, w, mode, origins),),), (w,), cval)
+
+
+@drop_in
+def correlate(
+    input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: Any = 0, *, axes: Any = None
+) -> Any:
+    """Correlation with weights of as many axes as the array or as are named, as `scipy.ndimage.correlate`."""
+    return _dense("correlate", input, weights, output, mode, cval, origin, axes)
+
+
+@drop_in
+def convolve(
+    input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: Any = 0, *, axes: Any = None
+) -> Any:
+    """Convolution with weights of as many axes as the array or as are named, as `scipy.ndimage.convolve`."""
+    return _dense("convolve", input, weights, output, mode, cval, origin, axes)
