@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from . import hosts, signal
+from . import hosts
 from .api import channelwise, deformable, dense, dynamic, patches, resize, separable, shuffle, transposed
 from .problem import AttentionProblem, ConvProblem, DeformProblem, Ints, PatchProblem, ResizeProblem, SeparableProblem, ShuffleProblem
+from .signal import sums as signal
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,15 @@ VARIANTS: tuple[Variant, ...] = (
 )  # fmt: skip
 
 
+def variants() -> tuple[Variant, ...]:
+    """Those above, and SciPy's filters, whose modules import SciPy's."""
+    from .ndimage.variants import FILTERS
+
+    return VARIANTS + FILTERS
+
+
 def find(function: Callable[..., Any] | str) -> Variant | None:
     """The row of a public function or of its name, or None."""
-    return next((v for v in VARIANTS if function is v.function or (isinstance(function, str) and function == v.name)), None)
+    filter_of = str(getattr(function, "__module__", "")).startswith((f"{__package__}.ndimage", f"{__package__}.signal.planes"))
+    rows = variants() if filter_of else VARIANTS
+    return next((v for v in rows if function is v.function or (isinstance(function, str) and function == v.name)), None)

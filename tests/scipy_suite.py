@@ -26,7 +26,13 @@ FUNCTIONS = {
         "gaussian_gradient_magnitude", "laplace", "generic_laplace", "sobel", "prewitt", "uniform_filter", "uniform_filter1d",
     ),
 }  # fmt: skip
-MODULES = ("scipy.ndimage.tests.test_filters", "scipy.ndimage.tests.test_datatypes", "scipy.signal.tests.test_signaltools")
+MODULES = (
+    "scipy.ndimage.tests.test_filters",
+    "scipy.ndimage.tests.test_datatypes",
+    "scipy.signal.tests.test_signaltools",
+    "scipy.signal.tests.test_bsplines",
+    "scipy.signal.tests.test_result_type",
+)
 SAMPLED = ("TestFFTConvolve", "TestOAConvolve")
 EVERY = 10
 
@@ -105,7 +111,9 @@ def main(arguments: list[str]) -> int:
     plugin = Replacement(1 if "--all" in arguments else EVERY)
     rest = [a for a in arguments if a != "--all"]
     given = [a for a in rest if a.startswith("scipy.")] or list(MODULES)
-    pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", *[a for a in rest if a not in given], "--pyargs", *given], [plugin])
+    pytest.main(
+        ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", *[a for a in rest if a not in given], "--pyargs", *given], [plugin]
+    )
     table, failures = plugin.table()
     print(table)
     return int(failures > 0)

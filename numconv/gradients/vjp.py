@@ -23,7 +23,7 @@ SUBJECT = Subject("vjp")
 #: names of parameters that are arrays, in any operator
 ARRAYS = frozenset(
     {"x", "w", "bias", "depthwise", "pointwise", "mid_bias", "column", "row", "lateral", "vertical", "horizontal", "fc1", "fc2", "bias1"}
-    | {"bias2", "kernels", "attention", "offset", "mask", "cols", "in1", "in2"}
+    | {"bias2", "kernels", "attention", "offset", "mask", "cols", "in1", "in2", "input", "weights"}
 )  # fmt: skip
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from .sums import NotServedError, axes_of, drop_in, each, filtered, one_sum, source_of
+from ..dropin import NotServedError, drop_in
+from .sums import axes_of, each, filtered, one_sum, source_of
 
 DIFFERENCE = (-1.0, 0.0, 1.0)
 SECOND_DIFFERENCE = (1.0, -2.0, 1.0)
@@ -24,19 +26,19 @@ def _across(name: str, smoothing: tuple[float, ...], input: Any, axis: Any, outp
     return filtered(name, source, (chain,), weights, cval)
 
 
-@drop_in
+@drop_in(ndimage.prewitt)
 def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect", cval: float = 0.0) -> Any:
     """Prewitt's filter: a difference along an axis, sums of three along the others, as `scipy.ndimage.prewitt`."""
     return _across("prewitt", (1.0, 1.0, 1.0), input, axis, output, mode, cval)
 
 
-@drop_in
+@drop_in(ndimage.sobel)
 def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect", cval: float = 0.0) -> Any:
     """Sobel's filter: a difference along an axis, sums weighted 1, 2, 1 along the others, as `scipy.ndimage.sobel`."""
     return _across("sobel", (1.0, 2.0, 1.0), input, axis, output, mode, cval)
 
 
-@drop_in
+@drop_in(ndimage.laplace)
 def laplace(input: Any, output: Any = None, mode: Any = "reflect", cval: float = 0.0, *, axes: Any = None) -> Any:
     """The sum of second differences, as `scipy.ndimage.laplace`."""
     source = source_of(input, output)
@@ -48,7 +50,7 @@ def laplace(input: Any, output: Any = None, mode: Any = "reflect", cval: float =
     return filtered("laplace", source, tuple((one,) for one in sums), weights, cval)
 
 
-@drop_in
+@drop_in(ndimage.generic_laplace)
 def generic_laplace(
     input: Any, derivative2: Callable[..., Any], output: Any = None, mode: Any = "reflect", cval: float = 0.0, extra_arguments: Any = (),
     extra_keywords: Any = None, *, axes: Any = None,

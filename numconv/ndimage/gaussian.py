@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from ..arguments.filters import Sum
-from .sums import NotServedError, axes_of, drop_in, each, filtered, one_sum, source_of
+from ..dropin import NotServedError, drop_in
+from .sums import axes_of, each, filtered, one_sum, source_of
 
 LEAST_SIGMA = 1e-15  # pixels: SciPy leaves axes of less alone
 
@@ -57,7 +59,7 @@ def bells_of(axes: Sequence[int], sigma: Any, order: Any, mode: Any, radius: Any
         raise NotServedError(f"sigma={sigma!r}") from None
 
 
-@drop_in
+@drop_in(ndimage.gaussian_filter1d)
 def gaussian_filter1d(
     input: Any, sigma: float, axis: int = -1, order: int = 0, output: Any = None, mode: str = "reflect", cval: float = 0.0,
     truncate: float = 4.0, *, radius: int | None = None,
@@ -69,7 +71,7 @@ def gaussian_filter1d(
     return filtered("gaussian_filter1d", source, (chain,), weights, cval)
 
 
-@drop_in
+@drop_in(ndimage.gaussian_filter)
 def gaussian_filter(
     input: Any, sigma: Any, order: Any = 0, output: Any = None, mode: Any = "reflect", cval: float = 0.0, truncate: float = 4.0, *,
     radius: Any = None, axes: Any = None,
@@ -83,7 +85,7 @@ def gaussian_filter(
     return filtered("gaussian_filter", source, (chain,), weights, cval)
 
 
-@drop_in
+@drop_in(ndimage.gaussian_laplace)
 def gaussian_laplace(
     input: Any, sigma: Any, output: Any = None, mode: Any = "reflect", cval: float = 0.0, *, axes: Any = None, **kwargs: Any
 ) -> Any:
@@ -93,8 +95,8 @@ def gaussian_laplace(
     if not chosen or set(kwargs) - {"truncate"}:
         raise NotServedError(f"axes={axes!r}, {sorted(kwargs)}")
     chains, weights = [], []
-    for axis in chosen:
-        bells = bells_of(chosen, sigma, [2 * (a == axis) for a in chosen], mode, None)
+    for axis, m in zip(chosen, each(mode, len(chosen)), strict=True):  # which is the mode of all sums of this derivative
+        bells = bells_of(chosen, sigma, [2 * (a == axis) for a in chosen], m, None)
         if axis not in [b.axis for b in bells]:
             raise NotServedError(f"sigma={sigma!r}")
         chain, some = chain_of(source.shape, bells, kwargs.get("truncate", 4.0))
@@ -103,7 +105,7 @@ def gaussian_laplace(
     return filtered("gaussian_laplace", source, tuple(chains), weights, cval)
 
 
-@drop_in
+@drop_in(ndimage.gaussian_gradient_magnitude)
 def gaussian_gradient_magnitude(
     input: Any, sigma: Any, output: Any = None, mode: Any = "reflect", cval: float = 0.0, *, axes: Any = None, **kwargs: Any
 ) -> Any:

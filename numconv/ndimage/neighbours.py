@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from .sums import NotServedError, Source, axes_of, drop_in, each, filtered, one_sum, source_of
+from ..dropin import NotServedError, drop_in
+from .sums import Source, axes_of, each, filtered, one_sum, source_of
 
 
 def _weights(weights: Any) -> Any:
@@ -31,7 +33,7 @@ def along(name: str, source: Source, weights: Any, axis: Any, mode: Any, cval: A
     return filtered(name, source, ((one_sum(source.shape, (one,), weights, mode, (origin,)),),), (weights,), cval)
 
 
-@drop_in
+@drop_in(ndimage.correlate1d)
 def correlate1d(
     input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0
 ) -> Any:
@@ -39,7 +41,7 @@ def correlate1d(
     return along("correlate1d", source_of(input, output), _weights(weights), axis, mode, cval, origin)
 
 
-@drop_in
+@drop_in(ndimage.convolve1d)
 def convolve1d(
     input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0
 ) -> Any:
@@ -64,7 +66,7 @@ def _dense(name: str, input: Any, weights: Any, output: Any, mode: Any, cval: An
     return filtered(name, source, ((one_sum(source.shape, chosen, w, mode, origins),),), (w,), cval)
 
 
-@drop_in
+@drop_in(ndimage.correlate)
 def correlate(
     input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> Any:
@@ -72,7 +74,7 @@ def correlate(
     return _dense("correlate", input, weights, output, mode, cval, origin, axes)
 
 
-@drop_in
+@drop_in(ndimage.convolve)
 def convolve(
     input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> Any:

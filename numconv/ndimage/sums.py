@@ -3,69 +3,25 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial, wraps
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import devices, hosts
-from ..arguments.edge import at_edge
 from ..arguments.filters import MODES, Chains, Sum, filters, fits
-from ..arguments.values import Subject
 from ..call import call
+from ..dropin import NotServedError
 from ..problem import Problem
 from ..session import Session
 from ..watching import Recorder, watched
 
 Array = np.ndarray[Any, Any]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 SERVED = frozenset({"float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})
 EXACT = 2**31 - 1  # of sums in int32
 SUMS = 1.0  # error factor of plain sums: no Winograd here
-
-
-class NotServedError(Exception):
-    """No kernel of ours does this, or something is wrong with it: SciPy's own function does it, or says what."""
-
-
-def drop_in(function: Function) -> Function:
-    """Decorator of a function under SciPy's name, rules and exceptions."""
-    name = function.__name__
-
-    @wraps(function)
-    def public(*arguments: Any, **options: Any) -> Any:
-        try:
-            try:
-                return function(*arguments, **options)
-            except NotServedError as why:
-                if watched():
-                    raise Subject(name).value(
-                        f"no kernel of numconv serves this ({why}), so there is neither a plan nor a gradient"
-                    ) from None
-                if any(devices.kind(a) != "cpu" for a in (*arguments[:1], options.get("input"))):
-                    raise Subject(name).value(f"no GPU kernel serves this: {why}") from None
-            import scipy.ndimage
-
-            return getattr(scipy.ndimage, name)(*arguments, **options)
-        except Exception as error:
-            _named(name, error)
-            raise
-
-    return cast(Function, public)
-
-
-def _named(name: str, error: Exception) -> None:
-    """SciPy's errors are of its own types, under the function's name."""
-    if str(error).startswith(f"{name}:") or isinstance(error, Warning):
-        return
-    try:
-        named = type(error)(f"{name}: {error}")
-    except Exception:  # one that takes other arguments
-        at_edge(name, error)
-        raise
-    raise named from error
 
 
 class Source(NamedTuple):
@@ -143,7 +99,9 @@ def _type_of_sums(source: Source, weights: Sequence[Array]) -> str:
         if all(most * float(np.abs(w).sum()) <= EXACT for w in weights):
             return "int32"
     if source.result.kind in "iu" and not all(whole):
-        raise NotServedError("integers by weights that are none: the last bit decides to which integer a sum is rounded, and SciPy's decides")
+        raise NotServedError(
+            "integers by weights that are none: the last bit decides to which integer a sum is rounded, and SciPy's decides"
+        )
     return "float64"
 
 
@@ -159,13 +117,21 @@ def filtered(name: str, source: Source, chains: Chains, weights: Sequence[Any], 
         dtype = "float64"
     steps = partial(_in_turn, chains, source.result.name, beyond, divisor)
     labels = ("input", *("weights" if len(weights) == 1 else f"weights{i}" for i in range(len(weights))))
-    arrays = (source.array, *(w.astype(dtype) if isinstance(w, np.ndarray) and not watched() else w for w in weights))
+    arrays = (source.array, *(_in_type(w, dtype) if isinstance(w, np.ndarray) and not watched() else w for w in weights))
     options = (tuple(tuple(map(tuple, chain)) for chain in chains), dtype, beyond != 0)
     y = call(name, filters, labels, arrays, options, None, "auto", steps, SUMS)
     if source.output is None:
         return y
     source.output[...] = y
     return source.output
+
+
+def _in_type(weights: Array, dtype: str) -> Array:
+    """Of weights that sum to 1, in float32 too: what rounding takes from their sum goes to the largest."""
+    found = weights.astype(dtype)
+    if dtype == "float32" and weights.ndim == 1 and abs(weights.sum() - 1) < len(weights) * np.finfo(np.float64).eps:
+        found[np.argmax(found)] += np.float32(1 - found.sum(dtype=np.float64))
+    return found
 
 
 def _number(cval: Any) -> float:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from .sums import NotServedError, Source, axes_of, drop_in, each, filtered, one_sum, source_of
+from ..dropin import NotServedError, drop_in
+from .sums import Source, axes_of, each, filtered, one_sum, source_of
 
 LONGEST = 64  # neighbours; of more, SciPy's running sum takes less time than a sum of all
 
@@ -26,7 +28,7 @@ def _means(
     return filtered(name, source, (chain,), weights, cval, int(sizes[0]) if whole else 1)
 
 
-@drop_in
+@drop_in(ndimage.uniform_filter1d)
 def uniform_filter1d(
     input: Any, size: int, axis: int = -1, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0
 ) -> Any:
@@ -35,7 +37,7 @@ def uniform_filter1d(
     return _means("uniform_filter1d", source, axes_of(len(source.shape), axis), [size], [mode], cval, [origin])
 
 
-@drop_in
+@drop_in(ndimage.uniform_filter)
 def uniform_filter(
     input: Any, size: Any = 3, output: Any = None, mode: Any = "reflect", cval: float = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> Any:

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from . import hosts
-from .arguments.edge import public
-from .arguments.signal import check, correlation, signal, swaps
-from .arguments.types import COMPLEX, FLOATS, INTEGERS, promote
-from .arguments.values import Subject
-from .call import adopt, call
-from .devices import Device
-from .planning import ANY, ELEMENTWISE, plan_for
-from .problem import ConvProblem, Problem
-from .session import Session
-from .watching import Recorder, watched
+from .. import hosts
+from ..arguments.edge import public
+from ..arguments.signal import check, correlation, signal, swaps
+from ..arguments.types import COMPLEX, FLOATS, INTEGERS, promote
+from ..arguments.values import Subject
+from ..call import adopt, call
+from ..devices import Device
+from ..planning import ANY, ELEMENTWISE, plan_for
+from ..problem import ConvProblem, Problem
+from ..session import Session
+from ..watching import Recorder, watched
 
 __all__ = ["convolve", "correlate"]
 
