@@ -47,6 +47,9 @@ class Device(Protocol):
     def flip(self, array: Any) -> Any:
         """Reversed along all its axes; a view, or a copy."""
 
+    def upload(self, array: np.ndarray[Any, Any]) -> Any:
+        """An array of the host's as a native one."""
+
     def add(self, one: Any, other: Any) -> Any:
         """The sums of two arrays of one shape and type."""
 

@@ -18,7 +18,7 @@ from .adapt import elementwise, layout
 from .adapt.layout import INDEX_LIMIT, cast
 from .adapt.padding import pad
 from .costs import H100, MOST_PARTS, itemsize
-from .runtime.arrays import adopt, allocate, capability, memory_range, multiprocessors, release, view
+from .runtime.arrays import adopt, allocate, capability, memory_range, multiprocessors, release, upload, view
 
 __all__ = [
     "add",
@@ -39,6 +39,7 @@ __all__ = [
     "table",
     "transpose",
     "workspace",
+    "upload",
 ]
 
 name = "cuda"

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..dropin import NotServedError, drop_in
-from .sums import Source, axes_of, each, filtered, one_sum, source_of
+from .sums import axes_of, each, filtered, one_sum, source_of
 
 
 def _weights(weights: Any) -> Any:
@@ -24,13 +24,20 @@ def _weights(weights: Any) -> Any:
 
 def reversed_about(origins: Sequence[Any], extents: Sequence[int]) -> list[Any]:
     """Origins for the weights turned round: of an even number of them the middle is the other one."""
-    return [-o - (k % 2 == 0) for o, k in zip(origins, extents, strict=True)]
+    try:
+        return [-o - (k % 2 == 0) for o, k in zip(origins, extents, strict=True)]
+    except TypeError:
+        raise NotServedError(f"origin={tuple(origins)}") from None
 
 
-def along(name: str, source: Source, weights: Any, axis: Any, mode: Any, cval: Any, origin: Any) -> Any:
+def _along(name: str, input: Any, weights: Any, axis: Any, output: Any, mode: Any, cval: Any, origin: Any) -> Any:
     """One sum along one axis."""
-    (one,) = axes_of(len(source.shape), axis)
-    return filtered(name, source, ((one_sum(source.shape, (one,), weights, mode, (origin,)),),), (weights,), cval)
+    source, w, turned = source_of(input, output), _weights(weights), name == "convolve1d"
+    if len(w.shape) != 1:
+        raise NotServedError(f"weights of {len(w.shape)} axes")
+    axes = axes_of(len(source.shape), axis)
+    origins = reversed_about([origin], w.shape) if turned else [origin]
+    return filtered(name, source, ((one_sum(source.shape, axes, w, mode, origins),),), (w,), cval, turned=turned)
 
 
 @drop_in(ndimage.correlate1d)
@@ -38,7 +45,7 @@ def correlate1d(
     input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0
 ) -> Any:
     """Correlation of all lines along an axis, as `scipy.ndimage.correlate1d`."""
-    return along("correlate1d", source_of(input, output), _weights(weights), axis, mode, cval, origin)
+    return _along("correlate1d", input, weights, axis, output, mode, cval, origin)
 
 
 @drop_in(ndimage.convolve1d)
@@ -46,24 +53,18 @@ def convolve1d(
     input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0
 ) -> Any:
     """Convolution of all lines along an axis, as `scipy.ndimage.convolve1d`."""
-    w = _weights(weights)
-    if w.ndim != 1:
-        raise NotServedError(f"weights of {w.ndim} axes")
-    (about,) = reversed_about([origin], w.shape)
-    return along("convolve1d", source_of(input, output), np.ascontiguousarray(w[::-1]), axis, mode, cval, about)
+    return _along("convolve1d", input, weights, axis, output, mode, cval, origin)
 
 
 def _dense(name: str, input: Any, weights: Any, output: Any, mode: Any, cval: Any, origin: Any, axes: Any) -> Any:
     source, w = source_of(input, output), _weights(weights)
     chosen = axes_of(len(source.shape), axes)
     origins = each(origin, len(chosen))
-    if w.ndim != len(chosen):
-        raise NotServedError(f"weights of {w.ndim} axes for {len(chosen)}")
-    if name == "convolve":
-        w, origins = np.ascontiguousarray(np.flip(w)), reversed_about(origins, w.shape)
-    if not chosen:
-        raise NotServedError("no axes")
-    return filtered(name, source, ((one_sum(source.shape, chosen, w, mode, origins),),), (w,), cval)
+    if len(w.shape) != len(chosen) or not chosen:
+        raise NotServedError(f"weights of {len(w.shape)} axes for {len(chosen)}")
+    turned = name == "convolve"
+    origins = reversed_about(origins, w.shape) if turned else origins
+    return filtered(name, source, ((one_sum(source.shape, chosen, w, mode, origins),),), (w,), cval, turned=turned)
 
 
 @drop_in(ndimage.correlate)

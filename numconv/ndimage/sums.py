@@ -78,7 +78,7 @@ def each(value: Any, count: int) -> list[Any]:
 def one_sum(shape: tuple[int, ...], axes: Sequence[int], weights: Array, mode: Any, origins: Sequence[Any]) -> Sum:
     """`weights`: of as many axes."""
     order = sorted(range(len(axes)), key=lambda i: axes[i])
-    if weights.ndim != len(axes) or 0 in weights.shape or order != list(range(len(axes))):
+    if len(weights.shape) != len(axes) or 0 in weights.shape or order != list(range(len(axes))):
         raise NotServedError(f"weights of shape {weights.shape} for the axes {tuple(axes)}")
     if not isinstance(mode, str) or mode not in MODES:
         raise NotServedError(f"mode={mode!r}")
@@ -86,7 +86,7 @@ def one_sum(shape: tuple[int, ...], axes: Sequence[int], weights: Array, mode: A
         raise NotServedError(f"origin={tuple(origins)}")
     if not fits(shape, tuple(axes)):
         raise NotServedError(f"axes {tuple(axes)} of {len(shape)}")
-    return Sum(tuple(axes), weights.shape, tuple(map(int, origins)), mode)
+    return Sum(tuple(axes), tuple(weights.shape), tuple(map(int, origins)), mode)
 
 
 def _type_of_sums(source: Source, weights: Sequence[Array]) -> str:
@@ -105,8 +105,10 @@ def _type_of_sums(source: Source, weights: Sequence[Array]) -> str:
     return "float64"
 
 
-def filtered(name: str, source: Source, chains: Chains, weights: Sequence[Any], cval: Any = 0.0, divisor: int = 1) -> Any:
-    """The sum over all chains of their sums in turn, each rounded to the type of the result, as SciPy does."""
+def filtered(
+    name: str, source: Source, chains: Chains, weights: Sequence[Any], cval: Any = 0.0, divisor: int = 1, turned: bool = False
+) -> Any:
+    """The sum over all chains of their sums in turn, each rounded to the type of the result, as SciPy does; `turned`: with weights reversed."""
     beyond = _number(cval) if any(one.mode in ("constant", "grid-constant") for chain in chains for one in chain) else 0.0
     on_host = devices.kind(source.array) == "cpu"
     if beyond and (not on_host or watched()):
@@ -115,9 +117,11 @@ def filtered(name: str, source: Source, chains: Chains, weights: Sequence[Any], 
     dtype = _type_of_sums(source, known) if len(known) == len(weights) else "float64" if source.result == np.float64 else "float32"
     if dtype == "int32" and beyond != int(beyond):
         dtype = "float64"
-    steps = partial(_in_turn, chains, source.result.name, beyond, divisor)
+    steps = partial(_in_turn, chains, source.result.name, beyond, divisor, turned)
     labels = ("input", *("weights" if len(weights) == 1 else f"weights{i}" for i in range(len(weights))))
-    arrays = (source.array, *(_in_type(w, dtype) if isinstance(w, np.ndarray) and not watched() else w for w in weights))
+    upload = devices.device(devices.kind(source.array)).upload
+    ready = [upload(w if watched() else _in_type(w, dtype)) if isinstance(w, np.ndarray) else w for w in weights]
+    arrays = (source.array, *ready)
     options = (tuple(tuple(map(tuple, chain)) for chain in chains), dtype, beyond != 0)
     y = call(name, filters, labels, arrays, options, None, "auto", steps, SUMS)
     if source.output is None:
@@ -142,8 +146,9 @@ def _number(cval: Any) -> float:
 
 
 def _in_turn(
-    chains: Chains, result: str, beyond: float, divisor: int, run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any
-) -> Any:
+    chains: Chains, result: str, beyond: float, divisor: int, turned: bool,
+    run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any,
+) -> Any:  # fmt: skip
     source, *weights = arrays
     shape, total, step = tuple(source.shape), None, 0
     for chain in chains:
@@ -153,7 +158,8 @@ def _in_turn(
             y = run.cast(y, problem.dtype)
             if beyond and one.mode in ("constant", "grid-constant"):
                 y = _extended(run.reshape(y, shape), one, beyond)
-            y = run(problem, (run.reshape(y, (problem.batch, 1, *problem.spatial)), weights[step], None))
+            w = run.flip(weights[step]) if turned else weights[step]
+            y = run(problem, (run.reshape(y, (problem.batch, 1, *problem.spatial)), w, None))
             y = _rounded(run, y, result, divisor)
             step += 1
         y = run.reshape(y, shape)

@@ -12,6 +12,7 @@ from ..arguments.filters import Sum
 from ..arguments.types import COMPLEX, FLOATS, INTEGERS
 from ..dropin import NotServedError, drop_in
 from ..ndimage.sums import filtered, source_of
+from ..watching import watched
 from . import sums
 
 MODES = ("full", "same", "valid")
@@ -40,8 +41,8 @@ def _over_plane(name: str, in1: Any, in2: Any, mode: Any, boundary: Any, fillval
     whole = mode == "full" or (mode == "same" and name == "convolve2d")  # else another element is the middle one
     if (zeros and whole) or (mode == "valid" and covered):
         return of_all(one, two, mode, "direct")
-    if mode == "valid" or not isinstance(one, np.ndarray):
-        raise NotServedError(f"boundary={boundary!r} of arrays that change places, or on a GPU")
+    if mode == "valid" or not isinstance(one, np.ndarray) or watched():
+        raise NotServedError(f"mode={mode!r}, boundary={boundary!r} takes copies on the host")
     how = {"constant_values": np.asarray(fillvalue, np.result_type(one, two))} if BOUNDARIES[boundary] == "constant" else {}
     dtype = np.result_type(one, two)
     if zeros:
