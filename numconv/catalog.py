@@ -204,7 +204,7 @@ VARIANTS: tuple[Variant, ...] = (
 
 def variants() -> tuple[Variant, ...]:
     """Those above, and SciPy's filters, whose modules import SciPy's."""
-    from .ndimage.variants import FILTERS
+    from .filter_catalog import FILTERS
 
     return VARIANTS + FILTERS
 

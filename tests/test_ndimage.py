@@ -11,7 +11,7 @@ import scipy.ndimage
 import scipy.signal
 
 import numconv as nc
-from numconv.ndimage.variants import FILTERS
+from numconv.filter_catalog import FILTERS
 
 CASES = [pytest.param(v, c, id=f"{v.name}-{c.label}") for v in FILTERS for c in v.cases]
 

@@ -1,7 +1,7 @@
 """Filters of images and volumes → problems: sums over neighbours, one after the other, over an array of any number of axes.
 
-The kernels see up to three spatial axes, so an array is looked at anew for each sum: neighbouring axes that it leaves alone are one, those in
-front of all others may be samples of a batch.  What does not fit in three is not served.
+The kernels see up to three spatial axes, so an array is looked at anew for each sum: neighbouring axes that it leaves alone are one, those
+in front of all others may be samples of a batch.  What does not fit in three is not served.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sums over neighbours on the kernels of an array's device, by SciPy's rules of types; what no kernel serves goes by SciPy's own function."""
+"""Sums over neighbours on the kernels of an array's device, by SciPy's rules of types."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .. import devices, hosts
 from ..arguments.filters import MODES, Chains, Sum, filters, fits
 from ..call import call
 from ..dropin import NotServedError
+from ..planning import ELEMENTWISE
 from ..problem import Problem
 from ..session import Session
 from ..watching import Recorder, watched
@@ -21,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 SERVED = frozenset({"float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})
 EXACT = 2**31 - 1  # of sums in int32
-SUMS = 1.0  # error factor of plain sums: no Winograd here
+
 
 
 class Source(NamedTuple):
@@ -99,16 +100,17 @@ def _type_of_sums(source: Source, weights: Sequence[Array]) -> str:
         if all(most * float(np.abs(w).sum()) <= EXACT for w in weights):
             return "int32"
     if source.result.kind in "iu" and not all(whole):
-        raise NotServedError(
-            "integers by weights that are none: the last bit decides to which integer a sum is rounded, and SciPy's decides"
-        )
+        raise NotServedError("integers by weights that are none: the last bit of a sum decides how it is rounded")
     return "float64"
 
 
 def filtered(
     name: str, source: Source, chains: Chains, weights: Sequence[Any], cval: Any = 0.0, divisor: int = 1, turned: bool = False
 ) -> Any:
-    """The sum over all chains of their sums in turn, each rounded to the type of the result, as SciPy does; `turned`: with weights reversed."""
+    """The sum over all chains of their sums in turn, each rounded to the type of the result, as SciPy does.
+
+    `divisor`: of each sum; `turned`: with the weights reversed.
+    """
     beyond = _number(cval) if any(one.mode in ("constant", "grid-constant") for chain in chains for one in chain) else 0.0
     on_host = devices.kind(source.array) == "cpu"
     if beyond and (not on_host or watched()):
@@ -123,7 +125,7 @@ def filtered(
     ready = [upload(w if watched() else _in_type(w, dtype)) if isinstance(w, np.ndarray) else w for w in weights]
     arrays = (source.array, *ready)
     options = (tuple(tuple(map(tuple, chain)) for chain in chains), dtype, beyond != 0)
-    y = call(name, filters, labels, arrays, options, None, "auto", steps, SUMS)
+    y = call(name, filters, labels, arrays, options, None, "auto", steps, ELEMENTWISE)
     if source.output is None:
         return y
     source.output[...] = y

@@ -1,7 +1,7 @@
 """SciPy's names for convolution of signals, on the kernels of the arrays' device: `import numconv.signal as signal`.
 
-Sums over lines and planes are ours (`sums`, `planes`); transforms are SciPy's, on as many threads as kernels use (`transforms`).  What no kernel
-serves (Python objects, extended precision) goes by SciPy's own function, or by NumPy.
+Sums over lines and planes are ours (`sums`, `planes`); transforms are SciPy's, on as many threads as kernels use (`transforms`).  What no
+kernel serves (Python objects, extended precision) goes by SciPy's own function, or by NumPy.
 """
 
 from __future__ import annotations

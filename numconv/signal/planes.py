@@ -43,11 +43,12 @@ def _over_plane(name: str, in1: Any, in2: Any, mode: Any, boundary: Any, fillval
         return of_all(one, two, mode, "direct")
     if mode == "valid" or not isinstance(one, np.ndarray) or watched():
         raise NotServedError(f"mode={mode!r}, boundary={boundary!r} takes copies on the host")
-    how = {"constant_values": np.asarray(fillvalue, np.result_type(one, two))} if BOUNDARIES[boundary] == "constant" else {}
     dtype = np.result_type(one, two)
+    how = {"constant_values": np.asarray(fillvalue, dtype)} if BOUNDARIES[boundary] == "constant" else {}
     if zeros:
         return _cut(of_all(one, two, "full", "direct"), name, one.shape, two.shape)
-    around = np.pad(one.astype(dtype, copy=False), [(k - 1, k - 1) for k in two.shape], BOUNDARIES[boundary], **how)  # type: ignore[call-overload]
+    pads = [(k - 1, k - 1) for k in two.shape]
+    around = np.pad(one.astype(dtype, copy=False), pads, BOUNDARIES[boundary], **how)  # type: ignore[call-overload]
     full = of_all(around, two, "valid", "direct")
     return full if mode == "full" else _cut(full, name, one.shape, two.shape)
 

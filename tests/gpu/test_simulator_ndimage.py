@@ -10,7 +10,7 @@ import scipy.ndimage
 from numba import cuda
 
 import numconv as nc
-from numconv.ndimage.variants import FILTERS
+from numconv.filter_catalog import FILTERS
 
 FEW = [v for v in FILTERS if v.name in ("correlate", "convolve1d", "gaussian_filter", "sobel", "laplace", "uniform_filter")]
 CASES = [pytest.param(v, v.cases[i], id=f"{v.name}-{v.cases[i].label}") for v in FEW for i in (1, -1)]

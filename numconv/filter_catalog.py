@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..catalog import Case, Variant
-from ..problem import ConvProblem
-from ..signal import planes
-from . import edges, gaussian, neighbours, uniform
+from .catalog import Case, Variant
+from .ndimage import edges, gaussian, neighbours, uniform
+from .problem import ConvProblem
+from .signal import planes
 
 SHAPES: tuple[tuple[int, ...], ...] = ((11,), (7, 8), (5, 6, 7))
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
