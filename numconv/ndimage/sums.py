@@ -24,7 +24,6 @@ SERVED = frozenset({"float32", "float64", *(f"{sign}int{bits}" for sign in ("", 
 EXACT = 2**31 - 1  # of sums in int32
 
 
-
 class Source(NamedTuple):
     """The array to be filtered, and the type of the result."""
 
