@@ -61,11 +61,13 @@ class Geometry:
             if one(rng, True, True, False):
                 self.kernel, self.stride = (3,) * r, (1,) * r
             self.spatial = {1: (40,), 2: (11, 21), 3: (5, 6, 21)}[r]
-            if rng.integers(5) == 0:  # several boxes on the last axis
-                self.spatial = {1: (9000,), 2: (5, 1500), 3: (3, 3, 700)}[r]
+            if rng.integers(4) == 0:  # several boxes on one axis or another
+                self.spatial = {1: (9000,), 2: one(rng, (5, 1500), (110, 90)), 3: one(rng, (3, 3, 700), (3, 40, 40), (30, 9, 21))}[r]
         if rng.integers(5) == 0:  # depthwise
             self.groups = self.inputs
             self.produced = self.inputs * int(rng.integers(1, 3))
+            if self.ALIKE:  # its kernels are compiled for taps and strides
+                self.kernel, self.stride, self.dilation = (3,) * r, (1,) * r, (one(rng, 1, 1, 2),) * r
         most = one(rng, 1, 2, 4, 7)
         self.pads = [(int(a), int(b)) for a, b in rng.integers(0, most, (r, 2))]
         self.low = tuple(lo for lo, _ in self.pads)
@@ -291,6 +293,16 @@ def _image(rng: Rng, channels: int, dtype: str = "float32") -> np.ndarray:
     return numbers(rng, (int(rng.integers(1, 3)), channels, *rng.integers(5, 24, 2)), dtype)
 
 
+def _patches(rng: Rng, name: str, channels: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    rank = int(rng.integers(1, 4))
+    size, k, s = (tuple(int(n) for n in rng.integers(1, high, rank)) for high in ({1: 60, 2: 20, 3: 8}[rank], 4, 4))
+    size = tuple(n + kk for n, kk in zip(size, k, strict=True))
+    if name == "unfold":
+        return (numbers(rng, (2, channels, *size), "f4"),), {"kernel": k, "stride": s, "padding": int(rng.integers(0, 3))}
+    places = prod((n - kk) // st + 1 for n, kk, st in zip(size, k, s, strict=True))
+    return (numbers(rng, (2, channels * prod(k), places), one(rng, "f4", "f8", "i4")),), {"output_size": size, "kernel": k, "stride": s}
+
+
 def _operator(rng: Rng, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arrays and options of one that is no convolution alone."""
     g, c, k = int(rng.integers(1, 4)), int(rng.integers(1, 9)), tuple(int(n) for n in rng.integers(1, 4, 2))
@@ -300,12 +312,8 @@ def _operator(rng: Rng, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     image = last(x) if order["layout"] == "channels_last" else x
     if name == "channel_shuffle":
         return (image.astype(one(rng, "f4", "f8", "i1", "c16", "u2")),), {"groups": g, **order}
-    if name == "unfold":
-        return (x,), {"kernel": k, "stride": s, "padding": int(rng.integers(0, 3)), "dilation": d}
-    if name == "fold":
-        size = tuple(int(n) + kk for n, kk in zip(rng.integers(0, 20, 2), k, strict=True))
-        places = prod((n - kk) // st + 1 for n, kk, st in zip(size, k, s, strict=True))
-        return (numbers(rng, (2, c * prod(k), places), one(rng, "f4", "f8", "i4")),), {"output_size": size, "kernel": k, "stride": s}
+    if name in ("unfold", "fold"):
+        return _patches(rng, name, c)
     if name == "resize2d":
         mode = one(rng, "nearest", "bilinear")
         corners = {"align_corners": True} if mode == "bilinear" and rng.integers(2) else {}

@@ -71,7 +71,11 @@ COMPILES = frozenset(
 )
 
 #: (family, text of the mutant as it is printed, from the kind on) → why no result can tell
-SURVIVORS: dict[tuple[str, str], str] = {}
+SURVIVORS: dict[tuple[str, str], str] = {
+    ("operators", "tail cpu/operators/dynamic.py:_mean_of_row: start + 4 * LANES <= end → start + 4 * LANES < end"): (
+        "the last 64 numbers are added by the loop behind: the same sum in another order"
+    ),
+}
 
 
 def named(node: ast.AST, *parts: str) -> bool:
@@ -110,8 +114,10 @@ def group(node: ast.AST) -> Iterator[ast.expr]:
 
 
 def tail(node: ast.AST) -> Iterator[ast.expr]:
-    """One more or one fewer, or the wrong one of two ends."""
+    """One more or one fewer, or the wrong one of two ends.  Not where it only chooses between ways to the same result."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        if named(node.left, "step", "stride", "activation", "shuffle") and isinstance(node.comparators[0], ast.Constant):
+            return
         other = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}.get(type(node.ops[0]))
         if other is not None:
             yield ast.Compare(node.left, [other()], node.comparators)
@@ -298,12 +304,13 @@ def main() -> int:
                     continue
                 began = time.monotonic()
                 how = judged(mutant, copy, options.quick)
-                counts[how or "survives"] += 1
                 why = SURVIVORS.get((family, str(mutant)), "")
+                counts[how or ("equal" if why else "survives")] += 1
                 unexplained += not how and not why
                 print(f"  {how or 'SURVIVES':16} {time.monotonic() - began:4.0f} s  {mutant} {f'({why})' if why else ''}", flush=True)
     red = counts["red"] + counts["never ends"]
-    print(f"{red} of {red + counts['survives']} red, {counts['does not compile']} do not compile, {unexplained} survive without a reason")
+    apart = f"{counts['equal']} that no result can tell, {counts['does not compile']} that do not compile"
+    print(f"{red} of {red + unexplained} red; besides {apart}")
     return 1 if unexplained else 0
 
 

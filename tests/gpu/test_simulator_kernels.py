@@ -306,7 +306,7 @@ def test_padding_modes(mode: str, layout: str) -> None:
             {"channels": 32, "filters": 4, "groups": 2, "shuffle": 2, "layout": "channels_last", "dtype": "float16"},
         ),
         ("gather", "input_grad", {"channels": 3, "filters": 32, "stride": 2}),
-        ("tensor_core", "forward", {"channels": 40, "filters": 4, "dtype": "float16"}),
+        ("tensor_core", "forward", {"channels": 128, "filters": 4, "dtype": "float16"}),
     ],
 )
 def test_split_k_adds_its_parts(row: str, direction: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
