@@ -62,10 +62,11 @@ def _outer_workspace(problem: ConvProblem, machine: Machine) -> int:
 @lru_cache(maxsize=512)
 def _dot_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
     p = dots.prepared(problem, machine, workers)
+    numbers = table(p.plan)
     return Work(
         loop=dot_driver(*p.tile),
-        tables=p.numbers,
-        offsets=p.numbers,
+        tables=numbers,
+        offsets=numbers,
         tasks=p.tasks,
         workers=_workers(problem, workers, p.tasks, SMALL_DOTS),
         room_pitch=p.room,
@@ -95,7 +96,8 @@ def _dot_cost(problem: ConvProblem, machine: Machine) -> float:
 
 def _dot_workspace(problem: ConvProblem, machine: Machine) -> int:
     phases = 2 * problem.batch * problem.in_channels * prod(problem.spatial) if problem.stride[-1] > 1 else 0
-    return np.dtype(problem.out_dtype).itemsize * (phases + dots.sums(problem, machine))
+    p = dots.prepared(problem, machine, machine.cores)
+    return np.dtype(problem.out_dtype).itemsize * (phases + min(machine.cores, p.tasks) * p.room)
 
 
 _SHARED: dict[str, Any] = {

@@ -9,7 +9,7 @@ from math import prod
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from .tables import DotsLayout, vectors_of
+from .stretch import DotsLayout, vectors_of
 
 TILE_BEGUN = 60.0  # cycles a tile begun
 REDUCE = 8.0  # cycles a sum over lanes

@@ -8,14 +8,15 @@ from typing import Any
 from numba import prange
 
 from ...runtime.launch import device_function, inlined, kernel
-from ...runtime.record import masks_at, reader, size_of
+from ...runtime.record import integers_at, reader
 from ...runtime.tasks import over_tasks
-from ...simd.dots import Positions, dot_tile, lane_sums
+from ...simd.dots import dot_tile, lane_sums
 from ...simd.tiles import columns, lanes, rows, tile_shape
 from ...simd.vector import get, moved, put
 from .plan import DotsPlan
+from .positions import POSITIONS_SIZE, begin_lists, build, lists_of
 
-plan_at, POSITIONS_SIZE = reader(DotsPlan), size_of(Positions)
+plan_at = reader(DotsPlan)
 
 
 @device_function
@@ -25,16 +26,19 @@ def _sums(shape, plan, task, sample, group, blocks, tiles):
     mr, filters, size = rows(shape), columns(shape) // lanes(shape), rows(shape) * columns(shape)
     x = moved(task.x, (sample * plan.groups + group) * plan.group_in * plan.source_volume)
     y = moved(task.weights, (sample * plan.groups + group) * group_out * positions)
-    table, places, masks = moved(task.tables, plan.vectors_at), moved(task.tables, plan.places_at), masks_at(task.tables, plan.masks_at)
-    for first in range(0, vectors, chunk):
-        some, seen = moved(table, first * POSITIONS_SIZE), min(chunk, vectors - first)
-        for b in range(blocks[0], blocks[1]):
-            gradient = moved(y, min(b * filters, group_out - filters) * positions)
-            for tile in range(tiles[0], tiles[1]):
-                sums = moved(task.room, ((b - blocks[0]) * (tiles[1] - tiles[0]) + tile - tiles[0]) * size)
-                row = tile * mr
-                again = first > 0 or sample > 0
-                dot_tile(shape, gradient, positions, x, some, moved(places, row), masks, 1 + row, sums, seen, again)
+    numbers, sums_of = integers_at(task.room, 0), moved(task.room, plan.sums_at)
+    lists, first = lists_of(plan, numbers), 0
+    while first < vectors:
+        built = build(plan, numbers, first, lanes(shape))
+        for some in range(0, built, chunk):
+            table, seen = moved(lists.vectors, some * POSITIONS_SIZE), min(chunk, built - some)
+            for b in range(blocks[0], blocks[1]):
+                gradient = moved(y, min(b * filters, group_out - filters) * positions)
+                for tile in range(tiles[0], tiles[1]):
+                    sums, row = moved(sums_of, ((b - blocks[0]) * (tiles[1] - tiles[0]) + tile - tiles[0]) * size), tile * mr
+                    again = first + some > 0 or sample > 0
+                    dot_tile(shape, gradient, positions, x, table, moved(lists.places, row), lists.masks, 1 + row, sums, seen, again)
+        first += built
 
 
 @device_function
@@ -53,7 +57,7 @@ def _task(shape, plan, task, number):
     for b in range(blocks[0], blocks[1]):
         first = min(b * filters, group_out - filters)
         for k in range(max(first, b * filters), first + filters):  # the last block overlaps the one before
-            source = moved(task.room, (b - blocks[0]) * (tiles[1] - tiles[0]) * mr * columns(shape) + (k - first) * width)
+            source = moved(task.room, plan.sums_at + (b - blocks[0]) * (tiles[1] - tiles[0]) * mr * columns(shape) + (k - first) * width)
             w = moved(task.y, (group * group_out + k) * length)
             for i in range(begin, end, width):
                 lane_sums(shape, moved(source, (i - begin) * columns(shape)), columns(shape), min(width, end - i), moved(w, i))
@@ -67,7 +71,12 @@ def driver(tile_rows: int, filters: int, tile_lanes: int) -> Any:
     def body(task, number):
         _task(tile_shape(tile_rows, filters, tile_lanes), plan_at(task.tables, 0), task, number)
 
-    return over_tasks("dot_rows", body)
+    @inlined
+    def begin(task):
+        begin_lists(plan_at(task.tables, 0), integers_at(task.room, 0))
+        return task
+
+    return over_tasks("dot_rows", body, begin)
 
 
 @kernel

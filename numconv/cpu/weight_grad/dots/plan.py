@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
+from math import gcd, prod
 from typing import NamedTuple
 
 import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...runtime.record import size_of, table
+from ...geometry.tiles import up
+from ...runtime.record import size_of
 from ...simd.dots import Positions
 from .cost import tile_cycles
-from .tables import layout, tables_of, vectors_of
+from .stretch import DotsLayout, layout, vectors_of
 
 #: (rows, filters), by number of SIMD registers
 DOT_TILES: dict[int, tuple[tuple[int, int], ...]] = {
@@ -24,35 +25,75 @@ DOT_TILES: dict[int, tuple[tuple[int, int], ...]] = {
 FEW_TERMS = ((9, 1), (3, 1), (4, 2))  # of them, for dtypes other than float32: each is seconds of compilation
 LEAST_CHUNK = 16  # vectors
 TASKS_PER_WORKER = 2
-BETWEEN_WORKERS = 64  # bytes between the sums of two workers
+BETWEEN_WORKERS = 64  # bytes between the rooms of two workers
+MOST_VECTORS = 1 << 13  # built at once: 200 kB …
+MOST_MASKS = 1 << 15  # … of 16 bits, but for those of whole vectors
+INTEGER = 8  # bytes
+
+
+class DotAxis(NamedTuple):
+    """One of the axes t, h, w, in elements of that axis."""
+
+    source: int  # extent of the input
+    target: int  # positions
+    kernel: int
+    step: int  # in the input, from one position to the next
+    dilation: int
+    low: int  # padding before the input
+    first_whole: int  # positions [first, end) see the input with every tap
+    end_whole: int
+    pitch: int  # in the gradient, from one position to the next
+    source_pitch: int  # in the input likewise, its rows split into stride phases
+    ranges_at: int  # in the room: of each tap the positions that see the input by it
+
+
+class Built(NamedTuple):
+    """Which vectors of positions are there."""
+
+    first: int
+    vectors: int  # their number
 
 
 class DotsPlan(NamedTuple):
-    """The record.  A *tile* is of rows (channel, tap) and filters; lengths in elements, places of tables in integers."""
+    """The record.  A *tile* is of rows (channel, tap) and filters; lengths in elements, places in the room in integers."""
 
     batch: int
     groups: int
     group_in: int  # channels of a group
     group_out: int  # filters of a group
+    t: DotAxis
+    h: DotAxis
+    w: DotAxis
     source_volume: int  # of a channel of the input, its rows split into stride phases
+    phase_pitch: int  # from one of them to the next
     positions: int  # of a filter's gradient
-    vectors: int  # of positions
+    stretch: int  # positions of one
+    stretch_vectors: int
+    vectors: int  # in all
+    most_vectors: int  # that are built at once
+    most_masks: int  # rows of masks, likewise
+    back: int  # vectors from one to the next at the same column …
+    back_lines: int  # … and rows
+    lines_spanned: int  # rows that a vector may go on to beyond its first
+    all_lanes: int  # the bits of a whole vector
     chunk: int  # vectors that all tiles of a task see before the next
     tiles: int  # of a filter's rows
     split_tiles: int  # of a task
     split_blocks: int  # blocks of filters of a task
+    taps: int
     filter_size: int
-    vectors_at: int  # in the table: records of Positions
-    places_at: int  # in the table: of each row in the input
-    masks_at: int  # in the table: rows of masks
+    rows: int  # of all tiles
+    places_at: int  # of DotLists
+    vectors_at: int
+    masks_at: int
+    sums_at: int  # in elements
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedDots:
-    """A plan with its tables, and what the host knows besides."""
+    """A plan, and what the host knows besides."""
 
     plan: DotsPlan
-    numbers: np.ndarray  # the record, positions, places, masks
     tile: tuple[int, int, int]  # rows, filters, lanes
     tasks: int
     room: int  # elements of scratch a worker
@@ -98,10 +139,29 @@ def _divided(problem: ConvProblem, machine: Machine, workers: int) -> _Division:
     )
 
 
-def sums(problem: ConvProblem, machine: Machine) -> int:
-    """Elements of scratch."""
-    d = _divided(problem, machine, machine.cores)
-    return min(machine.cores, d.tasks) * d.sums
+def _axes(a: DotsLayout) -> tuple[DotAxis, DotAxis, DotAxis]:
+    ranges_at, found = size_of(Built), []
+    pitches, source_pitches = (a.outputs[1] * a.outputs[2], a.outputs[2], 1), (a.stride[0] * a.extent[1] * a.row_pitch, a.stride[1] * a.row_pitch, 1)
+    for i, (kernel, step, dilation, low, extent, outputs) in enumerate(
+        zip(a.kernel, a.stride, a.dilation, a.low, a.extent, a.outputs, strict=True)
+    ):
+        axis = DotAxis(
+            source=extent,
+            target=outputs,
+            kernel=kernel,
+            step=step,
+            dilation=dilation,
+            low=low,
+            first_whole=-(-low // step),
+            end_whole=min(outputs, (extent - 1 - (kernel - 1) * dilation + low) // step + 1),
+            pitch=pitches[i],
+            source_pitch=source_pitches[i],
+            ranges_at=ranges_at,
+        )
+        ranges_at += 2 * kernel
+        found.append(axis)
+    t, h, w = found
+    return t, h, w
 
 
 @lru_cache(maxsize=512)
@@ -110,25 +170,45 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedDo
     a, d = layout(problem), _divided(problem, machine, workers)
     size = np.dtype(problem.out_dtype).itemsize
     lanes = machine.vector_bytes // size
-    rows, filters = _best(problem, machine)[1]
-    vectors, places, masks = tables_of(a, lanes, problem.group_in, d.tiles * rows)
+    tile_rows, filters = _best(problem, machine)[1]
+    t, h, w = _axes(a)
     held = machine.l2 // 4 // (problem.group_in * machine.vector_bytes)
-    count = vectors_of(a, lanes)
+    rows, vectors, each, common = d.tiles * tile_rows, vectors_of(a, lanes), -(-a.stretch // lanes), gcd(w.target, lanes)
+    most_vectors = min(vectors, MOST_VECTORS)
+    most_masks = 1 + min(most_vectors, max(1, MOST_MASKS // (1 + rows)))
+    vectors_at = w.ranges_at + 2 * w.kernel + rows
+    masks_at = vectors_at + most_vectors * size_of(Positions)
+    sums_at = up((masks_at + -(-most_masks * (1 + rows) // 4)) * INTEGER, BETWEEN_WORKERS) // size
     plan = DotsPlan(
         batch=problem.batch,
         groups=problem.groups,
         group_in=problem.group_in,
         group_out=problem.group_out,
+        t=t,
+        h=h,
+        w=w,
         source_volume=a.volume,
+        phase_pitch=a.phase_pitch,
         positions=prod(a.outputs),
-        vectors=count,
-        chunk=count if problem.group_out <= filters and d.tiles == 1 else max(LEAST_CHUNK, held),
+        stretch=a.stretch,
+        stretch_vectors=each,
+        vectors=vectors,
+        most_vectors=most_vectors,
+        most_masks=most_masks,
+        back=each if a.inner == 1 else w.target // common,
+        back_lines=1 if a.inner == 1 else lanes // common,
+        lines_spanned=0 if a.inner == 1 else (w.target + lanes - 2) // w.target,
+        all_lanes=(1 << lanes) - 1,
+        chunk=vectors if problem.group_out <= filters and d.tiles == 1 else max(LEAST_CHUNK, held),
         tiles=d.tiles,
         split_tiles=d.split_tiles,
         split_blocks=d.split_blocks,
+        taps=problem.taps,
         filter_size=problem.group_in * problem.taps,
-        vectors_at=size_of(DotsPlan),
-        places_at=size_of(DotsPlan) + count * size_of(Positions),
-        masks_at=size_of(DotsPlan) + count * size_of(Positions) + places.size,
+        rows=rows,
+        places_at=vectors_at - rows,
+        vectors_at=vectors_at,
+        masks_at=masks_at,
+        sums_at=sums_at,
     )
-    return PreparedDots(plan, table(plan, vectors, places, masks), (rows, filters, lanes), d.tasks, d.sums + BETWEEN_WORKERS // size)
+    return PreparedDots(plan, (tile_rows, filters, lanes), d.tasks, up((sums_at + d.sums) * size, BETWEEN_WORKERS) // size + BETWEEN_WORKERS // size)
