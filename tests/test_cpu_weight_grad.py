@@ -13,7 +13,7 @@ from guarded import guarded
 from numconv.cpu.machine import detect
 from numconv.cpu.weight_grad import rows as weight_grad
 from numconv.cpu.weight_grad.dots import plan as dot_plan
-from numconv.cpu.weight_grad.dots import tables as dot_tables
+from numconv.cpu.weight_grad.dots import stretch as dot_stretch
 from numconv.cpu.weight_grad.outer import plan as outer_plan
 from numconv.cpu.weight_grad.outer.cost import OuterChoice
 from numconv.kernel import Kernel, Machine
@@ -71,8 +71,7 @@ def test_every_way_to_read(case: tuple, copied: int, monkeypatch: pytest.MonkeyP
     lanes = machine.vector_bytes // 4
     choice = OuterChoice(4, 1, lanes, (1, 1, min(p.outputs[-1], 30)), 1, -(-p.group_in * 2 // 3), copied)
     monkeypatch.setattr(outer_plan, "best", lambda *_: (1.0, choice))
-    monkeypatch.setattr(outer_plan, "prepared", outer_plan.prepared.__wrapped__)
-    monkeypatch.setattr(weight_grad, "_outer_work", weight_grad._outer_work.__wrapped__)
+    monkeypatch.setattr(weight_grad, "_work", weight_grad._work.__wrapped__)
     x, y = _arrays(p)
     np.testing.assert_array_equal(_computed(p, x, y, machine), _expected(p, x, y))
 
@@ -125,15 +124,17 @@ def test_bits_depend_on_no_split() -> None:
     np.testing.assert_array_equal(found[0], found[2])
 
 
-@pytest.mark.parametrize("flat", [dot_tables.FLAT, 0])  # stretches of positions over several axes where the arrays match; output rows
+@pytest.mark.parametrize("flat", [dot_stretch.FLAT, 0])  # stretches of positions over several axes where the arrays match; output rows
 @pytest.mark.parametrize("machine", [*NARROW, "little"])
 @pytest.mark.parametrize("case", CASES[:3] + CASES[-4:], ids=lambda c: "-".join(map(str, c[3:])))
 def test_dot_rows_by_every_stretch_and_chunk(case: tuple, machine: str, flat: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`little`: a second cache that holds few positions, so that sums are taken up again chunk by chunk."""
-    monkeypatch.setattr(dot_tables, "FLAT", flat)
-    monkeypatch.setattr(dot_plan, "layout", dot_tables.layout.__wrapped__)
-    monkeypatch.setattr(dot_plan, "prepared", dot_plan.prepared.__wrapped__)
-    monkeypatch.setattr(weight_grad, "_dot_work", weight_grad._dot_work.__wrapped__)
+    """`little`: a second cache and a room that hold few positions, so that sums are taken up again chunk by chunk."""
+    if machine == "little":
+        monkeypatch.setattr(dot_plan, "MOST_VECTORS", 19)
+        monkeypatch.setattr(dot_plan, "MOST_MASKS", 99)
+    monkeypatch.setattr(dot_stretch, "FLAT", flat)
+    monkeypatch.setattr(dot_plan, "layout", dot_stretch.layout.__wrapped__)
+    monkeypatch.setattr(weight_grad, "_work", weight_grad._work.__wrapped__)
     p, dots = _problem(case), next(row for row in weight_grad.ROWS if row.name == "dot_rows")
     narrow = replace(detect(), **NARROW.get(machine, {"l2": 1 << 10}))
     x, y = _arrays(p)

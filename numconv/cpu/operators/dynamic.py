@@ -14,7 +14,7 @@ from ..runtime.launch import ParallelKernel, inlined, kernel, threads
 from ..runtime.record import reader, table
 from ..runtime.tasks import Work, over_tasks, perform
 from ..runtime.workspace import spaced
-from ..simd.vector import filled, get, load, load_n, moved, put, store, zero_of
+from ..simd.vector import filled, get, load, load_n, moved, pointed_to, put, store, zero_of
 
 LANES = 16
 SUMMED_TOGETHER = 64  # positions that are summed before they join a mean
@@ -49,7 +49,7 @@ def _mean_of_row(task, row):
         a = a + load_n(x, start, end - start, LANES)
         start += LANES
     store(lanes, 0, (a + b) + (c + d))
-    total = get(lanes, 0)
+    total = pointed_to(lanes)
     for lane in range(1, LANES):
         total += get(lanes, lane)
     put(task.y, row, total / type(total)(length))
@@ -92,9 +92,9 @@ def _attend(task, n):
     """y[n] = softmax((fc2 · relu(fc1 · x[n] + bias1) + bias2) / temperature), x the means.  The room: what lies between the layers."""
     attention = attention_at(task.tables, 0)
     channels, hidden, kernels = attention.channels, attention.hidden, attention.kernels
-    fc1, (fc2, bias2, temperatures) = task.weights, task.offsets
+    fc1, (fc2, bias2, temperature) = task.weights, task.offsets
     pooled, y, between = moved(task.x, n * channels), moved(task.y, n * kernels), task.room
-    zero, temperature = zero_of(task.y), get(temperatures, 0)
+    zero, divisor = zero_of(task.y), pointed_to(temperature)
     for h in range(hidden):
         total = zero
         for c in range(channels):
@@ -106,7 +106,7 @@ def _attend(task, n):
         total = zero
         for h in range(hidden):
             total += get(fc2, k * hidden + h) * get(between, h)
-        total = (total + get(bias2, k)) / temperature
+        total = (total + get(bias2, k)) / divisor
         put(y, k, total)
         largest = max(largest, total)
     total = zero

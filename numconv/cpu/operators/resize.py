@@ -131,14 +131,14 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
     last = problem.layout == "channels_last"
     outer, inner = (problem.batch, problem.channels) if last else (problem.batch * problem.channels, 1)
     if problem.mode == "nearest":
-        tables = [nearest(i, o, s) for i, o, s in zip(extents, sizes, scales, strict=True)]
+        t, h, w = (nearest(i, o, s) for i, o, s in zip(extents, sizes, scales, strict=True))
         (x, count), (y, _) = words(arrays[0]), words(out)
         if count > 1 and inner == 1:  # complex128: two words to an element
-            tables[2] = (tables[2][:, None] * count + np.arange(count)).reshape(-1)
+            w = (w[:, None] * count + np.arange(count)).reshape(-1)
             extents = extents._replace(w=extents.w * count)
         else:
             inner *= count
-        copy_nearest(x, y, *tables, table(_image(outer, extents, inner)))
+        copy_nearest(x, y, t, h, w, table(_image(outer, extents, inner)))
         return
     if problem.dtype in HALF:  # no half numbers in kernels: blended in float32, rounded once
         wide = np.empty(out.shape, np.float32)

@@ -242,6 +242,16 @@ def get(typingctx, array, index):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def pointed_to(typingctx, place):  # type: ignore[no-untyped-def]
+    """The value that a pointer, or a flat array, begins with."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return builder.load(array_pointer(context, builder, sig.args[0], args[0], ir.Constant(ir.IntType(64), 0)))
+
+    return place.dtype(place), codegen
+
+
+@intrinsic
 def put(typingctx, array, index, value):  # type: ignore[no-untyped-def]
     """array[index] = value without wraparound."""
 

@@ -3,6 +3,7 @@ others whose channels cannot fill a vector; how each is run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -22,55 +23,49 @@ from .dots.kernel import rows_to_phases
 from .outer import plan as outer
 from .outer.kernel import driver as outer_driver
 
-SMALL_DOTS = 1e5  # multiply-adds; fewer are done in the calling thread …
-SMALL_OUTER = 2e5  # … those of whole vectors of channels take half as long
-
 Array = np.ndarray[Any, Any]
 
 
-def _workers(problem: ConvProblem, workers: int, tasks: int, small: float) -> int:
-    return min(workers, tasks) if problem.multiplications > small else 1
+@dataclass(frozen=True, eq=False)
+class WeightRow:
+    """What differs from one row to the other."""
+
+    plan: Any  # the module
+    driver: Any  # the loop for a tile shape
+    small: float  # multiply-adds; fewer are done in the calling thread
 
 
-@lru_cache(maxsize=512)
-def _outer_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
-    p = outer.prepared(problem, machine, workers)
+OUTER = WeightRow(outer, outer_driver, 2e5)  # whole vectors of channels take half as long
+DOTS = WeightRow(dots, dot_driver, 1e5)
+
+
+@lru_cache(maxsize=1024)
+def _work(row: WeightRow, problem: ConvProblem, machine: Machine, workers: int) -> Work:
+    p = row.plan.prepared(problem, machine, workers)
+    numbers = table(p.plan)
     return Work(
-        loop=outer_driver(*p.tile),
-        tables=table(p.plan),
-        offsets=p.offsets,
+        loop=row.driver(*p.tile),
+        tables=numbers,
+        offsets=numbers if p.offsets is None else p.offsets,
         tasks=p.tasks,
-        workers=_workers(problem, workers, p.tasks, SMALL_OUTER),
+        workers=min(workers, p.tasks) if problem.multiplications > row.small else 1,
         room_pitch=p.room,
     )
 
 
+def _rooms(row: WeightRow, problem: ConvProblem, machine: Machine) -> int:
+    """Bytes of the workers' scratch."""
+    return _work(row, problem, machine, machine.cores).rooms * np.dtype(problem.out_dtype).itemsize
+
+
 def _run_outer(problem: ConvProblem, arrays: tuple[Any, ...], out: Array, machine: Machine) -> None:
     x, y = arrays
-    perform(_outer_work(problem, machine, threads()), x, y, None, out)
+    perform(_work(OUTER, problem, machine, threads()), x, y, None, out)
 
 
 def _outer_cost(problem: ConvProblem, machine: Machine) -> float:
     """Of all cores."""
     return machine.launch + outer.best(problem, machine, machine.cores)[0] * machine.cycle
-
-
-def _outer_workspace(problem: ConvProblem, machine: Machine) -> int:
-    return machine.cores * outer.prepared(problem, machine, machine.cores).room * np.dtype(problem.out_dtype).itemsize
-
-
-@lru_cache(maxsize=512)
-def _dot_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
-    p = dots.prepared(problem, machine, workers)
-    numbers = table(p.plan)
-    return Work(
-        loop=dot_driver(*p.tile),
-        tables=numbers,
-        offsets=numbers,
-        tasks=p.tasks,
-        workers=_workers(problem, workers, p.tasks, SMALL_DOTS),
-        room_pitch=p.room,
-    )
 
 
 def _phases(problem: ConvProblem, x: Array) -> Array:
@@ -86,18 +81,20 @@ def _phases(problem: ConvProblem, x: Array) -> Array:
 
 def _run_dots(problem: ConvProblem, arrays: tuple[Any, ...], out: Array, machine: Machine) -> None:
     x, y = arrays
-    perform(_dot_work(problem, machine, threads()), _phases(problem, x), y, None, out)
+    perform(_work(DOTS, problem, machine, threads()), _phases(problem, x), y, None, out)
+
+
+def _copied(problem: ConvProblem) -> int:
+    """Elements of a sample whose rows are split into stride phases."""
+    return problem.in_channels * prod(problem.spatial) if problem.stride[-1] > 1 else 0
 
 
 def _dot_cost(problem: ConvProblem, machine: Machine) -> float:
-    copied = problem.in_channels * prod(problem.spatial) if problem.stride[-1] > 1 else 0
-    return machine.launch + (dots.cycles(problem, machine) * machine.cycle + SPLIT_ELEMENT * copied) / machine.cores
+    return machine.launch + (dots.cycles(problem, machine) * machine.cycle + SPLIT_ELEMENT * _copied(problem)) / machine.cores
 
 
 def _dot_workspace(problem: ConvProblem, machine: Machine) -> int:
-    phases = 2 * problem.batch * problem.in_channels * prod(problem.spatial) if problem.stride[-1] > 1 else 0
-    p = dots.prepared(problem, machine, machine.cores)
-    return np.dtype(problem.out_dtype).itemsize * (phases + min(machine.cores, p.tasks) * p.room)
+    return _rooms(DOTS, problem, machine) + 2 * problem.batch * _copied(problem) * np.dtype(problem.out_dtype).itemsize
 
 
 _SHARED: dict[str, Any] = {
@@ -112,7 +109,7 @@ ROWS: tuple[Kernel, ...] = (
         name="outer_product",
         run=summed(_run_outer),
         cost=_outer_cost,
-        workspace=_outer_workspace,
+        workspace=lambda problem, machine: _rooms(OUTER, problem, machine),
         summary="sum of outer products over positions, output channels in the lanes, input values spread over them",
         **_SHARED,
     ),

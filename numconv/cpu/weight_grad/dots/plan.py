@@ -14,6 +14,7 @@ from ....problem import ConvProblem
 from ...geometry.tiles import up
 from ...runtime.record import size_of
 from ...simd.dots import Positions
+from ..prepared import Prepared
 from .cost import tile_cycles
 from .stretch import DotsLayout, layout, vectors_of
 
@@ -42,9 +43,17 @@ class DotAxis(NamedTuple):
     low: int  # padding before the input
     first_whole: int  # positions [first, end) see the input with every tap
     end_whole: int
-    pitch: int  # in the gradient, from one position to the next
+    pitch: int  # in the gradient, from one position to the next …
+    period: int  # … and from the first to where the axis begins anew
     source_pitch: int  # in the input likewise, its rows split into stride phases
-    ranges_at: int  # in the room: of each tap the positions that see the input by it
+    ranges_at: int  # in the room: a Range for each tap
+
+
+class Range(NamedTuple):
+    """Of a tap of an axis: the positions by which it sees the input, as positions of the gradient."""
+
+    first: int
+    end: int
 
 
 class Built(NamedTuple):
@@ -76,6 +85,7 @@ class DotsPlan(NamedTuple):
     back_lines: int  # … and rows
     lines_spanned: int  # rows that a vector may go on to beyond its first
     all_lanes: int  # the bits of a whole vector
+    lane_bits: int  # the logarithm of its lanes
     chunk: int  # vectors that all tiles of a task see before the next
     tiles: int  # of a filter's rows
     split_tiles: int  # of a task
@@ -83,20 +93,11 @@ class DotsPlan(NamedTuple):
     taps: int
     filter_size: int
     rows: int  # of all tiles
+    bits_at: int  # of a vector, of each tap of each axis the lanes that see the input
     places_at: int  # of DotLists
     vectors_at: int
     masks_at: int
     sums_at: int  # in elements
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedDots:
-    """A plan, and what the host knows besides."""
-
-    plan: DotsPlan
-    tile: tuple[int, int, int]  # rows, filters, lanes
-    tasks: int
-    room: int  # elements of scratch a worker
 
 
 @dataclass(frozen=True)
@@ -139,33 +140,57 @@ def _divided(problem: ConvProblem, machine: Machine, workers: int) -> _Division:
     )
 
 
+def _axis(a: DotsLayout, i: int, pitch: int, source_pitch: int, ranges_at: int) -> DotAxis:
+    extent, outputs, step, low = a.extent[i], a.outputs[i], a.stride[i], a.low[i]
+    return DotAxis(
+        source=extent,
+        target=outputs,
+        kernel=a.kernel[i],
+        step=step,
+        dilation=a.dilation[i],
+        low=low,
+        first_whole=-(-low // step),
+        end_whole=min(outputs, (extent - 1 - (a.kernel[i] - 1) * a.dilation[i] + low) // step + 1),
+        pitch=pitch,
+        period=pitch * outputs,
+        source_pitch=source_pitch,
+        ranges_at=ranges_at,
+    )
+
+
 def _axes(a: DotsLayout) -> tuple[DotAxis, DotAxis, DotAxis]:
-    ranges_at, found = size_of(Built), []
-    pitches, source_pitches = (a.outputs[1] * a.outputs[2], a.outputs[2], 1), (a.stride[0] * a.extent[1] * a.row_pitch, a.stride[1] * a.row_pitch, 1)
-    for i, (kernel, step, dilation, low, extent, outputs) in enumerate(
-        zip(a.kernel, a.stride, a.dilation, a.low, a.extent, a.outputs, strict=True)
-    ):
-        axis = DotAxis(
-            source=extent,
-            target=outputs,
-            kernel=kernel,
-            step=step,
-            dilation=dilation,
-            low=low,
-            first_whole=-(-low // step),
-            end_whole=min(outputs, (extent - 1 - (kernel - 1) * dilation + low) // step + 1),
-            pitch=pitches[i],
-            source_pitch=source_pitches[i],
-            ranges_at=ranges_at,
-        )
-        ranges_at += 2 * kernel
-        found.append(axis)
-    t, h, w = found
-    return t, h, w
+    (kt, kh, _), (_, lines, columns), at, size = a.kernel, a.outputs, size_of(Built), size_of(Range)
+    return (
+        _axis(a, 0, lines * columns, a.stride[0] * a.extent[1] * a.row_pitch, at),
+        _axis(a, 1, columns, a.stride[1] * a.row_pitch, at + kt * size),
+        _axis(a, 2, 1, 1, at + (kt + kh) * size),
+    )
 
 
-@lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedDots:
+class DotRoom(NamedTuple):
+    """Places in it, in integers, but for the sums'."""
+
+    bits_at: int
+    places_at: int
+    vectors_at: int
+    masks_at: int
+    sums_at: int  # in elements
+    most_vectors: int
+    most_masks: int
+
+
+def _room(a: DotsLayout, vectors: int, rows: int, size: int) -> DotRoom:
+    most_vectors = min(vectors, MOST_VECTORS)
+    most_masks = 1 + min(most_vectors, max(1, MOST_MASKS // (1 + rows)))
+    bits_at = size_of(Built) + sum(a.kernel) * size_of(Range)
+    places_at = bits_at + sum(a.kernel)
+    vectors_at = places_at + rows
+    masks_at = vectors_at + most_vectors * size_of(Positions)
+    sums_at = up((masks_at + -(-most_masks * (1 + rows) // 4)) * INTEGER, BETWEEN_WORKERS) // size
+    return DotRoom(bits_at, places_at, vectors_at, masks_at, sums_at, most_vectors, most_masks)
+
+
+def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
     """The tile depends on the problem and the machine alone; chunks and tasks change no bit of the result."""
     a, d = layout(problem), _divided(problem, machine, workers)
     size = np.dtype(problem.out_dtype).itemsize
@@ -174,11 +199,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedDo
     t, h, w = _axes(a)
     held = machine.l2 // 4 // (problem.group_in * machine.vector_bytes)
     rows, vectors, each, common = d.tiles * tile_rows, vectors_of(a, lanes), -(-a.stretch // lanes), gcd(w.target, lanes)
-    most_vectors = min(vectors, MOST_VECTORS)
-    most_masks = 1 + min(most_vectors, max(1, MOST_MASKS // (1 + rows)))
-    vectors_at = w.ranges_at + 2 * w.kernel + rows
-    masks_at = vectors_at + most_vectors * size_of(Positions)
-    sums_at = up((masks_at + -(-most_masks * (1 + rows) // 4)) * INTEGER, BETWEEN_WORKERS) // size
+    room = _room(a, vectors, rows, size)
     plan = DotsPlan(
         batch=problem.batch,
         groups=problem.groups,
@@ -193,12 +214,11 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedDo
         stretch=a.stretch,
         stretch_vectors=each,
         vectors=vectors,
-        most_vectors=most_vectors,
-        most_masks=most_masks,
         back=each if a.inner == 1 else w.target // common,
         back_lines=1 if a.inner == 1 else lanes // common,
         lines_spanned=0 if a.inner == 1 else (w.target + lanes - 2) // w.target,
         all_lanes=(1 << lanes) - 1,
+        lane_bits=lanes.bit_length() - 1,
         chunk=vectors if problem.group_out <= filters and d.tiles == 1 else max(LEAST_CHUNK, held),
         tiles=d.tiles,
         split_tiles=d.split_tiles,
@@ -206,9 +226,11 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedDo
         taps=problem.taps,
         filter_size=problem.group_in * problem.taps,
         rows=rows,
-        places_at=vectors_at - rows,
-        vectors_at=vectors_at,
-        masks_at=masks_at,
-        sums_at=sums_at,
+        **room._asdict(),
     )
-    return PreparedDots(plan, (tile_rows, filters, lanes), d.tasks, up((sums_at + d.sums) * size, BETWEEN_WORKERS) // size + BETWEEN_WORKERS // size)
+    return Prepared(
+        plan=plan,
+        tile=(tile_rows, filters, lanes),
+        tasks=d.tasks,
+        room=(up((room.sums_at + d.sums) * size, BETWEEN_WORKERS) + BETWEEN_WORKERS) // size,
+    )

@@ -9,9 +9,10 @@ from ...runtime.launch import device_function
 from ...runtime.record import masks_at, reader, size_of
 from ...simd.dots import Positions
 from ...simd.vector import compact, get, moved, put
-from .plan import Built
+from .plan import Built, Range
 
-built_at, positions_at, POSITIONS_SIZE = reader(Built), reader(Positions), size_of(Positions)
+built_at, positions_at, range_at = reader(Built), reader(Positions), reader(Range)
+POSITIONS_SIZE, RANGE_SIZE = size_of(Positions), size_of(Range)
 
 
 class DotLists(NamedTuple):
@@ -29,13 +30,12 @@ def lists_of(plan, numbers):
 
 
 @device_function
-def _ranges(axis, ranges):
-    """Of each tap the positions [first, end) of the axis by which it sees the input, in positions of the gradient."""
+def _ranges(axis, numbers):
     compact()
     for a in range(axis.kernel):
-        shift = a * axis.dilation - axis.low
-        put(ranges, 2 * a, first_inside(shift, axis.step) * axis.pitch)
-        put(ranges, 2 * a + 1, end_inside(shift, axis.step, axis.source, axis.target) * axis.pitch)
+        seen, shift = range_at(numbers, axis.ranges_at + a * RANGE_SIZE), a * axis.dilation - axis.low
+        seen.first = first_inside(shift, axis.step) * axis.pitch
+        seen.end = end_inside(shift, axis.step, axis.source, axis.target) * axis.pitch
 
 
 @device_function
@@ -44,50 +44,54 @@ def begin_lists(plan, numbers):
     compact()
     lists, t, h, w, row = lists_of(plan, numbers), plan.t, plan.h, plan.w, 0
     built_at(numbers, 0).first = -1
-    _ranges(t, moved(numbers, t.ranges_at))
-    _ranges(h, moved(numbers, h.ranges_at))
-    _ranges(w, moved(numbers, w.ranges_at))
-    for c in range(plan.group_in):
-        for i in range(t.kernel):
-            for j in range(h.kernel):
-                for k in range(w.kernel):
-                    column = k * w.dilation - w.low
-                    line = ((i * t.dilation - t.low) * h.source + j * h.dilation - h.low) * w.step * plan.phase_pitch
-                    put(lists.places, row, c * plan.source_volume + line + column % w.step * plan.phase_pitch + column // w.step)
-                    row += 1
+    _ranges(t, numbers)
+    _ranges(h, numbers)
+    _ranges(w, numbers)
+    for i in range(t.kernel):
+        for j in range(h.kernel):
+            line = ((i * t.dilation - t.low) * h.source + j * h.dilation - h.low) * w.step * plan.phase_pitch
+            for k in range(w.kernel):
+                column = k * w.dilation - w.low
+                put(lists.places, row, line + column % w.step * plan.phase_pitch + column // w.step)
+                row += 1
     for i in range(row, plan.rows):
-        put(lists.places, i, get(lists.places, row - 1))
+        put(lists.places, i, get(lists.places, i - row) + plan.source_volume if i < plan.filter_size else get(lists.places, i - 1))
     for i in range(1 + plan.rows):
         put(lists.masks, i, plan.all_lanes)
 
 
 @device_function
-def _lanes(axis, ranges, tap, at, lanes):
-    """The bits of those that see the input, of positions from `at` on; the axis begins anew wherever it ends."""
+def _bits(axis, numbers, bits, at, lanes):
+    """Of each tap of an axis the lanes that see the input, of positions from `at` on; the axis begins anew wherever it ends."""
     compact()
-    first, end, period, bits = get(ranges, 2 * tap), get(ranges, 2 * tap + 1), axis.pitch * axis.target, 0
-    for begin in range(-at, lanes, period):
-        low, high = max(begin + first, 0), min(begin + end, lanes)
-        if low < high:
-            bits |= (1 << high) - (1 << low)
-    return bits
+    period = axis.period
+    for a in range(axis.kernel):
+        seen = range_at(numbers, axis.ranges_at + a * RANGE_SIZE)
+        first, end, begin, found = seen.first, seen.end, -at, 0
+        while begin < lanes:
+            low = min(max(begin + first, 0), lanes)
+            found |= (1 << min(max(begin + end, low), lanes)) - (1 << low)
+            begin += period
+        put(bits, a, found)
+    return moved(bits, axis.kernel)
 
 
 @device_function
 def _masks(plan, numbers, masks, corner, there, lanes):
     """One row of masks, of a vector whose first position is at `corner`; `there`: the bits of the lanes that there are."""
     compact()
-    t, h, w, taps, length = plan.t, plan.h, plan.w, plan.taps, plan.filter_size
-    row = corner[1] * h.pitch + corner[2]
+    t, h, w, taps, length, to = plan.t, plan.h, plan.w, plan.taps, plan.filter_size, 1
+    columns, row = moved(numbers, plan.bits_at), corner[1] * h.pitch + corner[2]
+    lines = _bits(w, numbers, columns, corner[2], lanes)
+    planes = _bits(h, numbers, lines, row, lanes)
+    _bits(t, numbers, planes, corner[0] * t.pitch + row, lanes)
     put(masks, 0, there)
-    for k in range(w.kernel):
-        put(masks, 1 + k, _lanes(w, moved(numbers, w.ranges_at), k, corner[2], lanes))
-    for i in range(t.kernel * h.kernel - 1, -1, -1):  # those of the first row of taps last: until then they are those of the columns
-        plane, line = i // h.kernel, i % h.kernel
-        seen = there & _lanes(t, moved(numbers, t.ranges_at), plane, corner[0] * t.pitch + row, lanes)
-        seen &= _lanes(h, moved(numbers, h.ranges_at), line, row, lanes)
-        for k in range(w.kernel):
-            put(masks, 1 + i * w.kernel + k, get(masks, 1 + k) & seen)
+    for i in range(t.kernel):
+        for j in range(h.kernel):
+            seen = get(planes, i) & get(lines, j) & there
+            for k in range(w.kernel):
+                put(masks, to, get(columns, k) & seen)
+                to += 1
     for i in range(taps, plan.rows):
         put(masks, 1 + i, get(masks, 1 + i - taps if i < length else i))
 
@@ -109,8 +113,14 @@ def build(plan, numbers, first, lanes):
     while first + found < plan.vectors and found < plan.most_vectors:
         mask, number = 0, 1
         upright = plane >= t.first_whole and plane < t.end_whole and line >= h.first_whole
-        if upright and line < h.end_whole and column >= w.first_whole and min(column + lanes, column + left) <= w.end_whole and left >= lanes:
-            number = min((w.end_whole - column) // lanes, plan.most_vectors - found)
+        if (
+            upright
+            and line < h.end_whole
+            and column >= w.first_whole
+            and min(column + lanes, column + left) <= w.end_whole
+            and left >= lanes
+        ):
+            number = min((w.end_whole - column) >> plan.lane_bits, plan.most_vectors - found)
         elif (
             upright
             and found >= plan.back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from ...geometry.tiles import up
 from ...runtime.record import size_of
 from ...runtime.workspace import spaced
 from ...stages.copy import Copy
+from ..prepared import Prepared
 from .cost import BY_CHUNK, BY_SAMPLE, IN_PLACE, OuterChoice, Reading, crowded, extents, reading, task_cycles, tile_term
 from .taps import OuterLayout, OuterTap, layout
 
@@ -83,17 +83,6 @@ class OuterPlan(NamedTuple):
     copy_at: int  # of what is copied
     gradient_at: int  # of a chunk, (position, output channel of a block)
     sums_at: int  # of the task's blocks
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedOuter:
-    """A plan, and what the host knows besides."""
-
-    plan: OuterPlan
-    offsets: np.ndarray  # of each position of a chunk in what is read
-    tile: tuple[int, int, int]  # rows, vectors, lanes
-    tasks: int
-    room: int  # elements of scratch a worker
 
 
 def _box(a: OuterLayout) -> tuple[int, int, int]:
@@ -209,8 +198,7 @@ def _axis(x: JobAxis, box: int) -> Axis:
     )
 
 
-@lru_cache(maxsize=512)
-def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOuter:
+def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
     """No bit of the result depends on any of it."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
     c = best(problem, machine, workers)[1]
@@ -256,7 +244,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> PreparedOu
         gradient_at=gradient_at,
         sums_at=sums_at,
     )
-    return PreparedOuter(
+    return Prepared(
         plan=plan,
         offsets=_offsets(plan),
         tile=(c.rows, c.vectors, c.lanes),
