@@ -10,7 +10,7 @@ result's gradient, which reaches the taps of all input channels alike.
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,7 @@ def beside(p: ConvProblem) -> Beside:
 def finite(w: Array) -> bool:
     flat = w.reshape(-1)
     if flat.size <= FEW:  # squares may be too large where no weight is
-        return isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
+        return bool(flat.dot(flat) < inf) or bool(np.isfinite(flat).all())
     return isfinite(flat.min()) and isfinite(flat.max())
 
 
