@@ -182,6 +182,8 @@ def _transposed(
 
 
 def _finish(request: Request, direction: str, x: Tensor, w: Tensor, bias: Any, activation: str | None, rows: Rows) -> Tensor:
+    if type(rows.algorithm) is not str:
+        raise Subject(rows.function).type(f"algorithm must be a string; got {shown(rows.algorithm)}")
     choice(Subject(rows.function), "accuracy", rows.accuracy, ACCURACIES)
     (problem,) = request.problems
     assert isinstance(problem, ConvProblem)
@@ -195,11 +197,15 @@ def _named(name: str, function: Callable[..., Any], rank: int) -> Callable[..., 
     @edge(f"numconv.torch.{name}")
     @functools.wraps(function)
     def convolution(*arguments: Any, **options: Any) -> Tensor:
-        return function(rank, *arguments, **options)
+        try:
+            return function(rank, *arguments, **options)
+        except TypeError:
+            signature.bind(*arguments, **options)  # what is missing, or too much, by the public function's parameters
+            raise
 
-    parameters = list(inspect.signature(function).parameters.values())[1:]
+    signature = inspect.Signature(list(inspect.signature(function).parameters.values())[1:])
     convolution.__name__ = convolution.__qualname__ = name
-    convolution.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    convolution.__signature__ = signature  # type: ignore[attr-defined]
     convolution.__doc__ = f"`numconv.{name}` of tensors: any number of derivatives, on the device of x.  Arguments as of that."
     return convolution
 

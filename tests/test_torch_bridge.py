@@ -135,3 +135,23 @@ def test_signals(name: str, mode: str) -> None:
     function = getattr(bridge, name)
     for sizes in ((7, 3), (3, 7)):
         assert torch.autograd.gradcheck(lambda a, b: function(a, b, mode), tuple(tensor(n) for n in sizes))
+
+
+@pytest.mark.parametrize(("call", "error", "text"), [
+    (lambda f, x, w: f.conv2d(x, w, stride="a"), TypeError, "conv2d: stride must be an integer or 2 of them; got 'a'"),
+    (lambda f, x, w: f.conv2d(x, w, algorithm="best"), ValueError, "conv2d: unknown algorithm 'best'"),
+    (lambda f, x, w: f.conv2d(x, w, algorithm=3), TypeError, "conv2d: algorithm must be a string; got 3"),
+    (lambda f, x, w: f.conv2d(x, w, accuracy="best"), ValueError, "conv2d: accuracy must be one of 'any', 'elementwise'; got 'best'"),
+    (lambda f, x, w: f.conv2d(x), TypeError, "conv2d: missing a required argument: 'w'"),
+    (lambda f, x, w: f.conv2d(x, w, out=x), TypeError, "conv2d: got an unexpected keyword argument 'out'"),
+    (lambda f, x, w: f.conv2d(x.to_sparse(), w), TypeError, "conv2d: .*to_dense"),
+    (lambda f, x, w: f.conv2d(x.to("meta"), w), TypeError, "conv2d: has no data"),
+    (lambda f, x, w: f.conv_transpose2d(x, w, output_size=99), ValueError, "conv_transpose2d: output_size .* is impossible"),
+    (lambda f, x, w: f.resize2d(x, scale="a"), TypeError, "resize2d: scale must be a number"),
+    (lambda f, x, w: f.resize2d(), TypeError, "resize2d: missing a required argument: 'x'"),
+    (lambda f, x, w: f.channel_shuffle(x, 3), ValueError, "channel_shuffle: x has 4 channels"),
+    (lambda f, x, w: f.apply(print, x), TypeError, "apply: function must be an operator of numconv; got <built-in function print>"),
+])  # fmt: skip
+def test_errors_begin_with_the_functions_name(call: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=f"^numconv.torch.{text}"):
+        call(bridge, torch.ones(1, 4, 9, 9), torch.ones(4, 4, 3, 3))
