@@ -331,7 +331,9 @@ def _operator(rng: Rng, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         offset = rng.integers(-9, 10, (len(x), 2 * g * prod(k), *outputs)).astype("f4") / 2
         w = numbers(rng, (int(rng.integers(1, 9)), g * c, *k), "f4")
         mask = {"mask": numbers(rng, (len(x), g * prod(k), *outputs), "f4")} if rng.integers(2) else {}
-        return (x, offset, w), {"stride": s, "padding": p, "dilation": d, **mask}
+        bias = (numbers(rng, len(w), "f4"),) if rng.integers(2) else ()
+        more = {"activation": "relu"} if rng.integers(2) else {}
+        return (x, offset, w, *bias), {"stride": s, "padding": p, "dilation": d, **mask, **more}
     if name == "spatially_separable_conv2d":
         n = g * int(rng.integers(1, 5))
         return (image, numbers(rng, (n, c, k[0]), "f4"), numbers(rng, (n, c, k[1]), "f4")), {
@@ -364,6 +366,8 @@ def of_an_operator(rng: Rng, names: tuple[str, ...], wide: bool) -> Drawn | None
 
     def forward() -> Any:
         y = cases.MEANING[name](*arrays, **options)
+        if name == "deform_conv2d":  # whose oracle has no activation
+            y = reference.ACTIVATIONS[options.get("activation")](y)
         return last(y) if options.get("layout") == "channels_last" else y
 
     def call() -> tuple[Any, ...]:

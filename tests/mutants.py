@@ -51,10 +51,12 @@ FAMILIES = {
     "depthwise": Family("cpu/depthwise", "depthwise,depthwise_last", 9, "tests/test_cpu_depthwise.py tests/test_cpu_depthwise_last.py"),
     "weight_grad/outer": Family("cpu/weight_grad/outer", "outer_product", 6, "tests/test_cpu_weight_grad.py"),
     "weight_grad/dots": Family("cpu/weight_grad/dots", "dot_rows", 6, "tests/test_cpu_weight_grad.py"),
-    "operators": Family("cpu/operators", OPERATORS, 40, "tests/test_cpu_operators.py tests/test_cpu_deformable.py"),
+    "operators": Family("cpu/operators", OPERATORS, 40, "tests/test_cpu_operators.py tests/test_cpu_deformable.py tests/test_gradients.py"),
     "named": Family("cpu/named", "scatter,fft,zero_insertion", 12, "tests/test_cpu_spectral.py"),
     "stages": Family("cpu/stages", f"{DENSE},{SPACE}", 16, "tests/test_cpu_filling.py tests/test_cpu_masks.py"),
-    "geometry": Family("cpu/geometry", f"{DENSE},{SPACE},scatter,unfold,fold,deform_conv2d", 16, "tests/test_laws.py"),
+    "geometry": Family(
+        "cpu/geometry", f"{DENSE},{SPACE},scatter,unfold,fold,deform_conv2d", 16, "tests/test_cpu_jobs.py tests/test_laws.py"
+    ),
     "simd": Family("cpu/simd", f"{DENSE},{SPACE},depthwise,depthwise_last", 20, "tests/test_cpu_masks.py tests/test_cpu_depthwise.py"),
     "adapt": Family("cpu/adapt", "functions,gradients", 24, "tests/test_cpu_layouts.py"),
     "cuda/dense": Family("cuda/dense", "", 0, f"{SIMULATOR} -k 'forward or forms or tensor_core'"),
