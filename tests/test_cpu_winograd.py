@@ -22,10 +22,11 @@ from numconv.cpu.machine import detect
 from numconv.cpu.runtime import launch, workspace
 from numconv.cpu.winograd import plan as winograd_blocking
 from numconv.cpu.winograd import rows as winograd
-from numconv.cpu.winograd.axes import KINDS, UNIT, CutAxis, choices
+from numconv.cpu.winograd.axes import KINDS, UNIT, CutAxis, OneAxis, choices, cut
 from numconv.cpu.winograd.cost import AGAIN, on_the_way
 from numconv.cpu.winograd.plan import best, blocking, chosen, prepared
 from numconv.cpu.winograd.room import PixelsRoom, PlanesRoom
+from numconv.cpu.winograd.taps import Piece, piece_of, plane_of
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -136,6 +137,10 @@ def expected(p: ConvProblem, x: Any, w: Any, bias: Any, activation: str | None) 
     )
 
 
+def pieces_of(axis: CutAxis) -> list[Piece]:
+    return [piece_of(axis.cut, number) for number in range(axis.pieces)]
+
+
 def of_the_tile(p: ConvProblem, magnitude: Any) -> Any:
     """A transform mixes the samples of a tile: its error is in proportion to the largest sum of the tile, not to each output's own.
 
@@ -144,7 +149,7 @@ def of_the_tile(p: ConvProblem, magnitude: Any) -> Any:
     _, a, inner, w = chosen(p.with_(batch=1), MACHINE).box.axes
     for axis, k in ((a, magnitude.ndim - (2 if inner is UNIT else 3)), (w, magnitude.ndim - 1)):
         if axis.m > 1:
-            reach = (3 + max(KINDS[axis.frequencies][1] - piece.live for piece in axis.pieces)) * axis.residues
+            reach = (3 + max(KINDS[axis.frequencies][1] - piece.live for piece in pieces_of(axis))) * axis.residues
             padded = np.pad(magnitude, [(reach,) * 2 if k == i else (0, 0) for i in range(magnitude.ndim)])
             windows = [np.take(padded, range(s, s + magnitude.shape[k]), k) for s in range(0, 2 * reach + 1, axis.residues)]
             magnitude = np.max(windows, axis=0)
@@ -243,7 +248,7 @@ def test_cases_reach_every_way() -> None:
     made = [prepared(problem(case, 1), machine, 1).choice for case in CASES]
     assert {f for b in made for f in b.kinds} == set(KINDS)
     assert {b.box.axes.w.dense for b in made} == {False, True}
-    assert any(piece.shift for b in made for piece in b.box.axes.w.pieces)
+    assert any(b.box.axes.w.halo for b in made)
     transformed = {tuple(a.m > 1 for a in b.box.axes) for b in made}
     assert transformed == {(False, True, False, True), (False, True, False, False), (False, False, False, True)}
     pixels = [prepared(problem(case, 1, "channels_last"), machine, 1).choice for case in CASES]
@@ -260,7 +265,7 @@ def test_each_layout_has_fields_of_its_own() -> None:
     assert first.pixels == PixelsRoom(0, 0) and all(first.planes)
     assert last.planes == PlanesRoom(0, 0, 0, 0, 0, 0) and all(last.pixels)
     assert first.v.position_pitch == 1 and last.v.position_pitch >= last.summed
-    assert first.phases and not last.phases
+    assert first.samples and not last.samples
 
 
 def test_weights_are_transformed_on_the_way_where_that_pays() -> None:
@@ -285,20 +290,44 @@ def test_axes() -> None:
     p = problem((16, 20, 1, (6, 9, 11), (3, 1, 1), (1, 0, 0), (1, 1, 1)))
     assert [(a.extent, a.frequencies) for a in choices(p)[0]] == [(1, 1), (6, 6), (9, 1), (11, 1)]
     p = problem((8, 20, 2, (5, 9, 11), (3, 3, 3), (1, 1, 1), (1, 1, 1)))
-    assert [(a.extent, a.frequencies, len(a.pieces)) for a in choices(p)[0]] == [(5, 1, 3), (9, 6, 1), (1, 1, 1), (11, 6, 1)]
+    assert [(a.extent, a.frequencies, a.pieces) for a in choices(p)[0]] == [(5, 1, 3), (9, 6, 1), (1, 1, 1), (11, 6, 1)]
 
 
 def test_every_tap_is_in_one_piece() -> None:
-    for taps, stride, dilation in itertools.product((1, 2, 3, 4, 5, 7, 11, 41), (1, 2, 3), (1, 2, 3, 6)):
+    for taps, stride, dilation in itertools.product((1, 2, 3, 4, 5, 7, 11, 41), (1, 2, 3, 32), (1, 2, 3, 6)):
         for frequencies, (m, r) in KINDS.items():
-            axis = CutAxis(999, 99, 0, stride, dilation, taps, frequencies, 1, 0, 0)
-            of = [[piece.tap + j * axis.tap_pitch for j in range(piece.live)] for piece in axis.pieces]
-            assert sorted(itertools.chain(*of)) == list(range(taps))
-            for piece, its in zip(axis.pieces, of, strict=True):
+            apart = stride // math.gcd(stride, dilation)
+            axis = cut(OneAxis(999, 99, 0, stride, dilation, taps, 1, 0, 0, apart), frequencies)
+            pieces, step = pieces_of(axis), axis.residues * stride
+            of = [[piece.tap + j * apart for j in range(piece.live)] for piece in pieces]
+            assert sorted(itertools.chain(*of)) == list(range(taps)) and axis.taps == taps
+            assert {piece.plane for piece in pieces} == set(range(axis.planes)) and max(piece.shift for piece in pieces) == axis.halo
+            planes = [plane_of(axis.cut, number) for number in range(axis.planes)]
+            assert max(k for _, k in planes) == axis.reach
+            for piece, its in zip(pieces, of, strict=True):
                 assert 0 < piece.live <= r
-                start = axis.planes[piece.plane] + piece.shift * m * axis.residues * stride
+                phase, k = planes[piece.plane]
+                start = phase * dilation + k * step + piece.shift * m * step
                 assert start == its[0] * dilation
-                assert all(t * dilation == start + j * axis.residues * stride for j, t in enumerate(its) if m > 1)
+                assert all(t * dilation == start + j * step for j, t in enumerate(its) if m > 1)
+
+
+def test_plans_are_small_whatever_the_size() -> None:
+    """Extents, batch, stride, dilation and taps make a plan no larger; what depends on taps and channels is worked out in the room."""
+    for layout in LAYOUTS:
+        sizes = {
+            prepared(problem(case, batch, layout), MACHINE, 2, given).numbers.nbytes
+            for case in (CASES[10], (4, 4, 1, (10**8,), (3,), (1,), (1,)), (4, 4, 1, (10**6,), (10**5,), (0,), (1,)),
+                         (8, 8, 1, (999, 999), (64, 64), (0, 0), (1, 1), (32, 32)), (4, 4, 1, (2**40,), (3,), (2**30,), (2**30,)))
+            for batch, given in ((1, True), (10**6, False))
+        }  # fmt: skip
+        assert max(sizes) < 2000 and max(sizes) - min(sizes) <= 8 * 24  # channels last, a number for each position of a tile
+
+
+def test_a_dilation_far_beyond_the_output_is_refused() -> None:
+    """Each output would be a tile of its own, among as many that are none."""
+    assert "a third" in str(ROW.refuses(problem((16, 16, 1, (9,), (3,), (2**30,), (2**30,)), 1)))
+    assert ROW.refuses(problem(CASES[9], 1)) is None
 
 
 def test_wide_margins_take_many_channels() -> None:

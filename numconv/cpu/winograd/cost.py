@@ -6,12 +6,14 @@ Measured on a Zen 4 (AVX-512) from 2026-11-24 to 2026-11-28 unless said otherwis
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ...kernel import Machine
 from ...problem import ConvProblem
-from ..geometry.tiles import CYCLES_PER_STEP, term_cycles
-from .axes import CutAxis, TileBox, frequencies, terms
+from ..geometry.tiles import CYCLES_PER_STEP
+from .axes import Axes, TileBox, terms
 
 FLOAT = 4  # bytes
 
@@ -73,6 +75,7 @@ class WinogradChoice(NamedTuple):
     super_blocks: int  # of a split, whose M is held at a time
     chunk: int  # channels whose filters are transformed at a time, on the way
     pitch: int  # of a channel in V and M; channels last, positions of a plane
+    cycles: float  # of all tasks and all that is done ahead of them
 
     @property
     def kinds(self) -> tuple[int, int]:
@@ -93,103 +96,195 @@ class WinogradChoice(NamedTuple):
         return p.groups * prod(self.box.boxes) * self.splits
 
 
-def on_the_way(p: ConvProblem, boxes: int) -> bool:
+class AxesCost(NamedTuple):
+    """What costs depend on of a choice of axes: a number each, or an array of them, one for each box."""
+
+    tiles_o: Any  # of the axes
+    tiles_a: Any
+    tiles_i: Any
+    tiles_w: Any
+    halo_o: Any  # tiles that only shifted pieces read
+    halo_a: Any
+    halo_i: Any
+    halo_w: Any
+    residues_a: Any
+    residues_w: Any
+    frequencies: Any  # of both axes
+    frequencies_a: Any
+    m_a: Any
+    m_w: Any
+    more_w: Any  # samples of a tile beyond its outputs
+    terms: Any
+    planes: Any  # of a channel …
+    planes_besides: Any  # … of its axes but A
+    phases: Any  # of A …
+    samples: Any  # … samples of them all beyond those of their tiles
+    apart: Any  # vectors of a tile's residues along W, where each has its own; 0: neighbours share them
+    row: Any  # cycles a row that is begun …
+    row_vector: Any  # … and a vector of positions of it, there …
+    row_back: Any  # … and back
+    analyse: Any  # cycles a vector of positions along A, there …
+    restore: Any  # … and back
+    wasteful: Any  # rows of a dilated axis leave lanes idle
+
+
+def axes_cost(p: ConvProblem, x: Axes, n: int) -> AxesCost:
+    """In the order of the fields."""
+    o, a, i, w = x
+    besides, fa, fw = o.planes * i.planes * w.planes, a.frequencies, w.frequencies
+    return AxesCost(
+        o.tiles, a.tiles, i.tiles, w.tiles, o.halo, a.halo, i.halo, w.halo, a.residues, w.residues,
+        fa * fw, fa, a.m, w.m, fw - w.m, terms(p, x), besides * a.planes, besides,
+        a.cut.phases, a.cut.phases * (fa - a.m) + a.reaches,
+        0 if w.residues in SHUFFLED else -(-w.residues // n),
+        COPY_OF_ROW if w.m == 1 else ROW_BEGUN, COPY_OF_VECTOR if w.m == 1 else ROW_THERE[fw], ROW_BACK.get(fw, 0),
+        fw * a.planes * ANALYSE.get(fa, 0), fw * RESTORE.get(fa, 0), w.residues > WASTED_FROM,
+    )  # fmt: skip
+
+
+class Boxes(NamedTuple):
+    """Some boxes, all at once: arrays of floats, which count exactly as far as any array reaches."""
+
+    axes: AxesCost
+    o: Any  # tiles of a box …
+    a: Any
+    i: Any
+    w: Any
+    residues: Any  # … of so many residues of A
+    slots: Any  # positions along each axis, as `TileBox.slots`
+    positions: Any  # from the first output of a box to its last
+    number: Any  # of boxes
+
+    @property
+    def plane(self) -> Any:
+        """Positions of a plane of the outer axis."""
+        return self.slots[1] * (self.slots[2] * self.slots[3])
+
+
+class Tiles(NamedTuple):
+    """Some register tiles and splits, an array of a row each, so that they broadcast over boxes."""
+
+    rows: Any
+    vectors: Any
+    block: Any  # output channels of a block
+    positions: Any
+    term: Any  # cycles a term
+    start: Any  # cycles a tile begun and stored
+    splits: Any  # of the blocks of a group, over tasks
+    split_blocks: Any
+
+
+class Candidates(NamedTuple):
+    """Tiles by boxes."""
+
+    tiles: Tiles
+    boxes: Boxes
+    last: bool
+    lanes: int
+    super_blocks: Any
+    pitch: Any
+    tasks: Any  # of a sample
+
+    @property
+    def v_bytes(self) -> Any:
+        axes = self.boxes.axes
+        return axes.planes * axes.frequencies * FLOAT * self.pitch
+
+    @property
+    def m_bytes(self) -> Any:
+        return self.boxes.axes.frequencies * FLOAT * self.super_blocks * self.tiles.block * self.pitch
+
+
+def over(extent: Any, part: Any) -> Any:
+    """How many parts, of arrays of integers held as floats."""
+    return np.ceil(extent / part)
+
+
+def on_the_way(p: ConvProblem, boxes: Any) -> Any:
     """Whether filters, given plain, are transformed on the way in each of so many boxes and never written to memory."""
-    return boxes <= FUSED or (boxes - 1) * p.groups * p.group_in * p.group_out * p.taps <= AGAIN
+    return (boxes <= FUSED) | ((boxes - 1) * (p.groups * p.group_in * p.group_out * p.taps) <= AGAIN)
 
 
-def task_cycles(p: ConvProblem, c: WinogradChoice, held: int, machine: Machine) -> float:
+def filter_cycles(p: ConvProblem, c: Candidates) -> Any:
+    """Of transforming the filters of one block."""
+    axes = c.boxes.axes
+    turned = FILTER_TURNED * p.group_in * p.taps
+    return c.tiles.block / c.lanes * (axes.terms * (FILTER_FREQUENCY * axes.frequencies + FILTER_TERM) + turned)
+
+
+def task_cycles(p: ConvProblem, c: Candidates, held: int, machine: Machine) -> Any:
     """Of one task; `held`: channels of a position in V."""
-    box, n, mr, fused = c.box, c.tile.lanes, c.block_channels, on_the_way(p, prod(c.box.boxes))
-    f, t, panels = frequencies(box.axes), terms(p, box.axes), -(-box.positions // c.tile_positions)
-    start = PIXEL_TILE * (c.tile_positions * c.tile.vectors) ** 2 if c.last else GEMM_TILE
-    term = term_cycles(c.tile.rows, c.tile.vectors, machine, 0.0, CYCLES_PER_STEP)
-    multiply = f * panels * c.split_blocks * (t * term / CYCLES_PER_STEP + start)
-    v_bytes, u_bytes = FLOAT * f * held * box.planes * c.pitch, FLOAT * f * t * c.split_blocks * mr
-    passes, m_bytes = -(-c.split_blocks // c.super_blocks), FLOAT * f * c.super_blocks * mr * c.pitch
-    part, whole = HELD
+    b, tiles, axes, n = c.boxes, c.tiles, c.boxes.axes, c.lanes
+    multiply = axes.frequencies * over(b.positions, tiles.positions) * tiles.split_blocks
+    multiply = multiply * (axes.terms * tiles.term / CYCLES_PER_STEP + tiles.start)
+    v_bytes, m_bytes, passes, (part, whole) = c.v_bytes * held, c.m_bytes, over(tiles.split_blocks, c.super_blocks), HELD
     beyond = (
         v_bytes + m_bytes > machine.l2 * part // whole
     )  # V is then written to, and read for each superblock from, the shared cache; so is M
-    streams = (v_bytes * (passes + 2) + m_bytes * 3 * passes) / SHARED_CACHE if beyond else 0.0
-    filters = c.split_blocks * filter_cycles(p, c)
-    produced = min(p.group_out, c.split_blocks * mr)
+    streams = np.where(beyond, (v_bytes * (passes + 2) + m_bytes * 3 * passes) / SHARED_CACHE, 0.0)
+    produced = np.minimum(p.group_out, tiles.split_blocks * tiles.block)
     if c.last:
-        fill, deliver = -(-p.group_in // n) * fill_pixels_cycles(box), -(-produced // n) * deliver_pixels_cycles(box)
+        fill, deliver = -(-p.group_in // n) * fill_pixels_cycles(b), over(produced, n) * deliver_pixels_cycles(b)
     else:
         more = SPILLS if machine.registers < 32 else 1.0
-        fill, deliver = p.group_in * fill_cycles(box, n) * more, produced * deliver_cycles(box, n) * more
-    if c.splits > 1:  # a V in common
-        fill += WAIT + v_bytes * (c.splits - 1) / SHARED_CACHE
-    cycles = multiply + streams + fill / c.splits + deliver + TASK_BEGUN
-    given = FLOAT * p.group_in * p.taps * c.split_blocks * mr
-    return cycles + (filters + given / GIVEN_READ if fused else u_bytes / TRANSFORMED_READ)
+        fill, deliver = p.group_in * fill_cycles(p, b, n) * more, produced * deliver_cycles(b, n) * more
+    # a V in common
+    fill = fill + np.where(tiles.splits > 1, WAIT + v_bytes * (tiles.splits - 1) / SHARED_CACHE, 0.0)
+    cycles = multiply + streams + fill / tiles.splits + deliver + TASK_BEGUN
+    given, u_bytes = FLOAT * p.group_in * p.taps * tiles.split_blocks * tiles.block, _filter_bytes(c)
+    filters = tiles.split_blocks * filter_cycles(p, c) + given / GIVEN_READ
+    return cycles + np.where(on_the_way(p, b.number), filters, u_bytes / TRANSFORMED_READ)
 
 
-def pack_cycles(p: ConvProblem, c: WinogradChoice) -> float:
+def _filter_bytes(c: Candidates) -> Any:
+    """Transformed, of a split."""
+    return c.boxes.axes.frequencies * c.boxes.axes.terms * FLOAT * (c.tiles.split_blocks * c.tiles.block)
+
+
+def pack_cycles(p: ConvProblem, c: Candidates) -> Any:
     """Of transforming all filters ahead of all tasks."""
-    if on_the_way(p, prod(c.box.boxes)):
-        return 0.0
-    u_bytes = FLOAT * frequencies(c.box.axes) * terms(p, c.box.axes) * c.split_blocks * c.block_channels
-    return p.groups * c.splits * (c.split_blocks * filter_cycles(p, c) + u_bytes / TRANSFORMED_WRITTEN)
+    tiles = c.tiles
+    ahead = p.groups * tiles.splits * (tiles.split_blocks * filter_cycles(p, c) + _filter_bytes(c) / TRANSFORMED_WRITTEN)
+    return np.where(on_the_way(p, c.boxes.number), 0.0, ahead)
 
 
-def fill_cycles(box: TileBox, n: int) -> float:
+def fill_cycles(p: ConvProblem, b: Boxes, n: int) -> Any:
     """Of one channel: its rows, then the other axis."""
-    o, a, _, w = box.axes
-    so, sa, si, sw = box.slots
-    _, by_a, _, by_w = box.counts
-    rows = so * si * sum(a.samples(by_a, phase) for phase in a.phases) * box.residues
-    tiles = by_w + w.halo
-    row = COPY_OF_ROW + COPY_OF_VECTOR * -(-sw // n) if w.m == 1 else ROW_BEGUN + ROW_THERE[w.frequencies] * _vectors(w, tiles, n)
-    if w.stride > 1:
-        row += PHASE_ROW + (PHASE_BY_TWO if w.stride == 2 else PHASE_GATHERED) * -(-samples(w, tiles) // n)
-    outer = so * -(-sa * si * sw // n) * w.frequencies * len(a.planes) * ANALYSE[a.frequencies] if a.m > 1 else 0
-    return len(o.planes) * len(box.axes.i.planes) * len(w.planes) * (rows * row + outer)
+    axes, (so, sa, si, sw) = b.axes, b.slots
+    rows = so * si * (axes.phases * ((b.a + axes.halo_a) * axes.m_a) + axes.samples) * b.residues
+    tiles, stride = b.w + axes.halo_w, p.stride[-1]
+    row = axes.row + axes.row_vector * _vectors(axes, tiles, n)
+    if stride > 1:
+        strided = (tiles * axes.m_w + axes.more_w) * axes.residues_w
+        row = row + (PHASE_ROW + (PHASE_BY_TWO if stride == 2 else PHASE_GATHERED) * over(strided, n))
+    return axes.planes_besides * (rows * row + so * over(sa * si * sw, n) * axes.analyse)
 
 
-def deliver_cycles(box: TileBox, n: int) -> float:
+def deliver_cycles(b: Boxes, n: int) -> Any:
     """Of one output channel."""
-    a, w = box.axes.a, box.axes.w
-    by_o, by_a, by_i, by_w = box.counts
-    vectors = -(-box.positions // n)
-    rows = by_o * by_i * by_a * box.residues * a.m
-    back = float(vectors * RESTORE[a.frequencies] * w.frequencies) if a.m > 1 else 0.0
-    if w.m > 1:
-        waste = _vectors(w, by_w, n) * n / (by_w * w.residues) if w.residues > WASTED_FROM else 1.0
-        back += vectors * a.m * ROW_BACK[w.frequencies] * waste
-    return back + rows * (TARGET_ROW + TARGET_VECTOR * -(-by_w * w.m * w.residues // n))
+    axes, vectors = b.axes, over(b.positions, n)
+    rows = b.o * b.i * b.a * b.residues * axes.m_a
+    waste = np.where(axes.wasteful, _vectors(axes, b.w, n) * n / (b.w * axes.residues_w), 1.0)
+    back = vectors * axes.restore + vectors * axes.m_a * axes.row_back * waste
+    return back + rows * (TARGET_ROW + TARGET_VECTOR * over(b.w * axes.m_w * axes.residues_w, n))
 
 
-def _vectors(w: CutAxis, tiles: int, n: int) -> int:
+def _vectors(axes: AxesCost, tiles: Any, n: int) -> Any:
     """Of the positions of a row: neighbouring residues share one, but tiles only under the dilations that shuffles serve."""
-    return -(-tiles * w.residues // n) if w.residues in SHUFFLED else tiles * -(-w.residues // n)
+    return np.where(axes.apart, tiles * axes.apart, over(tiles * axes.residues_w, n))
 
 
-def samples(w: CutAxis, tiles: int) -> int:
-    """Of a row of a plane."""
-    return (tiles * w.m + w.frequencies - w.m) * w.residues
-
-
-def filter_cycles(p: ConvProblem, c: WinogradChoice) -> float:
-    """Of transforming the filters of one block."""
-    f, t = frequencies(c.box.axes), terms(p, c.box.axes)
-    return c.block_channels / c.tile.lanes * (t * (FILTER_FREQUENCY * f + FILTER_TERM) + FILTER_TURNED * p.group_in * p.taps)
-
-
-def fill_pixels_cycles(box: TileBox) -> float:
+def fill_pixels_cycles(b: Boxes) -> Any:
     """Of one register of channels: columns along A, then rows along W."""
-    a, w = box.axes.a, box.axes.w
-    so, _, si, _ = box.slots
-    _, by_a, _, by_w = box.counts
-    tiles = by_w + w.halo
-    columns = (tiles * w.m + w.frequencies - w.m) * (COLUMN_BEGUN + MOVE * 2 * a.frequencies)
-    rows = tiles * (COLUMN_BEGUN + MOVE * 2 * frequencies(box.axes))
-    return box.planes * so * si * (by_a + a.halo) * box.residues * w.residues * (ROW_OF_TILES + columns + rows)
+    axes, (so, _, si, _), tiles = b.axes, b.slots, b.w + b.axes.halo_w
+    columns = (tiles * axes.m_w + axes.more_w) * (COLUMN_BEGUN + MOVE * 2 * axes.frequencies_a)
+    rows = tiles * (COLUMN_BEGUN + MOVE * 2 * axes.frequencies)
+    lines = axes.planes * so * si * (b.a + axes.halo_a) * b.residues * axes.residues_w
+    return lines * (ROW_OF_TILES + columns + rows)
 
 
-def deliver_pixels_cycles(box: TileBox) -> float:
+def deliver_pixels_cycles(b: Boxes) -> Any:
     """Of one register of output channels."""
-    a, w = box.axes.a, box.axes.w
-    tiles = prod(box.counts) * box.residues * w.residues
-    return tiles * (ROW_OF_TILES + MOVE * (2 * frequencies(box.axes) + 4 * a.m * w.m))
+    axes = b.axes
+    tiles = b.o * b.a * b.i * b.w * b.residues * axes.residues_w
+    return tiles * (ROW_OF_TILES + MOVE * (2 * axes.frequencies + 4 * axes.m_a * axes.m_w))

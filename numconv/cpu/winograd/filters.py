@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..runtime.launch import device_function, inlined
-from ..runtime.record import reader, size_of
+from ..runtime.record import integers_at, reader, size_of
 from ..simd.spread import transpose_to
 from ..simd.strided import stepping
 from ..simd.tiles import lanes, rows, upright
@@ -42,9 +42,10 @@ class FilterTransform(NamedTuple):
     tap_pitch_a: int  # from one tap of a piece to the next, along A …
     tap_pitch_w: int  # … and along W
     pieces: int  # of a filter
-    pieces_at: int  # in the table: a FilterPiece each
-    places_at: int  # in the table: where the weights of a vector of channels go in the room, in rows of a block
-    blank_at: int  # in the room: zeros, for the taps that a short piece lacks
+    first_tap: int  # weight of a filter that is its first tap
+    blank_at: int  # behind the weights of a vector of channels: zeros, for the taps that a short piece lacks …
+    pieces_at: int  # … a FilterPiece each …
+    places_at: int  # … and where those weights go, in rows of a block
 
 
 piece_at = reader(FilterPiece)
@@ -52,11 +53,11 @@ FILTER_PIECE = size_of(FilterPiece)
 
 
 @inlined
-def _turned(shape, filters, tables, weights, size, room):
+def _turned(shape, filters, weights, size, room):
     """The weights of size[0] channels: tap after tap, the rows of a block of each channel side by side."""
     vector, mr, n, taps = upright(shape), rows(shape), lanes(shape), filters.taps
     summed, valid = size
-    produced_pitch, summed_pitch, places_at = filters.produced_pitch, filters.summed_pitch, filters.places_at
+    produced_pitch, summed_pitch, all_places = filters.produced_pitch, filters.summed_pitch, integers_at(room, filters.places_at)
     runs, run = summed, taps
     if summed_pitch == taps:  # the channels' weights are one run
         runs, run = 1, summed * taps
@@ -65,25 +66,30 @@ def _turned(shape, filters, tables, weights, size, room):
             for k in range(0, valid * taps, LINE_ELEMENTS):
                 prefetch(weights, (i + n) * summed_pitch + k)
         for k in range(0, run, n):
-            source, places = moved(weights, i * summed_pitch + k), moved(tables, places_at + i * run + k)
+            source, places = moved(weights, i * summed_pitch + k), moved(all_places, i * run + k)
             transpose_to(vector, source, produced_pitch, valid, min(n, run - k), room, mr, places)
 
 
 @device_function
-def transform_filters(shape, by_a, by_w, filters, tables, weights, size, target, frequency_pitch, room):
+def transform_filters(shape, by_a, by_w, filters, weights, size, target, frequency_pitch, room):
     """U of size[0] input channels, at most a vector, for a block of size[1] output channels, whose first weight `weights` points to.
 
     The rows of `shape` are the channels of a block.
     """
     mr, n, summed = rows(shape), lanes(shape), size[0]
-    tap_pitch, pieces, pieces_at, blank = (n + BESIDE) * mr, filters.pieces, filters.pieces_at, moved(room, filters.blank_at)
+    tap_pitch, pieces, blank, all_pieces = (
+        (n + BESIDE) * mr,
+        filters.pieces,
+        moved(room, filters.blank_at),
+        integers_at(room, filters.pieces_at),
+    )
     pitches = (filters.tap_pitch_a * tap_pitch, filters.tap_pitch_w * tap_pitch)
-    _turned(shape, filters, tables, weights, size, room)
+    _turned(shape, filters, weights, size, room)
     zero(stepping(by_w, 1), blank, n)
     for i in range(0, summed, BESIDE):
         count = min(BESIDE, summed - i) * mr
         for k in range(pieces):
-            piece = piece_at(tables, pieces_at + k * FILTER_PIECE)
+            piece = piece_at(all_pieces, k * FILTER_PIECE)
             live, source, to = (piece.live_a, piece.live_w), piece.tap * tap_pitch + i * mr, i * pieces * mr + k * count
             for r in range(0, count, n):
                 taps, u = moved(room, source + r), moved(target, to + r)

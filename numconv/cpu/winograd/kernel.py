@@ -9,13 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from ..runtime.launch import by_type, device_function
-from ..runtime.record import reader
-from ..runtime.tasks import over_tasks
+from ..runtime.record import integers_at, reader
+from ..runtime.tasks import Task, over_shares
 from ..simd.spread import spread_tile
 from ..simd.tiles import columns, gemm_tile, lanes, rows, strided_shape, tile_shape
 from ..simd.vector import moved
 from .box import located, positions_of
 from .filters import transform_filters
+from .lists import write_filter_lists, write_lists
 from .pixels import deliver_pixels, fill_pixels
 from .plan import WinogradPlan
 from .planes import deliver_planes, fill_planes
@@ -52,7 +53,7 @@ def _on_the_way(block, by_a, by_w, plan, task, weights, blocks, channels):
             given = moved(weights, b * mr * filters.produced_pitch + (c0 + c) * filters.summed_pitch)
             target = moved(chunk, ((b - b0) * size + c) * pieces * mr)
             some = (min(n, count - c), min(mr, plan.produced - b * mr))
-            transform_filters(block, by_a, by_w, filters, task.tables, given, some, target, pitch, turned)
+            transform_filters(block, by_a, by_w, filters, given, some, target, pitch, turned)
 
 
 @device_function
@@ -113,17 +114,29 @@ def _task(shape, block, by_a, by_w, plan, task, number):
         _deliver(shape, by_a, by_w, plan, task, (b0 * mr, min(produced, b1 * mr)), positions, box, sample, group)
 
 
+@device_function
+def _tasks(shape, block, by_a, by_w, plan, task, number, end):
+    """A worker's share.  What it lists in its room takes the place of the offsets."""
+    lists = integers_at(task.room, plan.lists_at)
+    write_lists(plan, lists)
+    if plan.packs:
+        write_filter_lists(plan, lanes(block), moved(task.room, plan.chunk.turned_at))
+    mine = Task(task.x, task.weights, task.bias, task.y, task.room, lists, task.tables, task.shared)
+    for i in range(number, end):
+        _task(shape, block, by_a, by_w, plan, mine, i)
+
+
 @lru_cache(maxsize=64)
 def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int, way: int) -> Any:
     """The loop for one register tile and two transforms, channels first; `way`: 2 where W is strided or dilated, else 1."""
 
     @device_function
-    def body(task, number):
+    def body(task, number, end):
         shape = tile_shape(tile_rows, vectors, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
-        _task(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, number)
+        _tasks(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, number, end)
 
-    return over_tasks("winograd", body)
+    return over_shares("winograd", body)
 
 
 @lru_cache(maxsize=64)
@@ -132,12 +145,12 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
     block_channels = vectors * tile_lanes
 
     @device_function
-    def body(task, number):
+    def body(task, number, end):
         shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_channels, 1, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number)
+        _tasks(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number, end)
 
-    return over_tasks("winograd_pixels", body)
+    return over_shares("winograd_pixels", body)
 
 
 @device_function
@@ -151,7 +164,7 @@ def _pack_block(shape, by_a, by_w, plan, task, number):
     for c in range(0, channels, n):
         given, u = moved(weights, c * filters.summed_pitch), moved(target, c * filters.pieces * mr)
         size = (min(n, channels - c), min(mr, produced - block * mr))
-        transform_filters(shape, by_a, by_w, filters, task.tables, given, size, u, plan.filter_pitch, task.room)
+        transform_filters(shape, by_a, by_w, filters, given, size, u, plan.filter_pitch, task.room)
 
 
 @lru_cache(maxsize=64)
@@ -159,9 +172,11 @@ def packer(block_channels: int, tile_lanes: int, frequencies_a: int, frequencies
     """U of all filters, ahead of all tasks: a task a block of a group.  There `weights` are as given, and `y` is U."""
 
     @device_function
-    def body(task, number):
+    def body(task, number, end):
         shape, plan = tile_shape(block_channels, 1, tile_lanes), plan_at(task.tables, 0)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        _pack_block(shape, by_a, by_w, plan, task, number)
+        write_filter_lists(plan, lanes(shape), task.room)
+        for i in range(number, end):
+            _pack_block(shape, by_a, by_w, plan, task, i)
 
-    return over_tasks("winograd_filters", body)
+    return over_shares("winograd_filters", body)

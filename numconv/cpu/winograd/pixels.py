@@ -131,17 +131,17 @@ def _fill_plane(by_a, by_w, vector, plan, task, x, first, channels, box, v):
 
 def fill_pixels(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
     """V of a box, of this task's share of the channels."""
-    o, a, i, w, tables, vector = plan.o, plan.a, plan.i, plan.w, task.tables, stepping(by_w, 1)
+    o, a, i, w, lists, vector = plan.o, plan.a, plan.i, plan.w, task.offsets, stepping(by_w, 1)
     x = moved(task.x, (sample * plan.source_size * plan.groups + group) * plan.summed)
     channels = share_of(plan, split, lanes(vector))
     for of_o in range(o.planes):
         for of_i in range(i.planes):
             for of_w in range(w.planes):
                 for of_a in range(a.planes):
-                    first_o = box.o.first * o.step + get(tables, o.planes_at + of_o) - o.low
-                    first_a = box.a.first * a.step + get(tables, a.planes_at + of_a) - a.low
-                    first_i = box.i.first * i.step + get(tables, i.planes_at + of_i) - i.low
-                    first_w = box.w.first * w.step + get(tables, w.planes_at + of_w) - w.low
+                    first_o = box.o.first * o.step + get(lists, o.planes_at + of_o) - o.low
+                    first_a = box.a.first * a.step + get(lists, a.planes_at + of_a) - a.low
+                    first_i = box.i.first * i.step + get(lists, i.planes_at + of_i) - i.low
+                    first_w = box.w.first * w.step + get(lists, w.planes_at + of_w) - w.low
                     _fill_plane(by_a, by_w, vector, plan, task, x, (first_o, first_a, first_i, first_w), channels, box, v)
                     v = moved(v, plan.v.plane_pitch)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -12,22 +11,17 @@ import numpy as np
 
 from ...activations import ACTIVATIONS
 from ...kernel import Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..adapt.mirror import forward_of
 from ..geometry.tiles import up
 from ..runtime.record import size_of, table
-from .axes import Axes, TileBox, boxes_of, choices, frequencies, terms
-from .cost import CLOCK, FLOAT, Tile, WinogradChoice, on_the_way, pack_cycles, task_cycles
-from .filters import FilterTransform
-from .room import SAME_SETS, Chunk, PixelsRoom, PlanesRoom, Spectrum, filter_pitch, position_pitch, room_of
-from .tables import TileAxis, axes_of, filters_of, offsets_of, phases_of
-
-#: rows × vectors, by number of SIMD registers: rows are output channels, or, channels last, positions
-PLANE_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-PIXEL_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((14, 2), (12, 2), (9, 3), (24, 1)), 16: ((6, 2), (4, 3), (12, 1))}
-MOST_SCRATCH = 8 << 20  # bytes of a worker: a share of the last cache
-PART = 4  # of the second cache: M of a superblock takes one such, U of a chunk another
-MANY_CHANNELS, MANY_SUMS = 64, 384  # of a superblock: no more channels, or sums of a position, even where there is room
+from .axes import Axes, frequencies, terms
+from .cost import CLOCK, WinogradChoice, on_the_way
+from .filters import LINE_ELEMENTS, FilterTransform
+from .lists import TileAxis, axes_of
+from .room import INTEGER, Chunk, PixelsRoom, PlanesRoom, Room, Spectrum, filter_pitch, room_of
+from .search import Search, cheapest, chosen, search
 
 
 class WinogradPlan(NamedTuple):
@@ -62,8 +56,9 @@ class WinogradPlan(NamedTuple):
     given_pitch: int  # of filters as given, likewise
     has_bias: int  # 0 or 1
     activation: int  # its code
-    phases: int  # of A, channels first
-    phases_at: int  # in the table
+    samples: int  # of A, channels first: of a residue, for a whole box, of a phase of one plane
+    channel_pitch: int  # of V, from one channel to the next
+    lists_at: int  # in the room: where terms lie in V, where planes begin
     places_at: int  # in the table, channels last: where the positions of a register tile lie
 
 
@@ -75,102 +70,60 @@ class PreparedWinograd:
     choice: WinogradChoice
     numbers: np.ndarray  # the record, and what it points to
     then: np.ndarray | None  # the same of a second stage, where V is in common
-    offsets: np.ndarray  # of a channel's terms in V, int64
     room: int  # elements of scratch a worker
     shared: int  # elements of scratch in common
     packed: int  # elements of the transformed filters
     turned: int  # elements of scratch a worker, where they are transformed ahead
 
 
-def _choice(p: ConvProblem, machine: Machine, tile: Tile, box: TileBox, splits: int) -> WinogradChoice:
-    """With superblocks and chunks that fit in the second cache."""
-    n, last = tile.lanes, p.layout == "channels_last"
-    mr, nr = (tile.vectors * n, tile.rows) if last else (tile.rows, tile.vectors * n)
-    split_blocks = -(-(-(-p.group_out // mr)) // splits)
-    splits = -(-(-(-p.group_out // mr)) // split_blocks)
-    panels = -(-box.positions // nr)
-    so, sa, si, sw = box.slots
-    plane = sa * si * sw
-    if last:
-        pitch = max(panels * nr, so * plane)
-    else:
-        end = (so - 1) * plane + up(plane, n) if box.axes.a.m > 1 else so * plane - sw + up(sw, n)  # whole vectors are written
-        pitch = max(panels * nr, up(end, n))
-        pitch += n if pitch * FLOAT % SAME_SETS == 0 else 0
-    f, t = frequencies(box.axes), terms(p, box.axes)
-    most = max(MANY_CHANNELS, MANY_SUMS // f) // mr
-    super_blocks = max(1, min(split_blocks, machine.l2 // PART // (FLOAT * f * mr * pitch), most))
-    chunk = machine.l2 // PART // (FLOAT * f * super_blocks * mr * (t // p.group_in)) // n * n
-    return WinogradChoice(
-        tile=tile,
-        last=last,
-        box=box,
-        splits=splits,
-        split_blocks=split_blocks,
-        super_blocks=super_blocks,
-        chunk=min(p.group_in, max(n, chunk)),
-        pitch=pitch,
-    )
-
-
-def _candidates(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: Tile) -> Iterator[WinogradChoice]:
-    for box in boxes_of(x):
-        for splits in sorted({1, workers}):
-            yield _choice(p, machine, tile, box, splits)
-
-
-def cycles(p: ConvProblem, c: WinogradChoice, machine: Machine) -> float:
-    """Of all tasks of a sample; the filters transformed."""
-    held = position_pitch(p.group_in, c.tile.lanes) if c.last else p.group_in
-    return c.tasks(p) * task_cycles(p, c, held, machine)
-
-
 def best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int], given: bool = False) -> WinogradChoice:
-    """The cheapest of those within their share of memory; `given`: with what it takes to transform the filters ahead."""
-
-    def cost(c: WinogradChoice) -> tuple[float, float]:
-        tasks, room = p.batch * c.tasks(p), room_of(p, c)
-        idle = -(-tasks // workers) * workers / tasks
-        size = FLOAT * (room.size + room.v_size * (tasks / (c.splits * workers) if c.splits > 1 else 1))
-        return size / MOST_SCRATCH if size > MOST_SCRATCH else 0.0, cycles(p, c, machine) * idle + given * pack_cycles(p, c)
-
-    rows, vectors = tile
-    return min(_candidates(p, machine, workers, x, Tile(rows, vectors, machine.vector_bytes // FLOAT)), key=cost)
+    """The box and the splits, of these axes and this tile."""
+    return cheapest(p, machine, workers, search(p, machine, workers, (x,), (tile,)), given)
 
 
-@lru_cache(maxsize=1024)
-def chosen(p: ConvProblem, machine: Machine) -> WinogradChoice:
-    """The tile and the transforms: from one sample and one worker, whatever the call has, since bits depend on them."""
-    one = p.with_(batch=1)
-    tiles = (PIXEL_TILES if p.layout == "channels_last" else PLANE_TILES)[32 if machine.registers >= 32 else 16]
-    found = (best(one, machine, 1, x, tile) for x in choices(one) for tile in tiles)
-    return min(found, key=lambda c: cycles(one, c, machine) + pack_cycles(one, c))
+@lru_cache(maxsize=1)  # with filters given plain and transformed, one after the other
+def _searched(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int]) -> Search:
+    return search(p, machine, workers, (x,), (tile,))
 
 
-@lru_cache(maxsize=1024)
+@kept
 def blocking(p: ConvProblem, machine: Machine, workers: int, given: bool = False) -> WinogradChoice:
     """The box and the splits, of this call."""
-    c = chosen(p.with_(batch=1), machine)
-    return best(p, machine, workers, c.box.axes, (c.tile.rows, c.tile.vectors), given)
+    c = chosen(p if p.batch == 1 else p.with_(batch=1), machine)
+    return cheapest(p, machine, workers, _searched(p, machine, workers, c.box.axes, (c.tile.rows, c.tile.vectors)), given)
 
 
 def seconds(one: ConvProblem, machine: Machine) -> float:
     """Predicted for one sample on one core, memory aside."""
-    c = chosen(one, machine)
-    return CLOCK * (cycles(one, c, machine) + pack_cycles(one, c)) * machine.cycle
+    return CLOCK * chosen(one, machine).cycles * machine.cycle
 
 
-@lru_cache(maxsize=1024)
+def _filters(p: ConvProblem, x: Axes, room: Room, turned: bool) -> FilterTransform:
+    """`turned`: they are an input gradient's, read in the other order and backwards."""
+    sign = -1 if turned else 1
+    return FilterTransform(
+        produced=p.group_out,
+        taps=p.taps,
+        produced_pitch=p.taps if turned else p.group_in * p.taps,
+        summed_pitch=p.group_out * p.taps if turned else p.taps,
+        tap_pitch_a=sign * x.a.filter_pitch * x.a.cut.tap_pitch,
+        tap_pitch_w=sign * x.w.filter_pitch * x.w.cut.tap_pitch,
+        pieces=terms(p, x) // p.group_in,
+        first_tap=p.taps - 1 if turned else 0,
+        blank_at=room.blank_at,
+        pieces_at=room.pieces_at,
+        places_at=room.places_at,
+    )
+
+
+@kept
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedWinograd:
     """An input gradient is the convolution that gives the same; its filters are read in the other order, and taps backwards."""
     p = forward_of(problem)
     c = blocking(p, machine, workers, given)
-    room, x, boxes = room_of(p, c), c.box.axes, prod(c.box.boxes)
-    (o, a, i, w), begins = axes_of(c, size_of(WinogradPlan))
-    phases_at = size_of(WinogradPlan) + len(begins)
-    phases = [] if c.last else phases_of(x.a, a.box, phases_at)
-    filters, cut = filters_of(p, c, room, problem.direction != "forward", phases_at + len(phases))
-    group_size = frequencies(x) * filter_pitch(p, c)
+    room, x, boxes, turned = room_of(p, c), c.box.axes, prod(c.box.boxes), problem.direction != "forward"
+    (o, a, i, w), lists_end = axes_of(c, terms(p, x), -1 if turned else 1)
+    lists_at, group_size = room.size + room.v_size * (c.splits == 1), frequencies(x) * filter_pitch(p, c)
     plan = WinogradPlan(
         o=o,
         a=a,
@@ -194,25 +147,25 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         planes=room.planes,
         pixels=room.pixels,
         packs=given and on_the_way(p, p.batch * boxes),
-        filters=filters,
+        filters=_filters(p, x, room, turned),
         chunk=room.chunk,
         filter_pitch=filter_pitch(p, c),
         transformed_pitch=group_size,
         given_pitch=p.group_out * p.group_in * p.taps,
         has_bias=p.bias,
         activation=ACTIVATIONS[p.activation],
-        phases=0 if c.last else len(x.a.phases),
-        phases_at=phases_at,
-        places_at=phases_at + len(phases) + len(cut),
+        samples=0 if c.last else (a.box + a.halo) * x.a.m + x.a.frequencies - x.a.m,
+        channel_pitch=1 if c.last else c.box.planes * room.v.plane_pitch,
+        lists_at=lists_at,
+        places_at=size_of(WinogradPlan),
     )
     near = np.arange(c.tile_positions if c.last else 0) * room.v.position_pitch
     return PreparedWinograd(
         plan=plan,
         choice=c,
-        numbers=table(plan, begins, phases, cut, near),
-        then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), begins, phases, cut, near),
-        offsets=offsets_of(p, c, room),
-        room=room.size + room.v_size * (c.splits == 1),
+        numbers=table(plan, near),
+        then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), near),
+        room=lists_at + up(lists_end * INTEGER, LINE_ELEMENTS),
         shared=0 if c.splits == 1 else p.batch * p.groups * boxes * room.v_size,
         packed=p.groups * group_size,
         turned=room.turned_size,

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..runtime.launch import by_type, device_function, inlined
-from ..runtime.record import reader, size_of
 from ..simd.strided import stepping
 from ..simd.tiles import lanes, rows
 from ..simd.vector import get, moved, zero_of
@@ -20,11 +19,9 @@ from ..stages.fill import copy_row, inside
 from ..stages.pack import zero
 from .box import share_of
 from .points import outputs
-from .tables import SamplePhase
 from .transforms import analyse, fill_row, restore, restore_rows
 
 _inside = inlined(inside)
-phase_at, BUFFER_PHASE_SIZE = reader(SamplePhase), size_of(SamplePhase)
 
 
 def _row_dense(by_w, plan, task, row, left, bounds, target, pitch):  # type: ignore[no-untyped-def]
@@ -52,17 +49,20 @@ def _row(by_w: Any, *arguments: Any) -> None:
 
 @device_function
 def _samples(by_a, by_w, plan, task, x, phase, first, box, v):
-    """The samples of a phase of A: in phases of their own, or, where A is not transformed, in V.  `first`: of the axes o, i, w."""
+    """The samples of a phase of A, whose first is there and which has so many for a whole box: in phases of their own, or, where A is not
+    transformed, in V.  `first`: of the axes o, i, w.
+    """
     o, a, i, w = plan.o, plan.a, plan.i, plan.w
     of_row, positions, v_pitch, phase_pitch = a.positions, i.positions, plan.v.pitch, plan.planes.phase_pitch
     first_o, first_i, left = first
     m_a, f_w, vector, residues = outputs(rows(by_a)), rows(by_w), stepping(by_w, 1), box.a.residues
     bounds = _inside(left, w.step, w.source, plan.planes.strided_size, lanes(by_w))
-    samples = phase.samples - (a.box - box.a.tiles) * m_a
+    phase_first, of_box = phase
+    samples = of_box - (a.box - box.a.tiles) * m_a
     lines = box.i.tiles + i.halo
     for e in range(samples):
         for r in range(residues):
-            at_a = (box.a.first + e * a.residues + r) * a.step + phase.first - a.low
+            at_a = (box.a.first + e * a.residues + r) * a.step + phase_first - a.low
             for k in range(lines):
                 at_i = first_i + k * i.step
                 target, pitch = moved(v, (e * residues + r) * of_row + k * positions), v_pitch
@@ -84,16 +84,16 @@ def _planes(by_a, by_w, plan, task, x, first, box, v):
     phase_pitch, pitch, plane_pitch, f_w, m_a = plan.planes.phase_pitch, plan.v.pitch, plan.v.plane_pitch, rows(by_w), outputs(rows(by_a))
     first_o, first_i, left = first
     tile_pitch = box.a.residues * a.positions
-    for number in range(plan.phases):
-        phase = phase_at(task.tables, plan.phases_at + number * BUFFER_PHASE_SIZE)
-        planes, planes_at = phase.planes, phase.planes_at
+    for number in range(a.cut.phases):
+        planes, piece = min(a.cut.repeat, a.cut.most if number < a.cut.longer else a.cut.fewer), a.cut.piece
+        phase = (number * a.dilation, plan.samples + (planes - 1) * piece)
         for k in range(box.o.tiles + o.halo):
             outer = moved(v, k * o.positions)
             _samples(by_a, by_w, plan, task, x, phase, (first_o + k * o.step, first_i, left), box, outer)
             if m_a > 1:
                 count = (box.a.tiles + a.halo) * tile_pitch
                 for p in range(planes):
-                    begin, target = get(task.tables, planes_at + p), moved(outer, p * plane_pitch)
+                    begin, target = p * piece, moved(outer, p * plane_pitch)
                     for j in range(f_w):
                         source = moved(task.room, j * m_a * phase_pitch)
                         analyse(by_a, source, phase_pitch, tile_pitch, begin, count, moved(target, j * pitch), f_w * pitch)
@@ -102,7 +102,7 @@ def _planes(by_a, by_w, plan, task, x, first, box, v):
 
 def fill_planes(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
     """V of a box, of this task's share of the channels."""
-    o, a, i, w, tables = plan.o, plan.a, plan.i, plan.w, task.tables
+    o, a, i, w, lists = plan.o, plan.a, plan.i, plan.w, task.offsets
     x = moved(task.x, (sample * plan.groups + group) * plan.summed * plan.source_size)
     size = a.planes * plan.v.plane_pitch
     first, end = share_of(plan, split, 1)
@@ -111,9 +111,9 @@ def fill_planes(shape, by_a, by_w, plan, task, split, group, sample, box, v):  #
         for of_o in range(o.planes):
             for of_i in range(i.planes):
                 for of_w in range(w.planes):
-                    first_o = box.o.first * o.step + get(tables, o.planes_at + of_o) - o.low
-                    first_i = box.i.first * i.step + get(tables, i.planes_at + of_i) - i.low
-                    first_w = box.w.first * w.step + get(tables, w.planes_at + of_w) - w.low
+                    first_o = box.o.first * o.step + get(lists, o.planes_at + of_o) - o.low
+                    first_i = box.i.first * i.step + get(lists, i.planes_at + of_i) - i.low
+                    first_w = box.w.first * w.step + get(lists, w.planes_at + of_w) - w.low
                     _planes(by_a, by_w, plan, task, moved(x, c * plan.source_size), (first_o, first_i, first_w), box, v)
                     v = moved(v, size)
 

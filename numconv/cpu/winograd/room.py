@@ -7,12 +7,13 @@ from typing import NamedTuple
 from ...problem import ConvProblem
 from ..geometry.tiles import up
 from .axes import frequencies, terms
-from .cost import FLOAT, WinogradChoice, samples
-from .filters import BESIDE, LINE_ELEMENTS
+from .cost import FLOAT, WinogradChoice
+from .filters import BESIDE, FILTER_PIECE, LINE_ELEMENTS
 
 TILES_TOGETHER = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
 SAME_SETS = 1024  # bytes: planes so far apart, or a multiple, share few sets of the first cache; channels first …
 SAME_SETS_PIXELS = 256  # … and positions, channels last
+INTEGER = 2  # elements of an integer in the room
 OVERRUN = 64  # elements behind all else, for vectors that overrun
 
 
@@ -59,8 +60,10 @@ class Room(NamedTuple):
     planes: PlanesRoom
     pixels: PixelsRoom
     chunk: Chunk
-    blank_at: int  # from `chunk.turned_at` on: zeros
-    turned_size: int  # of the weights of a vector of channels, turned
+    blank_at: int  # behind the weights of a vector of channels, turned, from `chunk.turned_at` on: zeros …
+    pieces_at: int  # … integers for each piece of a filter …
+    places_at: int  # … and for each of those weights
+    turned_size: int  # of all that
     size: int  # elements of a worker, without V
 
 
@@ -87,7 +90,10 @@ def room_of(p: ConvProblem, c: WinogradChoice) -> Room:
     pitch = odd_lines(c.super_blocks * c.chunk * rows)
     turned_at = chunk_at + f * pitch
     blank_at = p.taps * (n + BESIDE) * c.block_channels
-    size = up(turned_at + blank_at + n, 16) + OVERRUN
+    pieces_at = up(blank_at + n, INTEGER)
+    places_at = pieces_at + terms(p, c.box.axes) // p.group_in * FILTER_PIECE * INTEGER
+    turned_size = places_at + n * p.taps * INTEGER
+    size = up(turned_at + turned_size, 16) + OVERRUN
     return Room(
         v=v._replace(at=size),
         v_size=v_size,
@@ -96,7 +102,9 @@ def room_of(p: ConvProblem, c: WinogradChoice) -> Room:
         pixels=pixels,
         chunk=Chunk(c.chunk, chunk_at, pitch, turned_at),
         blank_at=blank_at,
-        turned_size=blank_at + n,
+        pieces_at=pieces_at,
+        places_at=places_at,
+        turned_size=turned_size,
         size=size,
     )
 
@@ -109,9 +117,10 @@ def _planes(p: ConvProblem, c: WinogradChoice) -> Parts:
     a, w = box.axes.a, box.axes.w
     _, _, si, sw = box.slots
     _, by_a, _, by_w = box.counts
-    phase = -(-max(a.samples(by_a, phase) for phase in a.phases) // a.m) * box.residues * si * sw + n if a.m > 1 else 0
+    samples_a = (by_a + a.halo) * a.m + a.frequencies - a.m + a.reach  # of the longest phase
+    phase = -(-samples_a // a.m) * box.residues * si * sw + n if a.m > 1 else 0
     phase = phase + n if phase * FLOAT % SAME_SETS < FLOAT * n else phase
-    strided_at, strided_size = up(phase * a.m * w.frequencies + 2 * n, n), samples(w, by_w + w.halo)
+    strided_at, strided_size = up(phase * a.m * w.frequencies + 2 * n, n), ((by_w + w.halo) * w.m + w.frequencies - w.m) * w.residues
     split_at, split_pitch = strided_at + up(strided_size, n) + n, up(sw + w.residues, n) + n
     v = Spectrum(at=0, pitch=p.group_in * box.planes * c.pitch + n, plane_pitch=c.pitch, position_pitch=1)
     m = Spectrum(

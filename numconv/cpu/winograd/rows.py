@@ -37,7 +37,7 @@ def _work(problem: ConvProblem, machine: Machine, workers: int, given: bool) -> 
     return Work(
         loop=pixel_driver(*c.tile, *c.kinds) if c.last else driver(*c.tile, *c.kinds, 1 if c.box.axes.w.dense else 2),
         tables=p.numbers,
-        offsets=p.offsets,
+        offsets=p.numbers,
         tasks=tasks,
         workers=min(workers, tasks),
         room_pitch=p.room,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import term_cycles
-from ..axes import TileBox
-from ..cost import FLOAT, Tile
+from ..axes import TileBox, frequencies
+from ..cost import FLOAT, Tile, over
 
 TASK_STARTED = 300.0  # cycles a task
 BOX_OF_SAMPLE = 500.0  # cycles a box of a sample, within a task
@@ -29,57 +31,100 @@ MOST_ROOM = 14 << 20  # bytes of a worker …
 REFUSED = 1e12  # … and the cycles of one that takes more
 
 
-@dataclass(frozen=True)
-class Way:
-    """Transforms, register tile and box, and what does not depend on the splits."""
+class Way(NamedTuple):
+    """Transforms, boxes and register tile."""
 
     box: TileBox
     tile: Tile
-    terms: int  # positions that products are summed over
-    positions: int  # of V
-    lift_x: float  # cycles of one vector of channels of a box …
-    lift_y: float  # … of the gradient of the output
-    room: int  # elements that lifting takes
-    frequencies: int
-    pieces: int
-    chunks: int  # boxes of a sample
+
+    @property
+    def terms(self) -> int:
+        """Positions that products are summed over."""
+        return prod(n * x.residues for n, x in zip(self.box.counts, self.box.axes, strict=True))
+
+    @property
+    def pieces(self) -> int:
+        return prod(x.pieces for x in self.box.axes)
 
     @property
     def run(self) -> int:
         """Tiles of input channels whose sums take some 64 kB, delivered in whole squares."""
-        return max(1, RUN // (FLOAT * self.frequencies * self.pieces * prod(self.tile)))
+        return max(1, RUN // (FLOAT * frequencies(self.box.axes) * self.pieces * prod(self.tile)))
 
 
-def lift_cycles(box: TileBox, source: bool, lanes: int) -> tuple[float, int]:
-    """Of one vector of channels of a box, and elements of the room that takes."""
-    o, a, i, w = box.axes
-    reach = [
-        n * x.m * x.residues * x.stride + (x.taps - 1) * x.dilation if source else n * x.m * x.residues
-        for n, x in zip(box.counts, box.axes, strict=True)
-    ]
-    *rows, pixels = (min(n, x.extent if source else x.outputs) for n, x in zip(reach, box.axes, strict=True))
-    by_o, by_a, by_i, by_w = box.counts
-    *lines_of, wide = box.slots if source else (by_o, by_a * a.residues, by_i, by_w * w.residues)
-    wide *= len(w.planes) if source else 1
-    lines = prod(lines_of) * (len(o.planes) * len(a.planes) * len(i.planes) if source else 1)
-    part = FAR_ROW * lanes if pixels < (w.extent if source else w.outputs) else 0.0
-    each = LIFT_SQUARE * -(-pixels // lanes) + TURNED_ROW + part + wide * LIFT_ROW[w.frequencies]
-    cycles = prod(rows) * each + lines * (wide * w.frequencies * LIFT_ROW[a.frequencies] + LIFTED_LINE)
-    return cycles, (prod(rows) + 1) * (pixels + 1 + w.frequencies * wide) * lanes
+class Ways(NamedTuple):
+    """Of many ways of one tile what does not depend on the splits: arrays of floats, (ways, 1, 1)."""
+
+    terms: Any
+    positions: Any  # of V
+    lift_x: Any  # cycles of one vector of channels of a box …
+    lift_y: Any  # … of the gradient of the output
+    room: Any  # elements that lifting takes
+    frequencies: Any
+    pieces: Any
+    run: Any
+    chunks: Any  # boxes of a sample
+    taps_back: Any  # cycles of a piece
 
 
-def task_cycles(p: ConvProblem, machine: Machine, way: Way, split_blocks: int, split_channels: int) -> float:
+class _Sides(NamedTuple):
+    """Of each axis and way: arrays (4, ways)."""
+
+    count: Any  # tiles of a box
+    m: Any
+    residues: Any
+    stride: Any
+    reach: Any  # from the first tap to the last
+    extent: Any
+    outputs: Any
+    planes: Any
+    halo: Any
+    tiles: Any
+
+
+def ways_of(found: list[Way]) -> Ways:
+    values = [
+        [(n, x.m, x.residues, x.stride, (x.taps - 1) * x.dilation, x.extent, x.outputs, x.planes, x.halo, x.tiles)
+         for n, x in zip(way.box.counts, way.box.axes, strict=True)]
+        for way in found
+    ]  # fmt: skip
+    s = _Sides(*np.array(values, np.float64).transpose(2, 1, 0))
+    fixed = [(x.a.frequencies, x.w.frequencies, way.pieces, way.run) for way in found for x in (way.box.axes,)]
+    of_a, of_w = ([LIFT_ROW[f[k]] for f in fixed] for k in (0, 1))
+    back = [TAPS_BACK[f[0] * f[1]] for f in fixed]
+    fa, fw, pieces, run, row_a, row_w, taps_back = np.array([*zip(*fixed, strict=True), of_a, of_w, back], np.float64)
+    slots, reach, lanes = (s.count + s.halo) * s.residues, s.count * s.m * s.residues, found[0].tile.lanes
+    terms, planes = np.multiply.reduce(s.count * s.residues), np.multiply.reduce(s.planes)
+
+    def lift(read: Any, extents: Any, wide: Any, lines: Any) -> tuple[Any, Any]:
+        """Cycles of one vector of channels of a box, and elements of the room that takes."""
+        t, h, w, pixels = np.minimum(read, extents)
+        rows, part = t * h * w, np.where(pixels < extents[3], FAR_ROW * lanes, 0.0)
+        each = LIFT_SQUARE * over(pixels, lanes) + TURNED_ROW + part + wide * row_w
+        return rows * each + lines * (wide * fw * row_a + LIFTED_LINE), (rows + 1) * (pixels + 1 + fw * wide) * lanes
+
+    (o, a, i, w), (po, pa, pi, pw) = slots, s.planes
+    lift_x, room_x = lift(reach * s.stride + s.reach, s.extent, w * pw, o * a * i * (po * pa * pi))
+    o, a, i, w = s.count * s.residues
+    lift_y, room_y = lift(reach, s.outputs, w, o * a * i)
+    positions, chunks = np.multiply.reduce(slots) * planes, np.multiply.reduce(over(s.tiles, s.count))
+    made = Ways(terms, positions, lift_x, lift_y, np.maximum(room_x, room_y), fa * fw, pieces, run, chunks, taps_back)
+    return Ways(*(of.reshape(-1, 1, 1) for of in made))
+
+
+def task_cycles(p: ConvProblem, machine: Machine, tile: Tile, way: Ways, split_blocks: Any, split_channels: Any) -> Any:
     """Of one task; more than its share of memory is as good as refused."""
-    (mr, vectors, lanes), f, pieces, chunks = way.tile, way.frequencies, way.pieces, p.batch * way.chunks
+    (mr, vectors, lanes), f, pieces, chunks = tile, way.frequencies, way.pieces, p.batch * way.chunks
     width = vectors * lanes
-    tiles = -(-split_channels // mr)
-    vectors_y = min(split_blocks * vectors, -(-p.group_out // lanes))
+    tiles = over(split_channels, mr)
+    vectors_y = np.minimum(split_blocks * vectors, -(-p.group_out // lanes))
     lifted = FLOAT * f * (way.positions * (split_channels + lanes) + way.terms * split_blocks * width)
-    sums = FLOAT * f * pieces * mr * width * (split_blocks * tiles if chunks > 1 else way.run)
+    many = chunks > 1
+    sums = FLOAT * f * pieces * mr * width * np.where(many, split_blocks * tiles, way.run)
     multiply = f * pieces * tiles * split_blocks * (way.terms * term_cycles(mr, vectors, machine, 0.0, TERM) + TILE_STARTED)
-    far = lifted / LIFTED_BYTES if lifted > machine.l2 else 0.0
-    lift = -(-split_channels // lanes) * way.lift_x + vectors_y * way.lift_y + far
-    cycles = chunks * (multiply + lift + (2 * sums / SUMS_BYTES if chunks > 1 else 0.0) + BOX_OF_SAMPLE)
-    back = split_channels * vectors_y * (pieces * TAPS_BACK[f] + LIFT_SQUARE * p.taps / lanes)
+    far = np.where(lifted > machine.l2, lifted / LIFTED_BYTES, 0.0)
+    lift = over(split_channels, lanes) * way.lift_x + vectors_y * way.lift_y + far
+    cycles = chunks * (multiply + lift + np.where(many, 2 * sums / SUMS_BYTES, 0.0) + BOX_OF_SAMPLE)
+    back = split_channels * vectors_y * (pieces * way.taps_back + LIFT_SQUARE * p.taps / lanes)
     deliver = back + FLOAT * split_channels * p.taps * split_blocks * width / FILTER_BYTES
-    return cycles + deliver + (REFUSED if lifted + sums + FLOAT * way.room > MOST_ROOM else 0.0) + TASK_STARTED
+    return cycles + deliver + np.where(lifted + sums + FLOAT * way.room > MOST_ROOM, REFUSED, 0.0) + TASK_STARTED

@@ -6,14 +6,16 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ...runtime.launch import device_function, inlined
-from ...runtime.record import reader, size_of
-from ...runtime.tasks import over_tasks
+from ...runtime.record import integers_at, reader, size_of
+from ...runtime.tasks import Task, over_shares
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
 from ...simd.vector import moved
 from .lift import lift, taps
-from .plan import GradientPiece, LiftPlan
+from .plan import LiftPlan
+from .products import GradientPiece, write_products
+from .sides import write_columns, write_rows
 
 plan_at, piece_at = reader(LiftPlan), reader(GradientPiece)
 GRADIENT_PIECE = size_of(GradientPiece)
@@ -39,19 +41,18 @@ def _share(plan, width, number):
 
 
 @device_function
-def _fill(shape, by_a, by_w, of_a, of_w, plan, task, sample, box, share):
+def _fill(shape, by_a, by_w, of_a, of_w, plan, task, sample, share):
     """V and Y of a box of one sample."""
     n, width, room, group = lanes(shape), columns(shape), task.room, sample * plan.groups + share.group
-    places = (box // plan.row_boxes, box % plan.row_boxes)
     x = moved(task.x, (group * plan.channels_in + share.first) * plan.x_side.size)
     y = moved(task.weights, group * plan.channels_out * plan.y_side.size)
     for c in range(0, share.channels, n):
         valid, target = min(n, share.channels - c), moved(room, plan.v.at + c)
-        lift(shape, by_a, by_w, plan.x_side, plan.v, task, moved(x, c * plan.x_side.size), valid, places, target)
+        lift(shape, by_a, by_w, plan.x_side, plan.v, task, moved(x, c * plan.x_side.size), valid, target)
     for k in range(share.block * width, min(share.end * width, plan.channels_out), n):
         valid = min(n, plan.channels_out - k)
         target = moved(room, plan.y.at + (k // width - share.block) * plan.y.plane_pitch + k % width)
-        lift(shape, of_a, of_w, plan.y_side, plan.y, task, moved(y, k * plan.y_side.size), valid, places, target)
+        lift(shape, of_a, of_w, plan.y_side, plan.y, task, moved(y, k * plan.y_side.size), valid, target)
 
 
 @device_function
@@ -59,10 +60,10 @@ def _multiply(shape, frequencies, plan, task, v, y, sums, tiles, accumulate):
     """S of a block of output channels and a run of tiles of input channels."""
     size, mr, positions, pieces, pieces_at = rows(shape) * columns(shape), rows(shape), plan.positions, plan.pieces, plan.pieces_at
     v_pitch, y_pitch, pitch, piece_pitch = plan.v.pitch, plan.y.pitch, plan.sums.pitch, plan.sums.piece_pitch
-    places = moved(task.tables, plan.positions_at)
+    places = task.offsets
     for f in range(frequencies):
         for k in range(pieces):
-            at = f * v_pitch + piece_at(task.tables, pieces_at + k * GRADIENT_PIECE).v_at
+            at = f * v_pitch + piece_at(task.offsets, pieces_at + k * GRADIENT_PIECE).v_at
             for tile in range(tiles):
                 target = moved(sums, f * pitch + k * piece_pitch + tile * size)
                 spread_tile(shape, moved(v, at + tile * mr), places, moved(y, f * y_pitch), target, positions, accumulate, None, None, 0)
@@ -80,7 +81,7 @@ def _deliver(shape, by_a, by_w, plan, task, sums, channels, target, valid):
     away = moved(room, channels * size * width)
     for c in range(channels):
         for k in range(pieces):
-            piece = piece_at(task.tables, pieces_at + k * GRADIENT_PIECE)
+            piece = piece_at(task.offsets, pieces_at + k * GRADIENT_PIECE)
             tap, live = piece.tap, (piece.live_a, piece.live_w)
             for v in range(0, min(width, valid), n):
                 source = moved(sums, k * piece_pitch + c * width + v)
@@ -92,12 +93,23 @@ def _deliver(shape, by_a, by_w, plan, task, sums, channels, target, valid):
 
 
 @device_function
+def _write_box(shape, plan, box, lists):
+    outer, inner, n = box // plan.row_boxes, box % plan.row_boxes, lanes(shape)
+    write_rows(plan.x_side, outer, n, lists)
+    write_rows(plan.y_side, outer, n, lists)
+    write_columns(plan.x_side, inner, n, lists)
+    write_columns(plan.y_side, inner, n, lists)
+
+
+@device_function
 def _task(shape, by_a, by_w, of_a, of_w, plan, task, number):
     mr, width, channels_in, channels_out, run = rows(shape), columns(shape), plan.channels_in, plan.channels_out, plan.sums.run
     share, boxes = _share(plan, width, number), plan.outer_boxes * plan.row_boxes
     last, run_pitch = plan.batch * boxes - 1, plan.sums.run_pitch
     for chunk in range(last + 1):
-        _fill(shape, by_a, by_w, of_a, of_w, plan, task, chunk // boxes, chunk % boxes, share)
+        if boxes > 1:
+            _write_box(shape, plan, chunk % boxes, task.offsets)
+        _fill(shape, by_a, by_w, of_a, of_w, plan, task, chunk // boxes, share)
         sums = moved(task.room, plan.sums.at)
         for b in range(share.block, share.end):
             y = moved(task.room, plan.y.at + (b - share.block) * plan.y.plane_pitch)
@@ -110,15 +122,26 @@ def _task(shape, by_a, by_w, of_a, of_w, plan, task, number):
                 sums = moved(sums, run_pitch)
 
 
+@device_function
+def _tasks(shape, by_a, by_w, of_a, of_w, plan, task, number, end):
+    """A worker's share.  What it lists in its room takes the place of the offsets."""
+    lists = integers_at(task.room, plan.lists_at)
+    write_products(plan, lists)
+    _write_box(shape, plan, 0, lists)
+    mine = Task(task.x, task.weights, task.bias, task.y, task.room, lists, task.tables, task.shared)
+    for i in range(number, end):
+        _task(shape, by_a, by_w, of_a, of_w, plan, mine, i)
+
+
 @lru_cache(maxsize=64)
 def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, frequencies_w: int) -> Any:
     """The loop for one register tile and two transforms.  Of a task, `weights` is the gradient of the output, `y` that of the weights."""
 
     @device_function
-    def body(task, number):
+    def body(task, number, end):
         shape = strided_shape(tile_rows, vectors, tile_lanes, 1)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
         of_a, of_w = tile_shape(frequencies_a, 2, tile_lanes), tile_shape(frequencies_w, 2, tile_lanes)
-        _task(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, number)
+        _tasks(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, number, end)
 
-    return over_tasks("winograd_weights", body)
+    return over_shares("winograd_weights", body)

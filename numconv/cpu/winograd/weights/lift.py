@@ -1,4 +1,4 @@
-"""The transforms of `winograd_weights`: channels in the lanes, pixels found by tables (`sides`).  What lies outside is read from zeros."""
+"""The transforms of `winograd_weights`: channels in the lanes, pixels found by lists (`sides`).  What lies outside is read from zeros."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def _reads(shape: Any) -> Any:
 
 
 @inlined
-def _places(tables, at):
+def _places(lists, at):
     """Eight places, in registers."""
-    p = places_at(tables, at)
+    p = places_at(lists, at)
     return p.x0, p.x1, p.x2, p.x3, p.x4, p.x5, p.x6, p.x7
 
 
@@ -61,33 +61,32 @@ def _transformed(shape, x, places):
 
 
 @device_function
-def lift(shape, by_a, by_w, side, spectrum, task, x, valid, box, target):
-    """`valid` channels, at most a vector, of a box (outer, of W): frequency f of position p to target[f·pitch + p·position_pitch].
+def lift(shape, by_a, by_w, side, spectrum, task, x, valid, target):
+    """`valid` channels, at most a vector, of a box: frequency f of position p to target[f·pitch + p·position_pitch].
 
     In the room from its beginning: the rows with channels in the lanes, after each a pixel of zeros; then their frequencies along W, after
     those of all rows one of zeros.
     """
-    n, size, most, lines, wide, tables = lanes(shape), side.size, side.rows, side.lines, side.wide, task.tables
+    n, size, most, lines, wide, lists = lanes(shape), side.size, side.rows, side.lines, side.wide, task.offsets
     pitch, position_pitch, along_w = spectrum.pitch, spectrum.position_pitch, moved(task.room, side.frequencies_at)
     row_size, blank, f_w = (side.pixels + 1) * n, most * wide * n, rows(by_w)
-    outer, inner = box
-    rows_begin, columns_begin = side.rows_at + outer * side.rows_pitch, side.columns_at + inner * side.columns_pitch
-    of_rows, of_columns = box_rows_at(tables, rows_begin), box_columns_at(tables, columns_begin)
+    rows_begin, columns_begin = side.rows_at, side.columns_at
+    of_rows, of_columns = box_rows_at(lists, rows_begin), box_columns_at(lists, columns_begin)
     step = blank + wide * n  # between frequencies
     first, count = of_columns.first, of_columns.number
     for row in range(of_rows.number):
-        source, room = moved(x, get(tables, rows_begin + ROWS_BEGIN + row) + first), moved(task.room, row * row_size)
+        source, room = moved(x, get(lists, rows_begin + ROWS_BEGIN + row) + first), moved(task.room, row * row_size)
         for p in range(0, count, n):
             some = min(n, count - p)
             transpose_part(shape, moved(source, p), size, None, valid, moved(room, p * n), n, some, n)
         zero(shape, moved(room, row_size - n), n)
         for p in range(wide):
-            places = _places(tables, columns_begin + COLUMNS_BEGIN + p * _reads(by_w))
+            places = _places(lists, columns_begin + COLUMNS_BEGIN + p * _reads(by_w))
             put_row(moved(along_w, (row * wide + p) * n), step, _transformed(by_w, room, places))
     for j in range(f_w):
         zero(shape, moved(along_w, j * step + blank), wide * n)
     for k in range(lines):
-        places = _places(tables, rows_begin + ROWS_BEGIN + most + k * _reads(by_a))
+        places = _places(lists, rows_begin + ROWS_BEGIN + most + k * _reads(by_a))
         for j in range(f_w):
             for p in range(wide):
                 values = _transformed(by_a, moved(along_w, j * step + p * n), places)

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from ....kernel import Machine
+from ....memory import kept
 from ....problem import ConvProblem
 from ...geometry.tiles import up
 from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
-from ..axes import Axes, TileBox, choices, frequencies
-from ..cost import FLOAT, Tile
+from ..axes import Axes, Counts, TileBox, choices, frequencies
+from ..cost import FLOAT, Tile, over
 from ..filters import LINE_ELEMENTS
-from ..room import Spectrum, odd_lines
-from .cost import Way, lift_cycles, task_cycles
-from .sides import Places, Side, reads_of
+from ..room import INTEGER, Spectrum, odd_lines
+from .cost import Way, task_cycles, ways_of
+from .products import GradientPiece, ProductAxis, product_axis
+from .sides import Side, side_of
 
 #: rows × vectors of the register tile, by number of SIMD registers: wider ones are no faster, and waste more channels
 GRADIENT_TILES = {32: (16, 1), 16: (12, 1)}
 LEAST_TILES = 16  # of a row that is cut further
 SPLITS = 1, 2, 4, 8, 16  # into which blocks and channels are divided, beside the number of workers and twice that
-
-
-class GradientPiece(NamedTuple):
-    """A piece of the taps of each axis."""
-
-    v_at: int  # in V: what the piece reads for the first position
-    tap: int  # weight of a filter, the piece's first
-    live_a: int  # taps of the piece along A …
-    live_w: int  # … and along W
 
 
 class RunSums(NamedTuple):
@@ -61,9 +52,8 @@ class LiftPlan(NamedTuple):
     outer_boxes: int  # of a sample, the last axis aside
     row_boxes: int  # of the last axis
     positions: int  # of a box, over which products are summed
-    positions_at: int  # in the table: where they lie in V
     pieces: int
-    pieces_at: int  # in the table
+    pieces_at: int  # in the lists, behind the places of the positions
     v: Spectrum
     y: Spectrum
     sums: RunSums
@@ -71,6 +61,11 @@ class LiftPlan(NamedTuple):
     taps: int  # of a filter
     tap_pitch_a: int  # taps of a filter from one of a piece to the next, along A …
     tap_pitch_w: int  # … and along W
+    lists_at: int  # in the room
+    o: ProductAxis
+    a: ProductAxis
+    i: ProductAxis
+    w: ProductAxis
     x_side: Side
     y_side: Side
 
@@ -80,7 +75,7 @@ class PreparedLift:
     """A plan with its tables, and what the host knows besides."""
 
     plan: LiftPlan
-    numbers: np.ndarray  # the record, and what it points to
+    numbers: np.ndarray  # the record
     tile: Tile
     kinds: tuple[int, int]  # frequencies of A and W
     tasks: int
@@ -89,20 +84,7 @@ class PreparedLift:
 
 
 def way_of(axes: Axes, tile: Tile, counts: tuple[int, int, int, int]) -> Way:
-    box = TileBox(axes, counts, axes.a.residues)
-    (lift_x, room_x), (lift_y, room_y) = lift_cycles(box, True, tile.lanes), lift_cycles(box, False, tile.lanes)
-    return Way(
-        box=box,
-        tile=tile,
-        terms=prod(n * x.residues for n, x in zip(counts, axes, strict=True)),
-        positions=prod(box.slots) * box.planes,
-        lift_x=lift_x,
-        lift_y=lift_y,
-        room=max(room_x, room_y),
-        frequencies=frequencies(axes),
-        pieces=prod(len(x.pieces) for x in axes),
-        chunks=prod(box.boxes),
-    )
+    return Way(TileBox(axes, Counts(*counts), axes.a.residues), tile)
 
 
 def boxes_of(axes: Axes) -> list[tuple[int, int, int, int]]:
@@ -118,48 +100,35 @@ def boxes_of(axes: Axes) -> list[tuple[int, int, int, int]]:
     return found  # type: ignore[return-value]
 
 
+def _cheapest(p: ConvProblem, machine: Machine, workers: int, ways: list[Way]) -> tuple[float, int, int, int]:
+    """(cycles of all a worker does, number of the way, blocks, channels)."""
+    tile = ways[0].tile
+    blocks, tiles = -(-p.group_out // (tile.vectors * tile.lanes)), -(-p.group_in // tile.rows)
+    split_blocks, split_tiles = _divisions(blocks, workers).reshape(-1, 1), _divisions(tiles, workers)
+    channels = np.minimum(p.group_in, split_tiles * tile.rows)
+    tasks = p.groups * over(blocks, split_blocks) * over(tiles, split_tiles)
+    cycles = over(tasks, workers) * task_cycles(p, machine, tile, ways_of(ways), split_blocks, channels)
+    way, i, j = np.unravel_index(cycles.argmin(), cycles.shape)
+    return float(cycles[way, i, j]), int(way), int(split_blocks[i, 0]), int(channels[j])
+
+
 def splits_of(p: ConvProblem, machine: Machine, workers: int, way: Way) -> tuple[float, int, int]:
     """(cycles of all a worker does, blocks, channels)."""
-    mr, vectors, lanes = way.tile
-    blocks, tiles = -(-p.group_out // (vectors * lanes)), -(-p.group_in // mr)
-    found = []
-    for split_blocks, split_tiles in product(_divisions(blocks, workers), _divisions(tiles, workers)):
-        tasks = p.groups * -(-blocks // split_blocks) * -(-tiles // split_tiles)
-        channels = min(p.group_in, split_tiles * mr)
-        found.append((-(-tasks // workers) * task_cycles(p, machine, way, split_blocks, channels), split_blocks, channels))
-    return min(found)
+    cycles, _, blocks, channels = _cheapest(p, machine, workers, [way])
+    return cycles, blocks, channels
 
 
-def _divisions(count: int, workers: int) -> list[int]:
-    """Sizes of evenly divided ranges."""
-    return sorted({-(-count // k) for k in (*SPLITS, workers, 2 * workers) if k <= count}, reverse=True)
+def _divisions(count: int, workers: int) -> np.ndarray:
+    """Sizes of evenly divided ranges, the smallest first."""
+    return np.array(sorted({-(-count // k) for k in (*SPLITS, workers, 2 * workers) if k <= count}), np.float64)
 
 
-@lru_cache(maxsize=512)
+@kept
 def chosen(p: ConvProblem, machine: Machine) -> Way:
     """For one worker, whatever the call has: the order of the sums depends on it."""
     tile = Tile(*GRADIENT_TILES[32 if machine.registers >= 32 else 16], machine.vector_bytes // FLOAT)
-    ways = (way_of(axes, tile, counts) for axes in choices(p) for counts in boxes_of(axes))
-    return min(ways, key=lambda way: splits_of(p, machine, 1, way)[0])
-
-
-def _positions(way: Way, wide: int, pitch: int) -> np.ndarray:
-    """Where the positions that products are summed over lie in V."""
-    _, sa, si, _ = way.box.slots
-    o, a, i, w = np.ogrid[tuple(slice(n * axis.residues) for n, axis in zip(way.box.counts, way.box.axes, strict=True))]
-    return ((((o * sa + a) * si + i) * wide + w) * pitch).ravel()
-
-
-def _pieces(way: Way, wide: int, pitch: int) -> list[GradientPiece]:
-    axes, (so, sa, si, sw), found = way.box.axes, way.box.slots, []
-    for by in product(*(axis.pieces for axis in axes)):
-        o, a, i, w = (piece.plane for piece in by)
-        lo, la, li, lw = (piece.shift * axis.residues for piece, axis in zip(by, axes, strict=True))
-        row = ((o * len(axes.i.planes) + i) * len(axes.a.planes) + a) * so * sa * si + (lo * sa + la) * si + li
-        tap = sum(piece.tap * axis.filter_pitch for piece, axis in zip(by, axes, strict=True))
-        _, by_a, _, by_w = by
-        found.append(GradientPiece((row * wide + w * sw + lw) * pitch, tap, by_a.live, by_w.live))
-    return found
+    ways = [way_of(axes, tile, counts) for axes in choices(p) for counts in boxes_of(axes)]
+    return ways[_cheapest(p, machine, 1, ways)[1]]
 
 
 def _spectrum(at: int, plane_pitch: int, planes: int, position_pitch: int) -> Spectrum:
@@ -168,24 +137,23 @@ def _spectrum(at: int, plane_pitch: int, planes: int, position_pitch: int) -> Sp
 
 def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cycles: float) -> PreparedLift:
     mr, vectors, lanes = way.tile
-    width, run = vectors * lanes, min(way.run, -(-split_channels // mr))
-    box, axes, f = way.box, way.box.axes, way.frequencies
-    x, y = reads_of(box, True, lanes), reads_of(box, False, lanes)
+    width, run, terms, pieces = vectors * lanes, min(way.run, -(-split_channels // mr)), way.terms, way.pieces
+    box, axes, f = way.box, way.box.axes, frequencies(way.box.axes)
+    x_side, room_x, lists_end = side_of(box, True, lanes, terms + pieces * size_of(GradientPiece))
+    y_side, room_y, lists_end = side_of(box, False, lanes, lists_end)
     blocks, channel_splits = -(-p.group_out // width), -(-p.group_in // split_channels)
-    block_splits, terms = -(-blocks // split_blocks), y.lines * y.wide
+    block_splits = -(-blocks // split_blocks)
     position_pitch = odd_lines(max(up(split_channels, lanes), up(split_channels, mr)))
-    lifted = up(max(x.turned + x.lifted, y.turned + y.lifted) + lanes, LINE_ELEMENTS)
-    v = _spectrum(lifted, x.lines * x.wide * position_pitch, 1, position_pitch)
+    lifted = up(max(room_x, room_y) + lanes, LINE_ELEMENTS)
+    v = _spectrum(lifted, x_side.lines * x_side.wide * position_pitch, 1, position_pitch)
     of_y = _spectrum(v.at + f * v.pitch + LINE_ELEMENTS, terms * width, split_blocks, width)
-    pieces, positions = _pieces(way, x.wide, position_pitch), _positions(way, x.wide, position_pitch)
-    kept = p.batch * way.chunks > 1  # sums, from one box to the next
-    pitch = odd_lines(len(pieces) * run * mr * width)
-    sums = RunSums(at=of_y.at + f * of_y.pitch, run=run, run_pitch=f * pitch * kept, pitch=pitch, piece_pitch=run * mr * width)
-    runs = split_blocks * -(-split_channels // (run * mr)) if kept else 1
+    kept_sums = p.batch * prod(box.boxes) > 1  # from one box to the next
+    pitch = odd_lines(pieces * run * mr * width)
+    sums = RunSums(at=of_y.at + f * of_y.pitch, run=run, run_pitch=f * pitch * kept_sums, pitch=pitch, piece_pitch=run * mr * width)
+    runs = split_blocks * -(-split_channels // (run * mr)) if kept_sums else 1
     filters_at = sums.at + f * pitch * runs
-    total = filters_at + run * mr * p.taps * width + lanes + LINE_ELEMENTS
-    pieces_at = size_of(LiftPlan) + positions.size
-    x_at = pieces_at + len(pieces) * size_of(GradientPiece)
+    lists_at = up(filters_at + run * mr * p.taps * width + lanes + LINE_ELEMENTS, LINE_ELEMENTS)
+    o, a, i, w = (product_axis(x, count) for x, count in zip(axes, box.counts, strict=True))
     *outer_boxes, row_boxes = box.boxes
     plan = LiftPlan(
         batch=p.batch,
@@ -199,39 +167,42 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
         outer_boxes=prod(outer_boxes),
         row_boxes=row_boxes,
         positions=terms,
-        positions_at=size_of(LiftPlan),
-        pieces=len(pieces),
-        pieces_at=pieces_at,
+        pieces=pieces,
+        pieces_at=terms,
         v=v,
         y=of_y,
         sums=sums,
         filters_at=filters_at,
         taps=p.taps,
-        tap_pitch_a=axes.a.filter_pitch * axes.a.tap_pitch,
-        tap_pitch_w=axes.w.filter_pitch * axes.w.tap_pitch,
-        x_side=x.record(x_at),
-        y_side=y.record(x_at + x.by_rows.size + x.by_columns.size),
+        tap_pitch_a=axes.a.filter_pitch * axes.a.cut.tap_pitch,
+        tap_pitch_w=axes.w.filter_pitch * axes.w.cut.tap_pitch,
+        lists_at=lists_at,
+        o=o,
+        a=a,
+        i=i,
+        w=w,
+        x_side=x_side,
+        y_side=y_side,
     )
-    beyond = np.zeros(size_of(Places), np.int64)  # the last tile's places are read as a whole
     return PreparedLift(
         plan=plan,
-        numbers=table(plan, positions, pieces, x.by_rows, x.by_columns, y.by_rows, y.by_columns, beyond),
+        numbers=table(plan),
         tile=way.tile,
         kinds=(axes.a.frequencies, axes.w.frequencies),
         tasks=p.groups * block_splits * channel_splits,
-        room=spaced(up(total, 64) + LINE_ELEMENTS, FLOAT),
+        room=spaced(up(lists_at + lists_end * INTEGER, 64) + LINE_ELEMENTS, FLOAT),
         cycles=cycles,
     )
 
 
-@lru_cache(maxsize=512)
+@kept
 def prepared(p: ConvProblem, machine: Machine, workers: int) -> PreparedLift:
     way = chosen(p, machine)
     cycles, blocks, channels = splits_of(p, machine, workers, way)
     return _built(p, way, blocks, channels, cycles)
 
 
-@lru_cache(maxsize=512)
+@kept
 def predicted(p: ConvProblem, machine: Machine, workers: int) -> float:
     """Cycles of the worker with most to do."""
     cycles, _, _ = splits_of(p, machine, workers, chosen(p, machine))
