@@ -19,7 +19,7 @@ from ...kernel import wide_margins
 from ...memory import kept
 from ...problem import ConvProblem
 from ..geometry.axes import three
-from .taps import TapCut
+from .taps import TapCut, pieces_of
 
 #: by its number of frequencies: outputs and taps of each transform, F(m, r)
 KINDS = {1: (1, 1), 4: (2, 3), 5: (4, 2), 6: (4, 3), 7: (4, 4), 8: (4, 5)}
@@ -79,69 +79,72 @@ class CutAxis(NamedTuple):
         return c.longer * self.reach + (c.phases - c.longer) * (min(c.repeat, c.fewer) - 1) * c.piece
 
 
-class OneAxis(NamedTuple):
-    """What the problem says of an axis; taps whose distance is a multiple of `tap_pitch` are of one phase."""
+class AxisTaps(NamedTuple):
+    """The taps of an axis; those whose distance is a multiple of `tap_pitch` are of one phase."""
+
+    taps: int
+    stride: int
+    dilation: int
+
+    @property
+    def tap_pitch(self) -> int:
+        return self.stride // gcd(self.stride, self.dilation)
+
+    @property
+    def residues(self) -> int:
+        """Where the axis is transformed."""
+        return self.dilation // gcd(self.stride, self.dilation)
+
+    def cut(self, frequencies: int) -> TapCut:
+        """For transforms of so many; one: for none."""
+        m, r = KINDS[frequencies]
+        longest = -(-self.taps // self.tap_pitch)
+        repeat = m // gcd(r, m)
+        return TapCut(
+            phases=min(self.tap_pitch, self.taps),
+            longer=self.taps - (longest - 1) * self.tap_pitch,
+            taps=longest,
+            most=-(-longest // r),
+            fewer=-(-(longest - 1) // r),
+            repeat=repeat,
+            shift=repeat * r // m if m > 1 else self.residues,
+            piece=r,
+            tap_pitch=self.tap_pitch,
+        )
+
+
+class AxisExtents(NamedTuple):
+    """What else the problem says of an axis."""
 
     extent: int
     outputs: int
     low: int
-    stride: int
-    dilation: int
-    taps: int
     filter_pitch: int
     source_rows: int
     target_rows: int
-    tap_pitch: int
-
-    @property
-    def longest(self) -> int:
-        """Taps of the phases that have the most …"""
-        return -(-self.taps // self.tap_pitch)
-
-    @property
-    def longer(self) -> int:
-        """… and how many those are."""
-        return self.taps - (self.longest - 1) * self.tap_pitch
-
-    @property
-    def phases(self) -> int:
-        return min(self.tap_pitch, self.taps)
-
-    def pieces(self, r: int) -> int:
-        """By transforms of r taps."""
-        return self.longer * -(-self.longest // r) + (self.phases - self.longer) * -(-(self.longest - 1) // r)
-
-    @property
-    def residues(self) -> int:
-        """Where it is transformed."""
-        return self.dilation // (self.stride // self.tap_pitch)
 
 
-def cut(x: OneAxis, frequencies: int) -> CutAxis:
+def cut_axis(taps: AxisTaps, x: AxisExtents, frequencies: int) -> CutAxis:
     """Transformed so; one frequency: not at all."""
-    m, r = KINDS[frequencies]
-    step = x.residues
-    residues = step if m > 1 else 1
-    most, fewer, longer, phases = -(-x.longest // r), -(-(x.longest - 1) // r), x.longer, x.phases
-    repeat = m // gcd(r, m)
-    shift = repeat * r // m * (step if m == 1 else 1)
+    (m, _), cut = KINDS[frequencies], taps.cut(frequencies)
+    residues, others = taps.residues if m > 1 else 1, cut.phases - cut.longer
     return CutAxis(
         extent=x.extent,
         outputs=x.outputs,
         low=x.low,
-        stride=x.stride,
-        dilation=x.dilation,
+        stride=taps.stride,
+        dilation=taps.dilation,
         filter_pitch=x.filter_pitch,
         source_rows=x.source_rows,
         target_rows=x.target_rows,
         frequencies=frequencies,
         m=m,
-        cut=TapCut(phases, longer, x.longest, most, fewer, repeat, shift, r, x.tap_pitch),
+        cut=cut,
         residues=residues,
         tiles=-(-(-(-x.outputs // residues)) // m),
-        pieces=longer * most + (phases - longer) * fewer,
-        planes=longer * min(repeat, most) + (phases - longer) * min(repeat, fewer),
-        halo=(most - 1) // repeat * shift,
+        pieces=pieces_of(cut),
+        planes=cut.longer * min(cut.repeat, cut.most) + others * min(cut.repeat, cut.fewer),
+        halo=(cut.most - 1) // cut.repeat * cut.shift,
     )
 
 
@@ -155,13 +158,7 @@ class Axes(NamedTuple):
 
 
 #: an axis that a convolution does not have
-UNIT = cut(OneAxis(extent=1, outputs=1, low=0, stride=1, dilation=1, taps=1, filter_pitch=0, source_rows=0, target_rows=0, tap_pitch=1), 1)
-
-
-def _multiplications(x: OneAxis, frequencies: int) -> float:
-    """Per output."""
-    m, r = KINDS[frequencies]
-    return x.pieces(r) * frequencies / m
+UNIT = cut_axis(AxisTaps(1, 1, 1), AxisExtents(extent=1, outputs=1, low=0, filter_pitch=0, source_rows=0, target_rows=0), 1)
 
 
 def frequencies(x: Axes) -> int:
@@ -177,17 +174,23 @@ def _steady(p: ConvProblem, most: int) -> bool:
     return p.group_in >= MARGINS.get(most, p.group_in + 1)
 
 
-def _axes(p: ConvProblem) -> list[OneAxis]:
-    kernel, spatial, outputs = three(p.kernel, 1), three(p.spatial, 1), three(p.outputs, 1)
-    rows = (kernel.h * kernel.w, kernel.w, 1), (spatial.h, 1, 0), (outputs.h, 1, 0)
-    low, dilation, stride = three(p.pad_low, 0), three(p.dilation, 1), three(p.stride, 1)
-    apart = [s // gcd(s, d) for s, d in zip(stride, dilation, strict=True)]
-    return [OneAxis(*values) for values in zip(spatial, outputs, low, stride, dilation, kernel, *rows, apart, strict=True)]
-
-
-def _pays(x: OneAxis, frequencies: int) -> bool:
+def _pays(x: AxisTaps, cut: TapCut, frequencies: int) -> bool:
     m, r = KINDS[frequencies]
-    return x.pieces(r) * frequencies < PAYS * x.taps * m and min(r, x.longest) >= r - (r == 3) and x.residues <= MOST_RESIDUES * x.outputs
+    return frequencies == 1 or (pieces_of(cut) * frequencies < PAYS * x.taps * m and min(r, cut.taps) >= r - (r == 3))
+
+
+@kept
+def _kinds(t: AxisTaps, h: AxisTaps, w: AxisTaps) -> tuple[bool, tuple[tuple[float, Kinds], ...]]:
+    """Whether A is H; which transforms of the axes save a third of the multiplications, and how many are left of an output and a channel; the best first."""
+    cuts = [{f: x.cut(f) for f in KINDS} for x in (t, h, w)]
+    pays = [{f: _pays(x, cut, f) for f, cut in by.items()} for x, by in zip((t, h, w), cuts, strict=True)]
+    is_h = any(pays[1][f] for f in (6, 5, 8))
+    found: list[tuple[float, Kinds]] = []
+    for of_a, of_w in PAIRS:
+        kinds = (1, of_a, of_w) if is_h else (of_a, 1, of_w)
+        if all(by[f] for by, f in zip(pays, kinds, strict=True)):
+            found.append((prod(pieces_of(by[f]) * f / KINDS[f][0] for by, f in zip(cuts, kinds, strict=True)), kinds))
+    return is_h, tuple(sorted((x for x in found if x[0] <= t.taps * h.taps * w.taps * 2 / 3), key=itemgetter(0)))
 
 
 @kept
@@ -197,20 +200,18 @@ def choices(p: ConvProblem) -> tuple[Axes, ...]:
     An axis must fill a piece, or all but the last of three taps, and lose a sixth of its multiplications, a choice a third.  At most three,
     by multiplications; at wide margins such as err little there, if any.
     """
-    axes = _axes(p)
-    pays = [{f: f == 1 or _pays(x, f) for f in KINDS} for x in axes]
-    other = 1 if pays[1][6] or pays[1][5] or pays[1][8] else 0
-    found: list[tuple[float, Kinds]] = []
-    for of_a, of_w in PAIRS:
-        kinds = (1, of_a, of_w) if other == 1 else (of_a, 1, of_w)
-        if all(by[f] for by, f in zip(pays, kinds, strict=True)):
-            found.append((prod(_multiplications(x, f) for x, f in zip(axes, kinds, strict=True)), kinds))
-    found = sorted((x for x in found if x[0] <= prod(p.kernel) * 2 / 3), key=itemgetter(0))
+    kernel, spatial, outputs = three(p.kernel, 1), three(p.spatial, 1), three(p.outputs, 1)
+    taps = [AxisTaps(*of) for of in zip(kernel, three(p.stride, 1), three(p.dilation, 1), strict=True)]
+    is_h, all_kinds = _kinds(*taps)
+    far = [t.residues > MOST_RESIDUES * n for t, n in zip(taps, outputs, strict=True)]
+    found = [x for x in all_kinds if not any(f > 1 and beyond for f, beyond in zip(x[1], far, strict=True))]
     if wide_margins(p):
         found = [x for x in found if _steady(p, max(x[1]))] or found
+    rows = (kernel.h * kernel.w, kernel.w, 1), (spatial.h, 1, 0), (outputs.h, 1, 0)
+    extents = [AxisExtents(*of) for of in zip(spatial, outputs, three(p.pad_low, 0), *rows, strict=True)]
     close = [kinds for times, kinds in found[:MOST_CHOICES] if times < CLOSE_CHOICE * found[0][0]]
-    cuts = [[cut(x, f) for x, f in zip(axes, kinds, strict=True)] for kinds in close]
-    return tuple(Axes(t, h, UNIT, w) if other == 1 else Axes(UNIT, t, h, w) for t, h, w in cuts)
+    cuts = [[cut_axis(*of) for of in zip(taps, extents, kinds, strict=True)] for kinds in close]
+    return tuple(Axes(t, h, UNIT, w) if is_h else Axes(UNIT, t, h, w) for t, h, w in cuts)
 
 
 class Counts(NamedTuple):

@@ -183,16 +183,9 @@ class Candidates(NamedTuple):
     lanes: int
     super_blocks: Any
     pitch: Any
+    v_bytes: Any
+    m_bytes: Any
     tasks: Any  # of a sample
-
-    @property
-    def v_bytes(self) -> Any:
-        axes = self.boxes.axes
-        return axes.planes * axes.frequencies * FLOAT * self.pitch
-
-    @property
-    def m_bytes(self) -> Any:
-        return self.boxes.axes.frequencies * FLOAT * self.super_blocks * self.tiles.block * self.pitch
 
 
 def over(extent: Any, part: Any) -> Any:
@@ -212,12 +205,12 @@ def filter_cycles(p: ConvProblem, c: Candidates) -> Any:
     return c.tiles.block / c.lanes * (axes.terms * (FILTER_FREQUENCY * axes.frequencies + FILTER_TERM) + turned)
 
 
-def task_cycles(p: ConvProblem, c: Candidates, held: int, machine: Machine) -> Any:
-    """Of one task; `held`: channels of a position in V."""
+def task_cycles(p: ConvProblem, c: Candidates, machine: Machine) -> Any:
+    """Of one task."""
     b, tiles, axes, n = c.boxes, c.tiles, c.boxes.axes, c.lanes
     multiply = axes.frequencies * over(b.positions, tiles.positions) * tiles.split_blocks
     multiply = multiply * (axes.terms * tiles.term / CYCLES_PER_STEP + tiles.start)
-    v_bytes, m_bytes, passes, (part, whole) = c.v_bytes * held, c.m_bytes, over(tiles.split_blocks, c.super_blocks), HELD
+    v_bytes, m_bytes, passes, (part, whole) = c.v_bytes, c.m_bytes, over(tiles.split_blocks, c.super_blocks), HELD
     beyond = (
         v_bytes + m_bytes > machine.l2 * part // whole
     )  # V is then written to, and read for each superblock from, the shared cache; so is M

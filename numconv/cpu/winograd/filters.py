@@ -9,24 +9,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..runtime.launch import device_function, inlined
-from ..runtime.record import integers_at, reader, size_of
+from ..runtime.record import reader
 from ..simd.spread import transpose_to
 from ..simd.strided import stepping
 from ..simd.tiles import lanes, rows, upright
 from ..simd.vector import moved, prefetch
 from ..stages.pack import zero
+from .taps import TAP_PIECE, TapPiece
 from .transforms import transform_filter
 
 BESIDE = 4  # channels whose transformed filters lie side by side
 LINE_ELEMENTS = 16  # elements of a line of the caches
-
-
-class FilterPiece(NamedTuple):
-    """A piece of the taps of each axis: the taps of a filter that make a term."""
-
-    tap: int  # weight of a filter, the piece's first
-    live_a: int  # taps of the piece along A …
-    live_w: int  # … and along W
 
 
 class FilterTransform(NamedTuple):
@@ -43,21 +36,20 @@ class FilterTransform(NamedTuple):
     tap_pitch_w: int  # … and along W
     pieces: int  # of a filter
     first_tap: int  # weight of a filter that is its first tap
-    blank_at: int  # behind the weights of a vector of channels: zeros, for the taps that a short piece lacks …
-    pieces_at: int  # … a FilterPiece each …
-    places_at: int  # … and where those weights go, in rows of a block
+    blank_at: int  # in the room: zeros, for the taps that a short piece lacks
+    lists_at: int  # in the room of who transforms all filters ahead
+    places_at: int  # in the lists: where the weights of a vector of channels go in the room, in rows of a block
 
 
-piece_at = reader(FilterPiece)
-FILTER_PIECE = size_of(FilterPiece)
+piece_at = reader(TapPiece)
 
 
 @inlined
-def _turned(shape, filters, weights, size, room):
+def _turned(shape, filters, lists, weights, size, room):
     """The weights of size[0] channels: tap after tap, the rows of a block of each channel side by side."""
     vector, mr, n, taps = upright(shape), rows(shape), lanes(shape), filters.taps
     summed, valid = size
-    produced_pitch, summed_pitch, all_places = filters.produced_pitch, filters.summed_pitch, integers_at(room, filters.places_at)
+    produced_pitch, summed_pitch, all_places = filters.produced_pitch, filters.summed_pitch, moved(lists, filters.places_at)
     runs, run = summed, taps
     if summed_pitch == taps:  # the channels' weights are one run
         runs, run = 1, summed * taps
@@ -71,25 +63,20 @@ def _turned(shape, filters, weights, size, room):
 
 
 @device_function
-def transform_filters(shape, by_a, by_w, filters, weights, size, target, frequency_pitch, room):
+def transform_filters(shape, by_a, by_w, filters, lists, weights, size, target, frequency_pitch, room):
     """U of size[0] input channels, at most a vector, for a block of size[1] output channels, whose first weight `weights` points to.
 
     The rows of `shape` are the channels of a block.
     """
     mr, n, summed = rows(shape), lanes(shape), size[0]
-    tap_pitch, pieces, blank, all_pieces = (
-        (n + BESIDE) * mr,
-        filters.pieces,
-        moved(room, filters.blank_at),
-        integers_at(room, filters.pieces_at),
-    )
+    tap_pitch, pieces, blank = (n + BESIDE) * mr, filters.pieces, moved(room, filters.blank_at)
     pitches = (filters.tap_pitch_a * tap_pitch, filters.tap_pitch_w * tap_pitch)
-    _turned(shape, filters, weights, size, room)
+    _turned(shape, filters, lists, weights, size, room)
     zero(stepping(by_w, 1), blank, n)
     for i in range(0, summed, BESIDE):
         count = min(BESIDE, summed - i) * mr
         for k in range(pieces):
-            piece = piece_at(all_pieces, k * FILTER_PIECE)
+            piece = piece_at(lists, k * TAP_PIECE)
             live, source, to = (piece.live_a, piece.live_w), piece.tap * tap_pitch + i * mr, i * pieces * mr + k * count
             for r in range(0, count, n):
                 taps, u = moved(room, source + r), moved(target, to + r)

@@ -10,13 +10,13 @@ from typing import Any
 
 from ..runtime.launch import by_type, device_function
 from ..runtime.record import integers_at, reader
-from ..runtime.tasks import Task, over_shares
+from ..runtime.tasks import Task, over_tasks
 from ..simd.spread import spread_tile
 from ..simd.tiles import columns, gemm_tile, lanes, rows, strided_shape, tile_shape
 from ..simd.vector import moved
 from .box import located, positions_of
 from .filters import transform_filters
-from .lists import write_filter_lists, write_lists
+from .lists import write_filter_lists, write_terms
 from .pixels import deliver_pixels, fill_pixels
 from .plan import WinogradPlan
 from .planes import deliver_planes, fill_planes
@@ -53,7 +53,7 @@ def _on_the_way(block, by_a, by_w, plan, task, weights, blocks, channels):
             given = moved(weights, b * mr * filters.produced_pitch + (c0 + c) * filters.summed_pitch)
             target = moved(chunk, ((b - b0) * size + c) * pieces * mr)
             some = (min(n, count - c), min(mr, plan.produced - b * mr))
-            transform_filters(block, by_a, by_w, filters, given, some, target, pitch, turned)
+            transform_filters(block, by_a, by_w, filters, task.offsets, given, some, target, pitch, turned)
 
 
 @device_function
@@ -68,9 +68,9 @@ def _multiply(shape, block, by_a, by_w, plan, task, weights, blocks, panels, v):
     start, u_pitch, block_size = weights, filter_pitch, terms * mr
     if packs:
         start, u_pitch, block_size = moved(task.room, chunk_at - b0 * chunk * pieces * mr), chunk_pitch, chunk * pieces * mr
-    step = chunk if packs else summed
+    step, terms_at = chunk if packs else summed, plan.terms_at
     for c0 in range(0, summed, step):
-        count, offsets = min(step, summed - c0), moved(task.offsets, c0 * pieces)
+        count, offsets = min(step, summed - c0), moved(task.offsets, terms_at + c0 * pieces)
         if packs:
             _on_the_way(block, by_a, by_w, plan, task, weights, blocks, (c0, count))
         for f in range(frequencies):
@@ -115,15 +115,23 @@ def _task(shape, block, by_a, by_w, plan, task, number):
 
 
 @device_function
-def _tasks(shape, block, by_a, by_w, plan, task, number, end):
-    """A worker's share.  What it lists in its room takes the place of the offsets."""
-    lists = integers_at(task.room, plan.lists_at)
-    write_lists(plan, lists)
-    if plan.packs:
-        write_filter_lists(plan, lanes(block), moved(task.room, plan.chunk.turned_at))
-    mine = Task(task.x, task.weights, task.bias, task.y, task.room, lists, task.tables, task.shared)
-    for i in range(number, end):
-        _task(shape, block, by_a, by_w, plan, mine, i)
+def _begun(plan, task, n, lists_at):
+    """A worker's task: what it lists in its room takes the place of the offsets."""
+    lists = integers_at(task.room, lists_at)
+    write_filter_lists(plan, n, task.tables, lists)
+    return Task(task.x, task.weights, task.bias, task.y, task.room, lists, task.tables, task.shared)
+
+
+@lru_cache(maxsize=8)
+def _begin(tile_lanes: int) -> Any:
+    @device_function
+    def begin(task):
+        plan = plan_at(task.tables, 0)
+        begun = _begun(plan, task, tile_lanes, plan.lists_at)
+        write_terms(plan, begun.offsets)
+        return begun
+
+    return begin
 
 
 @lru_cache(maxsize=64)
@@ -131,12 +139,12 @@ def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, fr
     """The loop for one register tile and two transforms, channels first; `way`: 2 where W is strided or dilated, else 1."""
 
     @device_function
-    def body(task, number, end):
+    def body(task, number):
         shape = tile_shape(tile_rows, vectors, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, way, tile_lanes)
-        _tasks(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, number, end)
+        _task(shape, shape, by_a, by_w, plan_at(task.tables, 0), task, number)
 
-    return over_shares("winograd", body)
+    return over_tasks("winograd", body, _begin(tile_lanes))
 
 
 @lru_cache(maxsize=64)
@@ -145,12 +153,12 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
     block_channels = vectors * tile_lanes
 
     @device_function
-    def body(task, number, end):
+    def body(task, number):
         shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_channels, 1, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        _tasks(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number, end)
+        _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number)
 
-    return over_shares("winograd_pixels", body)
+    return over_tasks("winograd_pixels", body, _begin(tile_lanes))
 
 
 @device_function
@@ -164,7 +172,7 @@ def _pack_block(shape, by_a, by_w, plan, task, number):
     for c in range(0, channels, n):
         given, u = moved(weights, c * filters.summed_pitch), moved(target, c * filters.pieces * mr)
         size = (min(n, channels - c), min(mr, produced - block * mr))
-        transform_filters(shape, by_a, by_w, filters, given, size, u, plan.filter_pitch, task.room)
+        transform_filters(shape, by_a, by_w, filters, task.offsets, given, size, u, plan.filter_pitch, task.room)
 
 
 @lru_cache(maxsize=64)
@@ -172,11 +180,14 @@ def packer(block_channels: int, tile_lanes: int, frequencies_a: int, frequencies
     """U of all filters, ahead of all tasks: a task a block of a group.  There `weights` are as given, and `y` is U."""
 
     @device_function
-    def body(task, number, end):
+    def body(task, number):
         shape, plan = tile_shape(block_channels, 1, tile_lanes), plan_at(task.tables, 0)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
-        write_filter_lists(plan, lanes(shape), task.room)
-        for i in range(number, end):
-            _pack_block(shape, by_a, by_w, plan, task, i)
+        _pack_block(shape, by_a, by_w, plan, task, number)
 
-    return over_shares("winograd_filters", body)
+    @device_function
+    def begin(task):
+        plan = plan_at(task.tables, 0)
+        return _begun(plan, task, tile_lanes, plan.filters.lists_at)
+
+    return over_tasks("winograd_filters", body, begin)

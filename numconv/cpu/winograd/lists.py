@@ -1,20 +1,21 @@
-"""What each worker of `winograd` works out in its room, once a call: where terms lie in V, where planes begin, how filters are cut.
+"""The axes of `winograd` as its kernel has them, and what each worker lists in its room, once a call.
 
-A plan has the axes only, so that its size depends on nothing.
+Of the lists come first the pieces of a filter and where planes begin (`taps`), then where the weights of a vector of channels go, then where
+all terms lie in V.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...problem import ConvProblem
 from ..runtime.launch import device_function
-from ..runtime.record import integers_at
-from ..simd.vector import put
+from ..simd.vector import get, moved, put
+from .axes import terms
 from .cost import WinogradChoice
-from .filters import BESIDE, FILTER_PIECE
-from .taps import TapCut, piece_of, plane_of
-
-_piece, _plane = device_function(piece_of), device_function(plane_of)
+from .filters import BESIDE
+from .room import Room
+from .taps import TAP_PIECE, AxisPieces, write_pieces
 
 
 class TileAxis(NamedTuple):
@@ -24,7 +25,6 @@ class TileAxis(NamedTuple):
     target: int  # extent
     low: int  # padding before the source
     step: int  # in the source, from one target to the next
-    dilation: int  # … from one tap to the next
     residues: int  # of a dilation: targets from one of a tile to the next; those between belong to other tiles
     source_rows: int  # rows of the source from one sample to the next
     target_rows: int  # likewise of the target
@@ -34,106 +34,80 @@ class TileAxis(NamedTuple):
     boxes: int
     halo: int  # tiles of a box that only shifted pieces read
     positions: int  # of V, from one tile of a residue, or residue, to the next
-    pieces: int
     planes: int
     planes_at: int  # in the lists: where in the source each plane begins
-    filter_pitch: int  # weights from one tap of a filter to the next; negative where filters are read backwards
-    cut: TapCut
 
 
-def axes_of(c: WinogradChoice, planes_at: int, sign: int) -> tuple[list[TileAxis], int]:
-    """The axes, and where the lists end; `sign`: −1 where filters are read backwards."""
-    box, found = c.box, []
+class Lists(NamedTuple):
+    """On the host: what lies where in the lists, and what they are made of."""
+
+    axes: list[TileAxis]
+    pieces: list[AxisPieces]
+    places_at: int
+    terms_at: int
+    size: int
+
+
+def lists_of(p: ConvProblem, c: WinogradChoice, room: Room, backwards: bool) -> Lists:
+    """`backwards`: so filters are read."""
+    box, sizes = c.box, [x.planes for x in c.box.axes]
     _, sa, si, sw = box.slots
-    pitches = (sa * si * sw, si * sw, sw, 1)
-    for x, tiles, boxes, positions in zip(box.axes, box.counts, box.boxes, pitches, strict=True):
+    positions, number = (sa * si * sw, si * sw, sw, 1), terms(p, box.axes) // p.group_in
+    in_plane, between = room.v.position_pitch, room.v.plane_pitch
+    plane_pitches = (sizes[2] * sizes[3] * sizes[1], 1, sizes[3] * sizes[1], sizes[1])  # those of A are neighbours
+    axes, pieces, at = [], [], number * TAP_PIECE
+    for k, x in enumerate(box.axes):
+        residues = box.residues if k == 1 else x.residues
         axis = TileAxis(
             source=x.extent,
             target=x.outputs,
             low=x.low,
             step=x.stride,
-            dilation=x.dilation,
             residues=x.residues,
             source_rows=x.source_rows,
             target_rows=x.target_rows,
             tiles=x.tiles,
-            box=tiles,
-            box_residues=box.residues if x is box.axes.a else x.residues,
-            boxes=boxes,
+            box=box.counts[k],
+            box_residues=residues,
+            boxes=box.boxes[k],
             halo=x.halo,
-            positions=positions,
-            pieces=x.pieces,
+            positions=positions[k],
             planes=x.planes,
-            planes_at=planes_at,
-            filter_pitch=sign * x.filter_pitch,
+            planes_at=at,
+        )
+        axes.append(axis)
+        of_axis = AxisPieces(
+            pieces=x.pieces,
+            plane_pitch=plane_pitches[k] * between,
+            shift_pitch=residues * positions[k] * in_plane,
+            filter_pitch=-x.filter_pitch if backwards else x.filter_pitch,
+            dilation=x.dilation,
+            planes_at=at,
             cut=x.cut,
         )
-        planes_at += x.planes
-        found.append(axis)
-    return found, planes_at
+        pieces.append(of_axis)
+        at += x.planes
+    terms_at = at + c.tile.lanes * p.taps
+    return Lists(axes, pieces, at, terms_at, terms_at + terms(p, box.axes))
 
 
 @device_function
-def _begins(axis, lists):
-    for number in range(axis.planes):
-        phase, k = _plane(axis.cut, number)
-        put(lists, axis.planes_at + number, phase * axis.dilation + k * axis.residues * axis.step)
+def write_filter_lists(plan, n, tables, lists):
+    """The first of them, and where the weights of n channels go, in rows of a block: each tap's channels and BESIDE more side by side."""
+    filters, places, taps, at = plan.filters, moved(lists, plan.filters.places_at), plan.filters.taps, 0
+    write_pieces(moved(tables, plan.pieces_at), filters.pieces, filters.first_tap, lists)
+    for c in range(n):
+        for tap in range(taps):
+            put(places, at, c + (n + BESIDE) * tap)
+            at += 1
 
 
 @device_function
-def write_lists(plan, lists):
-    """The places of all terms in V, in the order of U: those of the same taps of BESIDE channels are neighbours; then where planes begin."""
-    o, a, i, w, summed, channel_pitch, pieces, number = (
-        plan.o,
-        plan.a,
-        plan.i,
-        plan.w,
-        plan.summed,
-        plan.channel_pitch,
-        plan.filters.pieces,
-        0,
-    )
-    plane_pitch, position_pitch, residues_a, residues_w = plan.v.plane_pitch, plan.v.position_pitch, a.box_residues, w.residues
-    for of_o in range(o.pieces):
-        by_o = _piece(o.cut, of_o)
-        for of_a in range(a.pieces):
-            by_a = _piece(a.cut, of_a)
-            for of_i in range(i.pieces):
-                by_i = _piece(i.cut, of_i)
-                line = by_o.shift * o.positions + by_a.shift * residues_a * a.positions + by_i.shift * i.positions
-                for of_w in range(w.pieces):
-                    by_w = _piece(w.cut, of_w)
-                    plane = (
-                        (by_o.plane * i.planes + by_i.plane) * w.planes + by_w.plane
-                    ) * a.planes + by_a.plane  # those of A are neighbours
-                    place = plane * plane_pitch + (line + by_w.shift * residues_w) * position_pitch
-                    for c in range(0, summed, BESIDE):
-                        beside = min(BESIDE, summed - c)
-                        for k in range(beside):
-                            put(lists, c * pieces + number * beside + k, place + (c + k) * channel_pitch)
-                    number += 1
-    _begins(o, lists)
-    _begins(a, lists)
-    _begins(i, lists)
-    _begins(w, lists)
-
-
-@device_function
-def write_filter_lists(plan, n, room):
-    """The pieces of a filter, a FilterPiece each, and where the weights of n channels go: behind the place for those, `room`."""
-    o, a, i, w, filters = plan.o, plan.a, plan.i, plan.w, plan.filters
-    taps, pieces, places, at = filters.taps, integers_at(room, filters.pieces_at), integers_at(room, filters.places_at), 0
-    for of_o in range(o.pieces):
-        for of_a in range(a.pieces):
-            by_a = _piece(a.cut, of_a)
-            for of_i in range(i.pieces):
-                outer = _piece(o.cut, of_o).tap * o.filter_pitch + by_a.tap * a.filter_pitch + _piece(i.cut, of_i).tap * i.filter_pitch
-                for of_w in range(w.pieces):
-                    by_w = _piece(w.cut, of_w)
-                    put(pieces, at, filters.first_tap + outer + by_w.tap * w.filter_pitch)
-                    put(pieces, at + 1, by_a.live)
-                    put(pieces, at + 2, by_w.live)
-                    at += FILTER_PIECE
-    for tap in range(taps):
-        for c in range(n):
-            put(places, c * taps + tap, c + (n + BESIDE) * tap)
+def write_terms(plan, lists):
+    """In the order of U: those of the same taps of BESIDE channels are neighbours."""
+    pieces, summed, channel_pitch, at = plan.filters.pieces, plan.summed, plan.channel_pitch, plan.terms_at
+    for c in range(0, summed, BESIDE):
+        beside = min(BESIDE, summed - c)
+        for k in range(pieces * beside):
+            put(lists, at, get(lists, k // beside * TAP_PIECE) + (c + k % beside) * channel_pitch)
+            at += 1

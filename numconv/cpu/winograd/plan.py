@@ -19,9 +19,10 @@ from ..runtime.record import size_of, table
 from .axes import Axes, frequencies, terms
 from .cost import CLOCK, WinogradChoice, on_the_way
 from .filters import LINE_ELEMENTS, FilterTransform
-from .lists import TileAxis, axes_of
+from .lists import TileAxis, lists_of
 from .room import INTEGER, Chunk, PixelsRoom, PlanesRoom, Room, Spectrum, filter_pitch, room_of
 from .search import Search, cheapest, chosen, search
+from .taps import AxisPieces, TapCut
 
 
 class WinogradPlan(NamedTuple):
@@ -31,6 +32,8 @@ class WinogradPlan(NamedTuple):
     a: TileAxis
     i: TileAxis  # inside of A
     w: TileAxis
+    a_cut: TapCut  # channels first: phases of A …
+    a_dilation: int  # … and how far apart in the source they begin
     groups: int
     summed: int  # channels of a group
     produced: int
@@ -58,8 +61,10 @@ class WinogradPlan(NamedTuple):
     activation: int  # its code
     samples: int  # of A, channels first: of a residue, for a whole box, of a phase of one plane
     channel_pitch: int  # of V, from one channel to the next
-    lists_at: int  # in the room: where terms lie in V, where planes begin
-    places_at: int  # in the table, channels last: where the positions of a register tile lie
+    lists_at: int  # in the room: `lists`
+    terms_at: int  # in the lists
+    pieces_at: int  # in the table: an AxisPieces for each axis
+    places_at: int  # … and, channels last, where the positions of a register tile lie
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +103,7 @@ def seconds(one: ConvProblem, machine: Machine) -> float:
     return CLOCK * chosen(one, machine).cycles * machine.cycle
 
 
-def _filters(p: ConvProblem, x: Axes, room: Room, turned: bool) -> FilterTransform:
+def _filters(p: ConvProblem, x: Axes, room: Room, places_at: int, turned: bool) -> FilterTransform:
     """`turned`: they are an input gradient's, read in the other order and backwards."""
     sign = -1 if turned else 1
     return FilterTransform(
@@ -111,8 +116,8 @@ def _filters(p: ConvProblem, x: Axes, room: Room, turned: bool) -> FilterTransfo
         pieces=terms(p, x) // p.group_in,
         first_tap=p.taps - 1 if turned else 0,
         blank_at=room.blank_at,
-        pieces_at=room.pieces_at,
-        places_at=room.places_at,
+        lists_at=up(room.turned_size, LINE_ELEMENTS),
+        places_at=places_at,
     )
 
 
@@ -122,13 +127,16 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     p = forward_of(problem)
     c = blocking(p, machine, workers, given)
     room, x, boxes, turned = room_of(p, c), c.box.axes, prod(c.box.boxes), problem.direction != "forward"
-    (o, a, i, w), lists_end = axes_of(c, terms(p, x), -1 if turned else 1)
+    lists = lists_of(p, c, room, turned)
+    o, a, i, w = lists.axes
     lists_at, group_size = room.size + room.v_size * (c.splits == 1), frequencies(x) * filter_pitch(p, c)
     plan = WinogradPlan(
         o=o,
         a=a,
         i=i,
         w=w,
+        a_cut=x.a.cut,
+        a_dilation=x.a.dilation,
         groups=p.groups,
         summed=p.group_in,
         produced=p.group_out,
@@ -147,7 +155,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         planes=room.planes,
         pixels=room.pixels,
         packs=given and on_the_way(p, p.batch * boxes),
-        filters=_filters(p, x, room, turned),
+        filters=_filters(p, x, room, lists.places_at, turned),
         chunk=room.chunk,
         filter_pitch=filter_pitch(p, c),
         transformed_pitch=group_size,
@@ -157,16 +165,18 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         samples=0 if c.last else (a.box + a.halo) * x.a.m + x.a.frequencies - x.a.m,
         channel_pitch=1 if c.last else c.box.planes * room.v.plane_pitch,
         lists_at=lists_at,
-        places_at=size_of(WinogradPlan),
+        terms_at=lists.terms_at,
+        pieces_at=size_of(WinogradPlan),
+        places_at=size_of(WinogradPlan) + len(lists.pieces) * size_of(AxisPieces),
     )
     near = np.arange(c.tile_positions if c.last else 0) * room.v.position_pitch
     return PreparedWinograd(
         plan=plan,
         choice=c,
-        numbers=table(plan, near),
-        then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), near),
-        room=lists_at + up(lists_end * INTEGER, LINE_ELEMENTS),
+        numbers=table(plan, lists.pieces, near),
+        then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), lists.pieces, near),
+        room=lists_at + up(lists.size * INTEGER, LINE_ELEMENTS),
         shared=0 if c.splits == 1 else p.batch * p.groups * boxes * room.v_size,
         packed=p.groups * group_size,
-        turned=room.turned_size,
+        turned=plan.filters.lists_at + up(lists.terms_at * INTEGER, LINE_ELEMENTS),
     )

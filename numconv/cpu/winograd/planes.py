@@ -80,13 +80,13 @@ def _samples(by_a, by_w, plan, task, x, phase, first, box, v):
 @device_function
 def _planes(by_a, by_w, plan, task, x, first, box, v):
     """The planes of A of the channel at `x`, under one plane of each other axis, whose first samples are at these places; to `v`."""
-    o, a = plan.o, plan.a
+    o, a, cut = plan.o, plan.a, plan.a_cut
     phase_pitch, pitch, plane_pitch, f_w, m_a = plan.planes.phase_pitch, plan.v.pitch, plan.v.plane_pitch, rows(by_w), outputs(rows(by_a))
     first_o, first_i, left = first
     tile_pitch = box.a.residues * a.positions
-    for number in range(a.cut.phases):
-        planes, piece = min(a.cut.repeat, a.cut.most if number < a.cut.longer else a.cut.fewer), a.cut.piece
-        phase = (number * a.dilation, plan.samples + (planes - 1) * piece)
+    for number in range(cut.phases):
+        planes, piece = min(cut.repeat, cut.most if number < cut.longer else cut.fewer), cut.piece
+        phase = (number * plan.a_dilation, plan.samples + (planes - 1) * piece)
         for k in range(box.o.tiles + o.halo):
             outer = moved(v, k * o.positions)
             _samples(by_a, by_w, plan, task, x, phase, (first_o + k * o.step, first_i, left), box, outer)

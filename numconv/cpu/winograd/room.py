@@ -8,7 +8,7 @@ from ...problem import ConvProblem
 from ..geometry.tiles import up
 from .axes import frequencies, terms
 from .cost import FLOAT, WinogradChoice
-from .filters import BESIDE, FILTER_PIECE, LINE_ELEMENTS
+from .filters import BESIDE, LINE_ELEMENTS
 
 TILES_TOGETHER = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
 SAME_SETS = 1024  # bytes: planes so far apart, or a multiple, share few sets of the first cache; channels first …
@@ -60,10 +60,8 @@ class Room(NamedTuple):
     planes: PlanesRoom
     pixels: PixelsRoom
     chunk: Chunk
-    blank_at: int  # behind the weights of a vector of channels, turned, from `chunk.turned_at` on: zeros …
-    pieces_at: int  # … integers for each piece of a filter …
-    places_at: int  # … and for each of those weights
-    turned_size: int  # of all that
+    blank_at: int  # from `chunk.turned_at` on: zeros
+    turned_size: int  # of the weights of a vector of channels, turned
     size: int  # elements of a worker, without V
 
 
@@ -90,10 +88,7 @@ def room_of(p: ConvProblem, c: WinogradChoice) -> Room:
     pitch = odd_lines(c.super_blocks * c.chunk * rows)
     turned_at = chunk_at + f * pitch
     blank_at = p.taps * (n + BESIDE) * c.block_channels
-    pieces_at = up(blank_at + n, INTEGER)
-    places_at = pieces_at + terms(p, c.box.axes) // p.group_in * FILTER_PIECE * INTEGER
-    turned_size = places_at + n * p.taps * INTEGER
-    size = up(turned_at + turned_size, 16) + OVERRUN
+    size = up(turned_at + blank_at + n, 16) + OVERRUN
     return Room(
         v=v._replace(at=size),
         v_size=v_size,
@@ -102,9 +97,7 @@ def room_of(p: ConvProblem, c: WinogradChoice) -> Room:
         pixels=pixels,
         chunk=Chunk(c.chunk, chunk_at, pitch, turned_at),
         blank_at=blank_at,
-        pieces_at=pieces_at,
-        places_at=places_at,
-        turned_size=turned_size,
+        turned_size=blank_at + n,
         size=size,
     )
 

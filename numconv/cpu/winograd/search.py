@@ -117,7 +117,9 @@ def _candidates(p: ConvProblem, machine: Machine, boxes: Boxes, tiles: Tiles) ->
     fit = np.floor(machine.l2 // PART / (axes.frequencies * FLOAT * tiles.block * pitch))
     most = np.floor(np.maximum(MANY_CHANNELS, MANY_SUMS // axes.frequencies) / tiles.block)
     super_blocks = np.maximum(1, np.minimum(np.minimum(tiles.split_blocks, fit), most))
-    return Candidates(tiles, boxes, last, n, super_blocks, pitch, p.groups * boxes.number * tiles.splits)
+    held, frequencies = position_pitch(p.group_in, n) if last else p.group_in, axes.frequencies * (FLOAT * pitch)
+    v_bytes, m_bytes = axes.planes * held * frequencies, super_blocks * tiles.block * frequencies
+    return Candidates(tiles, boxes, last, n, super_blocks, pitch, v_bytes, m_bytes, p.groups * boxes.number * tiles.splits)
 
 
 class Search(NamedTuple):
@@ -128,16 +130,13 @@ class Search(NamedTuple):
     candidates: Candidates
     cycles: Any  # of all tasks of a sample …
     ahead: Any  # … and of what is done ahead of them
-    v_bytes: Any
-    m_bytes: Any
 
 
 def search(p: ConvProblem, machine: Machine, workers: int, axes: tuple[Axes, ...], shapes: tuple[tuple[int, int], ...]) -> Search:
     n = machine.vector_bytes // FLOAT
     boxes, first = _boxes(p, axes, n)
     c = _candidates(p, machine, boxes, _tiles(machine, p.layout == "channels_last", shapes, p.group_out, workers))
-    held = position_pitch(p.group_in, n) if c.last else p.group_in
-    return Search(axes, first, c, c.tasks * task_cycles(p, c, held, machine), pack_cycles(p, c), c.v_bytes * held, c.m_bytes)
+    return Search(axes, first, c, c.tasks * task_cycles(p, c, machine), pack_cycles(p, c))
 
 
 def _made(p: ConvProblem, machine: Machine, s: Search, tile: int, box: int, cycles: float) -> WinogradChoice:
@@ -163,7 +162,7 @@ def _held(p: ConvProblem, s: Search, workers: int) -> Any:
     """Bytes of V, M and filters as they are given, of a worker; of a V in common its share."""
     c = s.candidates
     splits, tasks, turned = c.tiles.splits, max(1, p.batch) * c.tasks, c.tiles.block * (FLOAT * p.taps * (c.lanes + BESIDE))
-    return s.m_bytes + turned + (s.v_bytes if workers == 1 else s.v_bytes * np.where(splits > 1, tasks / (splits * workers), 1))
+    return c.m_bytes + turned + (c.v_bytes if workers == 1 else c.v_bytes * np.where(splits > 1, tasks / (splits * workers), 1))
 
 
 def _chunks(p: ConvProblem, machine: Machine, s: Search) -> Any:

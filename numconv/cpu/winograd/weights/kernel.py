@@ -6,19 +6,19 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ...runtime.launch import device_function, inlined
-from ...runtime.record import integers_at, reader, size_of
-from ...runtime.tasks import Task, over_shares
+from ...runtime.record import integers_at, reader
+from ...runtime.tasks import Task, over_tasks
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
 from ...simd.vector import moved
+from ..taps import TAP_PIECE, TapPiece
 from .lift import lift, taps
 from .plan import LiftPlan
-from .products import GradientPiece, write_products
+from .products import write_products
 from .sides import write_columns, write_rows
 
-plan_at, piece_at = reader(LiftPlan), reader(GradientPiece)
-GRADIENT_PIECE = size_of(GradientPiece)
+plan_at, piece_at = reader(LiftPlan), reader(TapPiece)
 
 
 class GradientShare(NamedTuple):
@@ -58,12 +58,12 @@ def _fill(shape, by_a, by_w, of_a, of_w, plan, task, sample, share):
 @device_function
 def _multiply(shape, frequencies, plan, task, v, y, sums, tiles, accumulate):
     """S of a block of output channels and a run of tiles of input channels."""
-    size, mr, positions, pieces, pieces_at = rows(shape) * columns(shape), rows(shape), plan.positions, plan.pieces, plan.pieces_at
+    size, mr, positions, pieces = rows(shape) * columns(shape), rows(shape), plan.terms, plan.pieces
     v_pitch, y_pitch, pitch, piece_pitch = plan.v.pitch, plan.y.pitch, plan.sums.pitch, plan.sums.piece_pitch
-    places = task.offsets
+    places = moved(task.offsets, plan.positions.at)
     for f in range(frequencies):
         for k in range(pieces):
-            at = f * v_pitch + piece_at(task.offsets, pieces_at + k * GRADIENT_PIECE).v_at
+            at = f * v_pitch + piece_at(task.offsets, k * TAP_PIECE).v_at
             for tile in range(tiles):
                 target = moved(sums, f * pitch + k * piece_pitch + tile * size)
                 spread_tile(shape, moved(v, at + tile * mr), places, moved(y, f * y_pitch), target, positions, accumulate, None, None, 0)
@@ -75,13 +75,13 @@ def _deliver(shape, by_a, by_w, plan, task, sums, channels, target, valid):
 
     By way of the room, where they lie as (input channel, weight of a filter, channel of the block).
     """
-    width, n, size, pieces_at, pieces = columns(shape), lanes(shape), plan.taps, plan.pieces_at, plan.pieces
+    width, n, size, pieces = columns(shape), lanes(shape), plan.taps, plan.pieces
     pitches, filter_size = (plan.tap_pitch_a * width, plan.tap_pitch_w * width), plan.channels_in * plan.taps
     pitch, piece_pitch, room = plan.sums.pitch, plan.sums.piece_pitch, moved(task.room, plan.filters_at)
     away = moved(room, channels * size * width)
     for c in range(channels):
         for k in range(pieces):
-            piece = piece_at(task.offsets, pieces_at + k * GRADIENT_PIECE)
+            piece = piece_at(task.offsets, k * TAP_PIECE)
             tap, live = piece.tap, (piece.live_a, piece.live_w)
             for v in range(0, min(width, valid), n):
                 source = moved(sums, k * piece_pitch + c * width + v)
@@ -123,14 +123,12 @@ def _task(shape, by_a, by_w, of_a, of_w, plan, task, number):
 
 
 @device_function
-def _tasks(shape, by_a, by_w, of_a, of_w, plan, task, number, end):
-    """A worker's share.  What it lists in its room takes the place of the offsets."""
+def _begun(shape, plan, task):
+    """A worker's task: what it lists in its room takes the place of the offsets."""
     lists = integers_at(task.room, plan.lists_at)
-    write_products(plan, lists)
+    write_products(plan, moved(task.tables, plan.axes_at), lists)
     _write_box(shape, plan, 0, lists)
-    mine = Task(task.x, task.weights, task.bias, task.y, task.room, lists, task.tables, task.shared)
-    for i in range(number, end):
-        _task(shape, by_a, by_w, of_a, of_w, plan, mine, i)
+    return Task(task.x, task.weights, task.bias, task.y, task.room, lists, task.tables, task.shared)
 
 
 @lru_cache(maxsize=64)
@@ -138,10 +136,14 @@ def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, fr
     """The loop for one register tile and two transforms.  Of a task, `weights` is the gradient of the output, `y` that of the weights."""
 
     @device_function
-    def body(task, number, end):
+    def body(task, number):
         shape = strided_shape(tile_rows, vectors, tile_lanes, 1)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
         of_a, of_w = tile_shape(frequencies_a, 2, tile_lanes), tile_shape(frequencies_w, 2, tile_lanes)
-        _tasks(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, number, end)
+        _task(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, number)
 
-    return over_shares("winograd_weights", body)
+    @device_function
+    def begin(task):
+        return _begun(tile_shape(1, 1, tile_lanes), plan_at(task.tables, 0), task)
+
+    return over_tasks("winograd_weights", body, begin)

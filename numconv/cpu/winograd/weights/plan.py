@@ -19,7 +19,7 @@ from ..cost import FLOAT, Tile, over
 from ..filters import LINE_ELEMENTS
 from ..room import INTEGER, Spectrum, odd_lines
 from .cost import Way, task_cycles, ways_of
-from .products import GradientPiece, ProductAxis, product_axis
+from .products import Positions, pieces_of_axes, positions_of
 from .sides import Side, side_of
 
 #: rows × vectors of the register tile, by number of SIMD registers: wider ones are no faster, and waste more channels
@@ -51,9 +51,9 @@ class LiftPlan(NamedTuple):
     split_channels: int  # channels of a split
     outer_boxes: int  # of a sample, the last axis aside
     row_boxes: int  # of the last axis
-    positions: int  # of a box, over which products are summed
+    terms: int  # positions of a box, over which products are summed
+    positions: Positions
     pieces: int
-    pieces_at: int  # in the lists, behind the places of the positions
     v: Spectrum
     y: Spectrum
     sums: RunSums
@@ -62,10 +62,7 @@ class LiftPlan(NamedTuple):
     tap_pitch_a: int  # taps of a filter from one of a piece to the next, along A …
     tap_pitch_w: int  # … and along W
     lists_at: int  # in the room
-    o: ProductAxis
-    a: ProductAxis
-    i: ProductAxis
-    w: ProductAxis
+    axes_at: int  # in the table: an AxisPieces for each axis
     x_side: Side
     y_side: Side
 
@@ -75,7 +72,7 @@ class PreparedLift:
     """A plan with its tables, and what the host knows besides."""
 
     plan: LiftPlan
-    numbers: np.ndarray  # the record
+    numbers: np.ndarray  # the record, and what it points to
     tile: Tile
     kinds: tuple[int, int]  # frequencies of A and W
     tasks: int
@@ -139,11 +136,13 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
     mr, vectors, lanes = way.tile
     width, run, terms, pieces = vectors * lanes, min(way.run, -(-split_channels // mr)), way.terms, way.pieces
     box, axes, f = way.box, way.box.axes, frequencies(way.box.axes)
-    x_side, room_x, lists_end = side_of(box, True, lanes, terms + pieces * size_of(GradientPiece))
-    y_side, room_y, lists_end = side_of(box, False, lanes, lists_end)
     blocks, channel_splits = -(-p.group_out // width), -(-p.group_in // split_channels)
     block_splits = -(-blocks // split_blocks)
     position_pitch = odd_lines(max(up(split_channels, lanes), up(split_channels, mr)))
+    of_axes, lists_end = pieces_of_axes(box, position_pitch)
+    positions = positions_of(box, lists_end)
+    x_side, room_x, lists_end = side_of(box, True, lanes, lists_end + terms)
+    y_side, room_y, lists_end = side_of(box, False, lanes, lists_end)
     lifted = up(max(room_x, room_y) + lanes, LINE_ELEMENTS)
     v = _spectrum(lifted, x_side.lines * x_side.wide * position_pitch, 1, position_pitch)
     of_y = _spectrum(v.at + f * v.pitch + LINE_ELEMENTS, terms * width, split_blocks, width)
@@ -153,7 +152,6 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
     runs = split_blocks * -(-split_channels // (run * mr)) if kept_sums else 1
     filters_at = sums.at + f * pitch * runs
     lists_at = up(filters_at + run * mr * p.taps * width + lanes + LINE_ELEMENTS, LINE_ELEMENTS)
-    o, a, i, w = (product_axis(x, count) for x, count in zip(axes, box.counts, strict=True))
     *outer_boxes, row_boxes = box.boxes
     plan = LiftPlan(
         batch=p.batch,
@@ -166,9 +164,9 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
         split_channels=split_channels,
         outer_boxes=prod(outer_boxes),
         row_boxes=row_boxes,
-        positions=terms,
+        terms=terms,
+        positions=positions,
         pieces=pieces,
-        pieces_at=terms,
         v=v,
         y=of_y,
         sums=sums,
@@ -177,16 +175,13 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
         tap_pitch_a=axes.a.filter_pitch * axes.a.cut.tap_pitch,
         tap_pitch_w=axes.w.filter_pitch * axes.w.cut.tap_pitch,
         lists_at=lists_at,
-        o=o,
-        a=a,
-        i=i,
-        w=w,
+        axes_at=size_of(LiftPlan),
         x_side=x_side,
         y_side=y_side,
     )
     return PreparedLift(
         plan=plan,
-        numbers=table(plan),
+        numbers=table(plan, of_axes),
         tile=way.tile,
         kinds=(axes.a.frequencies, axes.w.frequencies),
         tasks=p.groups * block_splits * channel_splits,

@@ -1,78 +1,64 @@
-"""What products of `winograd_weights` read and where their sums go: lists that each worker writes in its room, once a call."""
+"""Where in V the products of `winograd_weights` read: lists that each worker writes in its room, once a call."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 from ...runtime.launch import device_function
-from ...runtime.record import size_of
-from ...simd.vector import moved, put
-from ..axes import CutAxis
-from ..taps import TapCut, piece_of
+from ...simd.vector import put
+from ..axes import TileBox
+from ..taps import TAP_PIECE, AxisPieces, write_pieces
 
 
-class GradientPiece(NamedTuple):
-    """A piece of the taps of each axis."""
+class Positions(NamedTuple):
+    """Of a box, of each axis those that products are summed over; those that only shifted pieces read lie between."""
 
-    v_at: int  # in V: what the piece reads for the first position
-    tap: int  # weight of a filter, the piece's first
-    live_a: int  # taps of the piece along A …
-    live_w: int  # … and along W
-
-
-class ProductAxis(NamedTuple):
-    """One of the axes, of V."""
-
-    positions: int  # of a box that products are summed over
-    slots: int  # those included that only shifted pieces read
-    residues: int  # positions of a tile
-    planes: int
-    pieces: int
-    filter_pitch: int  # weights from one tap of a filter to the next
-    cut: TapCut
+    o: int
+    a: int
+    i: int
+    w: int
+    slots_a: int  # with those between
+    slots_i: int
+    wide: int  # of a line, all planes of W
+    at: int  # in the lists: where they lie in V
 
 
-def product_axis(x: CutAxis, count: int) -> ProductAxis:
-    """Of so many tiles."""
-    return ProductAxis(
-        positions=count * x.residues,
-        slots=(count + x.halo) * x.residues,
-        residues=x.residues,
-        planes=x.planes,
-        pieces=x.pieces,
-        filter_pitch=x.filter_pitch,
-        cut=x.cut,
-    )
+def positions_of(box: TileBox, at: int) -> Positions:
+    o, a, i, w = (n * x.residues for n, x in zip(box.counts, box.axes, strict=True))
+    _, slots_a, slots_i, slots_w = box.slots
+    return Positions(o, a, i, w, slots_a, slots_i, slots_w * box.axes.w.planes, at)
 
 
-_piece, GRADIENT_PIECE = device_function(piece_of), size_of(GradientPiece)
+def pieces_of_axes(box: TileBox, position_pitch: int) -> tuple[list[AxisPieces], int]:
+    """What the pieces of each axis read, and where their lists end.  In V, planes of o, i, a, then lines, then planes of W."""
+    so, sa, si, sw = box.slots
+    wide, found, at = sw * box.axes.w.planes, [], TAP_PIECE * prod(x.pieces for x in box.axes)
+    plane, planes_a, planes_i = so * sa * si * wide, box.axes.a.planes, box.axes.i.planes
+    pitches = (planes_i * planes_a * plane, sa * si * wide), (plane, si * wide), (planes_a * plane, wide), (sw, 1)
+    for x, (plane_pitch, tile_pitch) in zip(box.axes, pitches, strict=True):
+        axis = AxisPieces(
+            pieces=x.pieces,
+            plane_pitch=plane_pitch * position_pitch,
+            shift_pitch=tile_pitch * x.residues * position_pitch,
+            filter_pitch=x.filter_pitch,
+            dilation=x.dilation,
+            planes_at=at,
+            cut=x.cut,
+        )
+        found.append(axis)
+        at += x.planes
+    return found, at
 
 
 @device_function
-def write_products(plan, lists):
-    """Where the positions that products are summed over lie in V, then the pieces, a GradientPiece each."""
-    o, a, i, w, wide, pitch, at = plan.o, plan.a, plan.i, plan.w, plan.x_side.wide, plan.v.position_pitch, 0
-    for of_o in range(o.positions):
-        for of_a in range(a.positions):
-            for of_i in range(i.positions):
-                line = ((of_o * a.slots + of_a) * i.slots + of_i) * wide
-                for of_w in range(w.positions):
-                    put(lists, at, (line + of_w) * pitch)
-                    at += 1
-    for of_o in range(o.pieces):
-        by_o = _piece(o.cut, of_o)
-        for of_a in range(a.pieces):
-            by_a = _piece(a.cut, of_a)
-            for of_i in range(i.pieces):
-                by_i = _piece(i.cut, of_i)
-                shift = (by_o.shift * o.residues * a.slots + by_a.shift * a.residues) * i.slots + by_i.shift * i.residues
-                plane = (by_o.plane * i.planes + by_i.plane) * a.planes + by_a.plane
-                tap = by_o.tap * o.filter_pitch + by_a.tap * a.filter_pitch + by_i.tap * i.filter_pitch
-                for of_w in range(w.pieces):
-                    by_w, piece = _piece(w.cut, of_w), moved(lists, at)
-                    line = plane * o.slots * a.slots * i.slots + shift
-                    put(piece, 0, (line * wide + by_w.plane * w.slots + by_w.shift * w.residues) * pitch)
-                    put(piece, 1, tap + by_w.tap * w.filter_pitch)
-                    put(piece, 2, by_a.live)
-                    put(piece, 3, by_w.live)
-                    at += GRADIENT_PIECE
+def write_products(plan, axes, lists):
+    """The pieces, then where the positions lie."""
+    p, pitch = plan.positions, plan.v.position_pitch
+    write_pieces(axes, plan.pieces, 0, lists)
+    at, of_a, of_i, of_w, slots_a, slots_i, wide = p.at, p.a, p.i, p.w, p.slots_a, p.slots_i, p.wide
+    for line in range(p.o * of_a * of_i):
+        row = (line // (of_a * of_i) * slots_a + line // of_i % of_a) * slots_i + line % of_i
+        for w in range(of_w):
+            put(lists, at, (row * wide + w) * pitch)
+            at += 1
