@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numba
@@ -20,13 +20,15 @@ import numconv as nc
 from numconv.cpu.adapt.mirror import forward_of
 from numconv.cpu.machine import detect
 from numconv.cpu.runtime import launch, workspace
+from numconv.cpu.runtime.record import table
+from numconv.cpu.simd.vector import pointer
 from numconv.cpu.winograd import plan as winograd_blocking
 from numconv.cpu.winograd import rows as winograd
 from numconv.cpu.winograd.axes import KINDS, UNIT, AxisExtents, AxisTaps, CutAxis, choices, cut_axis
 from numconv.cpu.winograd.cost import AGAIN, on_the_way
 from numconv.cpu.winograd.plan import best, blocking, chosen, prepared
 from numconv.cpu.winograd.room import PixelsRoom, PlanesRoom
-from numconv.cpu.winograd.taps import Piece, piece_of
+from numconv.cpu.winograd.taps import TAP_PIECE, AxisPieces, write_pieces
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem, effective_kernel
 
@@ -137,8 +139,26 @@ def expected(p: ConvProblem, x: Any, w: Any, bias: Any, activation: str | None) 
     )
 
 
-def pieces_of(axis: CutAxis) -> list[Piece]:
-    return [piece_of(axis.cut, number) for number in range(axis.pieces)]
+class Piece(NamedTuple):
+    plane: int
+    shift: int
+    tap: int
+    live: int
+
+
+@numba.njit
+def write(axes: Any, lists: Any) -> None:
+    write_pieces(pointer(axes), 0, pointer(lists))
+
+
+def pieces_of(axis: CutAxis) -> tuple[list[Piece], list[int]]:
+    """As a worker lists them, of an axis W alone; and where planes begin."""
+    alone = AxisPieces(1, 0, 0, 0, 0, TAP_PIECE * axis.pieces, 0, UNIT.cut)
+    w = AxisPieces(axis.pieces, 1 << 32, 1, 1, axis.dilation, TAP_PIECE * axis.pieces, 0, axis.cut)
+    lists = np.zeros(TAP_PIECE * axis.pieces + axis.planes, np.int64)
+    write(table([alone] * 3, w), lists)
+    found = lists[: TAP_PIECE * axis.pieces].reshape(-1, TAP_PIECE).tolist()
+    return [Piece(at >> 32, at & 0xFFFFFFFF, tap, live) for at, tap, _, live in found], lists[TAP_PIECE * axis.pieces :].tolist()
 
 
 def of_the_tile(p: ConvProblem, magnitude: Any) -> Any:
@@ -149,7 +169,7 @@ def of_the_tile(p: ConvProblem, magnitude: Any) -> Any:
     _, a, inner, w = chosen(p.with_(batch=1), MACHINE).box.axes
     for axis, k in ((a, magnitude.ndim - (2 if inner is UNIT else 3)), (w, magnitude.ndim - 1)):
         if axis.m > 1:
-            reach = (3 + max(KINDS[axis.frequencies][1] - piece.live for piece in pieces_of(axis))) * axis.residues
+            reach = (3 + max(KINDS[axis.frequencies][1] - piece.live for piece in pieces_of(axis)[0])) * axis.residues
             padded = np.pad(magnitude, [(reach,) * 2 if k == i else (0, 0) for i in range(magnitude.ndim)])
             windows = [np.take(padded, range(s, s + magnitude.shape[k]), k) for s in range(0, 2 * reach + 1, axis.residues)]
             magnitude = np.max(windows, axis=0)
@@ -298,12 +318,10 @@ def test_every_tap_is_in_one_piece() -> None:
         for frequencies, (m, r) in KINDS.items():
             apart = stride // math.gcd(stride, dilation)
             axis = cut_axis(AxisTaps(taps, stride, dilation), AxisExtents(999, 99, 0, 1, 0, 0), frequencies)
-            pieces, step = pieces_of(axis), axis.residues * stride
+            (pieces, begins), step = pieces_of(axis), axis.residues * stride
             of = [[piece.tap + j * apart for j in range(piece.live)] for piece in pieces]
             assert sorted(itertools.chain(*of)) == list(range(taps)) and axis.taps == taps
             assert {piece.plane for piece in pieces} == set(range(axis.planes)) and max(piece.shift for piece in pieces) == axis.halo
-            begins = {piece.plane: piece.tap * dilation for piece in pieces if piece.shift == 0}  # as `write_pieces` has them
-            assert len(begins) == axis.planes
             for piece, its in zip(pieces, of, strict=True):
                 assert 0 < piece.live <= r
                 start = begins[piece.plane] + piece.shift * m * step

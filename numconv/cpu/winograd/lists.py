@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from ...problem import ConvProblem
 from ..runtime.launch import device_function
-from ..simd.vector import get, moved, put
+from ..simd.vector import compact, get, moved, put
 from .axes import terms
 from .cost import WinogradChoice
 from .filters import BESIDE
 from .room import Room
-from .taps import TAP_PIECE, AxisPieces, write_pieces
+from .taps import TAP_PIECE, A, AxisPieces, write_pieces
 
 
 class TileAxis(NamedTuple):
@@ -57,7 +57,7 @@ def lists_of(p: ConvProblem, c: WinogradChoice, room: Room, backwards: bool) -> 
     plane_pitches = (sizes[2] * sizes[3] * sizes[1], 1, sizes[3] * sizes[1], sizes[1])  # those of A are neighbours
     axes, pieces, at = [], [], number * TAP_PIECE
     for k, x in enumerate(box.axes):
-        residues = box.residues if k == 1 else x.residues
+        residues = box.residues if k == A else x.residues
         axis = TileAxis(
             source=x.extent,
             target=x.outputs,
@@ -83,6 +83,7 @@ def lists_of(p: ConvProblem, c: WinogradChoice, room: Room, backwards: bool) -> 
             filter_pitch=-x.filter_pitch if backwards else x.filter_pitch,
             dilation=x.dilation,
             planes_at=at,
+            is_a=k == A,
             cut=x.cut,
         )
         pieces.append(of_axis)
@@ -94,8 +95,9 @@ def lists_of(p: ConvProblem, c: WinogradChoice, room: Room, backwards: bool) -> 
 @device_function
 def write_filter_lists(plan, n, tables, lists):
     """The first of them, and where the weights of n channels go, in rows of a block: each tap's channels and BESIDE more side by side."""
+    compact()
     filters, places, taps, at = plan.filters, moved(lists, plan.filters.places_at), plan.filters.taps, 0
-    write_pieces(moved(tables, plan.pieces_at), filters.pieces, filters.first_tap, lists)
+    write_pieces(moved(tables, plan.pieces_at), filters.first_tap, lists)
     for c in range(n):
         for tap in range(taps):
             put(places, at, c + (n + BESIDE) * tap)
@@ -105,9 +107,13 @@ def write_filter_lists(plan, n, tables, lists):
 @device_function
 def write_terms(plan, lists):
     """In the order of U: those of the same taps of BESIDE channels are neighbours."""
+    compact()
     pieces, summed, channel_pitch, at = plan.filters.pieces, plan.summed, plan.channel_pitch, plan.terms_at
     for c in range(0, summed, BESIDE):
         beside = min(BESIDE, summed - c)
-        for k in range(pieces * beside):
-            put(lists, at, get(lists, k // beside * TAP_PIECE) + (c + k % beside) * channel_pitch)
-            at += 1
+        for piece in range(pieces):
+            place = get(lists, piece * TAP_PIECE) + c * channel_pitch
+            for _ in range(beside):
+                put(lists, at, place)
+                place += channel_pitch
+                at += 1

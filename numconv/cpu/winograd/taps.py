@@ -5,18 +5,11 @@ A plan has the axes only, so that its size depends on nothing.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..runtime.launch import device_function
 from ..runtime.record import reader, size_of
-from ..simd.vector import put
-
-
-class Piece(NamedTuple):
-    plane: Any
-    shift: Any  # in tiles
-    tap: Any  # its first; the others follow at `tap_pitch`
-    live: Any  # taps, of r
+from ..simd.vector import compact, get, moved, put
 
 
 class TapCut(NamedTuple):
@@ -38,17 +31,6 @@ def pieces_of(cut: TapCut) -> int:
     return cut.longer * cut.most + (cut.phases - cut.longer) * cut.fewer
 
 
-def piece_of(cut: Any, number: Any) -> Piece:
-    """On the host, and in kernels of a record: a piece, by its number."""
-    longer, pieces, taps, phase, plane = cut.longer, cut.most, cut.taps, 0, 0
-    if number >= longer * pieces:
-        phase, plane, number = longer, longer * min(cut.repeat, pieces), number - longer * pieces
-        pieces, taps = cut.fewer, taps - 1
-    more, k = number // pieces, number % pieces
-    plane += more * min(cut.repeat, pieces) + k % cut.repeat
-    return Piece(plane, k // cut.repeat * cut.shift, phase + more + k * cut.piece * cut.tap_pitch, min(cut.piece, taps - k * cut.piece))
-
-
 class AxisPieces(NamedTuple):
     """What the pieces of an axis read: the axes o, a, i, w lie in the table one after the other."""
 
@@ -58,6 +40,7 @@ class AxisPieces(NamedTuple):
     filter_pitch: int  # weights from one tap of a filter to the next; negative where filters are read backwards
     dilation: int
     planes_at: int  # in the lists: where in the source each plane begins
+    is_a: int  # 1: the axis is A
     cut: TapCut
 
 
@@ -67,33 +50,47 @@ class TapPiece(NamedTuple):
     v_at: int  # in V: what the piece reads for the first position
     tap: int  # weight of a filter, the piece's first
     live_a: int  # taps of the piece along A …
-    live_w: int  # … and along W
+    live_w: int  # … and along W, the last axis
 
 
 pieces_at = reader(AxisPieces)
+A = 1  # among the axes
 AXIS, TAP_PIECE = size_of(AxisPieces), size_of(TapPiece)
-A, W = 1, 3  # among the axes
-_piece = device_function(piece_of)
 
 
 @device_function
-def write_pieces(axes, pieces, first_tap, lists):
+def _split(axis, number, at, lists):
+    """The TapPiece `number` in one for each piece of an axis, from the one `at` on: it stands for all taps of the axis."""
+    compact()
+    cut, old, planes = axis.cut, moved(lists, number * TAP_PIECE), moved(lists, axis.planes_at)
+    v_at, tap, live_a = get(old, 0), get(old, 1), get(old, 2)
+    piece, plane = moved(lists, at * TAP_PIECE), 0
+    for phase in range(cut.phases):
+        taps = cut.taps if phase < cut.longer else cut.taps - 1
+        within, shift = 0, 0
+        for first in range(0, taps, cut.piece):
+            of_axis, live = phase + first * cut.tap_pitch, min(cut.piece, taps - first)
+            if shift == 0:
+                put(planes, plane + within, of_axis * axis.dilation)
+            put(piece, 0, v_at + (plane + within) * axis.plane_pitch + shift * axis.shift_pitch)
+            put(piece, 1, tap + of_axis * axis.filter_pitch)
+            put(piece, 2, live if axis.is_a else live_a)
+            put(piece, 3, live)
+            piece, within = moved(piece, TAP_PIECE), within + 1
+            if within == cut.repeat:
+                within, shift = 0, shift + cut.shift
+        plane += min(cut.repeat, cut.most if phase < cut.longer else cut.fewer)
+
+
+@device_function
+def write_pieces(axes, first_tap, lists):
     """A TapPiece for each piece of each axis, the last axis's neighbours; then where planes begin: with the first tap of who reads them."""
-    for number in range(pieces):
-        left, v_at, tap, live_a, live_w = number, 0, first_tap, 0, 0
-        for k in range(W, -1, -1):
-            axis = pieces_at(axes, k * AXIS)
-            piece = _piece(axis.cut, left % axis.pieces)
-            left //= axis.pieces
-            v_at += piece.plane * axis.plane_pitch + piece.shift * axis.shift_pitch
-            tap += piece.tap * axis.filter_pitch
-            if k == W:
-                live_w = piece.live
-            if k == A:
-                live_a = piece.live
-            if piece.shift == 0:
-                put(lists, axis.planes_at + piece.plane, piece.tap * axis.dilation)
-        put(lists, number * TAP_PIECE, v_at)
-        put(lists, number * TAP_PIECE + 1, tap)
-        put(lists, number * TAP_PIECE + 2, live_a)
-        put(lists, number * TAP_PIECE + 3, live_w)
+    compact()
+    put(lists, 0, 0)
+    put(lists, 1, first_tap)
+    count = 1
+    for k in range(4):
+        axis = pieces_at(axes, k * AXIS)
+        for number in range(count - 1, -1, -1):  # what it is split in lies there or further on
+            _split(axis, number, number * axis.pieces, lists)
+        count *= axis.pieces

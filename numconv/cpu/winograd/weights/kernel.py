@@ -11,7 +11,7 @@ from ...runtime.tasks import Task, over_tasks
 from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
-from ...simd.vector import moved
+from ...simd.vector import compact, moved
 from ..taps import TAP_PIECE, TapPiece
 from .lift import lift, taps
 from .plan import LiftPlan
@@ -94,6 +94,7 @@ def _deliver(shape, by_a, by_w, plan, task, sums, channels, target, valid):
 
 @device_function
 def _write_box(shape, plan, box, lists):
+    compact()
     outer, inner, n = box // plan.row_boxes, box % plan.row_boxes, lanes(shape)
     write_rows(plan.x_side, outer, n, lists)
     write_rows(plan.y_side, outer, n, lists)

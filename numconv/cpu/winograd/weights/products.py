@@ -6,7 +6,7 @@ from math import prod
 from typing import NamedTuple
 
 from ...runtime.launch import device_function
-from ...simd.vector import put
+from ...simd.vector import compact, put
 from ..axes import TileBox
 from ..taps import TAP_PIECE, AxisPieces, write_pieces
 
@@ -44,6 +44,7 @@ def pieces_of_axes(box: TileBox, position_pitch: int) -> tuple[list[AxisPieces],
             filter_pitch=x.filter_pitch,
             dilation=x.dilation,
             planes_at=at,
+            is_a=x is box.axes.a,
             cut=x.cut,
         )
         found.append(axis)
@@ -54,11 +55,14 @@ def pieces_of_axes(box: TileBox, position_pitch: int) -> tuple[list[AxisPieces],
 @device_function
 def write_products(plan, axes, lists):
     """The pieces, then where the positions lie."""
+    compact()
     p, pitch = plan.positions, plan.v.position_pitch
-    write_pieces(axes, plan.pieces, 0, lists)
-    at, of_a, of_i, of_w, slots_a, slots_i, wide = p.at, p.a, p.i, p.w, p.slots_a, p.slots_i, p.wide
-    for line in range(p.o * of_a * of_i):
-        row = (line // (of_a * of_i) * slots_a + line // of_i % of_a) * slots_i + line % of_i
-        for w in range(of_w):
-            put(lists, at, (row * wide + w) * pitch)
-            at += 1
+    write_pieces(axes, 0, lists)
+    at, of_w, wide = p.at, p.w, p.wide
+    for o in range(p.o):
+        for a in range(p.a):
+            for i in range(p.i):
+                line = ((o * p.slots_a + a) * p.slots_i + i) * wide
+                for w in range(of_w):
+                    put(lists, at, (line + w) * pitch)
+                    at += 1

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ...runtime.launch import device_function
 from ...runtime.record import size_of
-from ...simd.vector import get, moved, put
+from ...simd.vector import compact, get, moved, put
 from ..axes import CutAxis, TileBox
 from ..taps import TapCut
 
@@ -153,6 +153,7 @@ def _span(w: SideAxis) -> int:
 @device_function
 def _numbered(axis, box, lists):
     """The numbers of the samples that box `box` of an axis reads, and the samples; how many."""
+    compact()
     numbers, samples, count, at = moved(lists, axis.numbers_at), moved(lists, axis.samples_at), 0, 0
     cut, residues, m, reads, stride, extent = axis.cut, axis.residues, axis.m, axis.reads, axis.stride, axis.extent
     for phase in range(cut.phases):
@@ -179,6 +180,7 @@ def _numbered(axis, box, lists):
 @device_function
 def _places(o, a, i, blank, pitch, lists, places):
     """Of each line of positions where its rows lie in the room: of each plane of o, i, a, each position of o, a, i."""
+    compact()
     of_o, of_a, of_i, at = o.tiles * o.residues, a.tiles * a.residues, i.tiles * i.residues, 0
     reads, rows_a, rows_i = a.reads, get(lists, a.samples_at - 1), get(lists, i.samples_at - 1)
     for plane_o in range(o.planes):
@@ -199,6 +201,7 @@ def _places(o, a, i, blank, pitch, lists, places):
 @device_function
 def write_rows(side, box, n, lists):
     """Of an outer box; n channels side by side."""
+    compact()
     o, a, i, w, rows, number = side.o, side.a, side.i, side.w, moved(lists, side.rows_at), 0
     rows_o = _numbered(o, box // (a.boxes * i.boxes), lists)
     rows_a, rows_i = _numbered(a, box // i.boxes % a.boxes, lists), _numbered(i, box % i.boxes, lists)
@@ -215,6 +218,7 @@ def write_rows(side, box, n, lists):
 @device_function
 def write_columns(side, box, n, lists):
     """Of a box of W."""
+    compact()
     w, columns, at = side.w, moved(lists, side.columns_at), 2
     cut, residues, m, reads, stride, extent, blank = w.cut, w.residues, w.m, w.reads, w.stride, w.extent, side.pixels * n
     begin = box * w.box * m * residues
