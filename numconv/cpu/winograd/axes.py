@@ -181,7 +181,7 @@ def _pays(x: AxisTaps, cut: TapCut, frequencies: int) -> bool:
 
 @kept
 def _kinds(t: AxisTaps, h: AxisTaps, w: AxisTaps) -> tuple[bool, tuple[tuple[float, Kinds], ...]]:
-    """Whether A is H; which transforms of the axes save a third of the multiplications, and how many are left of an output and a channel; the best first."""
+    """Whether A is H; which transforms save a third of the multiplications, what they leave of an output and a channel; the best first."""
     cuts = [{f: x.cut(f) for f in KINDS} for x in (t, h, w)]
     pays = [{f: _pays(x, cut, f) for f, cut in by.items()} for x, by in zip((t, h, w), cuts, strict=True)]
     is_h = any(pays[1][f] for f in (6, 5, 8))

@@ -158,10 +158,11 @@ class Boxes(NamedTuple):
     @property
     def plane(self) -> Any:
         """Positions of a plane of the outer axis."""
-        return self.slots[1] * (self.slots[2] * self.slots[3])
+        _, a, i, w = self.slots
+        return a * (i * w)
 
 
-class Tiles(NamedTuple):
+class TriedTiles(NamedTuple):
     """Some register tiles and splits, an array of a row each, so that they broadcast over boxes."""
 
     rows: Any
@@ -174,10 +175,10 @@ class Tiles(NamedTuple):
     split_blocks: Any
 
 
-class Candidates(NamedTuple):
+class WinogradCandidates(NamedTuple):
     """Tiles by boxes."""
 
-    tiles: Tiles
+    tiles: TriedTiles
     boxes: Boxes
     last: bool
     lanes: int
@@ -198,14 +199,14 @@ def on_the_way(p: ConvProblem, boxes: Any) -> Any:
     return (boxes <= FUSED) | ((boxes - 1) * (p.groups * p.group_in * p.group_out * p.taps) <= AGAIN)
 
 
-def filter_cycles(p: ConvProblem, c: Candidates) -> Any:
+def filter_cycles(p: ConvProblem, c: WinogradCandidates) -> Any:
     """Of transforming the filters of one block."""
     axes = c.boxes.axes
     turned = FILTER_TURNED * p.group_in * p.taps
     return c.tiles.block / c.lanes * (axes.terms * (FILTER_FREQUENCY * axes.frequencies + FILTER_TERM) + turned)
 
 
-def task_cycles(p: ConvProblem, c: Candidates, machine: Machine) -> Any:
+def task_cycles(p: ConvProblem, c: WinogradCandidates, machine: Machine) -> Any:
     """Of one task."""
     b, tiles, axes, n = c.boxes, c.tiles, c.boxes.axes, c.lanes
     multiply = axes.frequencies * over(b.positions, tiles.positions) * tiles.split_blocks
@@ -229,12 +230,12 @@ def task_cycles(p: ConvProblem, c: Candidates, machine: Machine) -> Any:
     return cycles + np.where(on_the_way(p, b.number), filters, u_bytes / TRANSFORMED_READ)
 
 
-def _filter_bytes(c: Candidates) -> Any:
+def _filter_bytes(c: WinogradCandidates) -> Any:
     """Transformed, of a split."""
     return c.boxes.axes.frequencies * c.boxes.axes.terms * FLOAT * (c.tiles.split_blocks * c.tiles.block)
 
 
-def pack_cycles(p: ConvProblem, c: Candidates) -> Any:
+def pack_cycles(p: ConvProblem, c: WinogradCandidates) -> Any:
     """Of transforming all filters ahead of all tasks."""
     tiles = c.tiles
     ahead = p.groups * tiles.splits * (tiles.split_blocks * filter_cycles(p, c) + _filter_bytes(c) / TRANSFORMED_WRITTEN)

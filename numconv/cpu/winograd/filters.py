@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..runtime.launch import device_function, inlined
-from ..runtime.record import reader
 from ..simd.spread import transpose_to
 from ..simd.strided import stepping
 from ..simd.tiles import lanes, rows, upright
 from ..simd.vector import moved, prefetch
 from ..stages.pack import zero
-from .taps import TAP_PIECE, TapPiece
+from .taps import TAP_PIECE, piece_at
 from .transforms import transform_filter
 
 BESIDE = 4  # channels whose transformed filters lie side by side
@@ -39,9 +38,6 @@ class FilterTransform(NamedTuple):
     blank_at: int  # in the room: zeros, for the taps that a short piece lacks
     lists_at: int  # in the room of who transforms all filters ahead
     places_at: int  # in the lists: where the weights of a vector of channels go in the room, in rows of a block
-
-
-piece_at = reader(TapPiece)
 
 
 @inlined

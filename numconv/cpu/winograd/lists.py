@@ -1,7 +1,7 @@
 """The axes of `winograd` as its kernel has them, and what each worker lists in its room, once a call.
 
-Of the lists come first the pieces of a filter and where planes begin (`taps`), then where the weights of a vector of channels go, then where
-all terms lie in V.
+First come the pieces of a filter and where planes begin (`taps`), then where the weights of a vector of channels go, then where all terms
+lie in V.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .axes import terms
 from .cost import WinogradChoice
 from .filters import BESIDE
 from .room import Room
-from .taps import TAP_PIECE, A, AxisPieces, write_pieces
+from .taps import TAP_PIECE, AxisPieces, write_pieces
 
 
 class TileAxis(NamedTuple):
@@ -38,7 +38,7 @@ class TileAxis(NamedTuple):
     planes_at: int  # in the lists: where in the source each plane begins
 
 
-class Lists(NamedTuple):
+class WinogradLists(NamedTuple):
     """On the host: what lies where in the lists, and what they are made of."""
 
     axes: list[TileAxis]
@@ -48,16 +48,16 @@ class Lists(NamedTuple):
     size: int
 
 
-def lists_of(p: ConvProblem, c: WinogradChoice, room: Room, backwards: bool) -> Lists:
+def lists_of(p: ConvProblem, c: WinogradChoice, room: Room, backwards: bool) -> WinogradLists:
     """`backwards`: so filters are read."""
-    box, sizes = c.box, [x.planes for x in c.box.axes]
-    _, sa, si, sw = box.slots
+    box, (_, sa, si, sw) = c.box, c.box.slots
+    _, of_a, of_i, of_w = (x.planes for x in box.axes)
     positions, number = (sa * si * sw, si * sw, sw, 1), terms(p, box.axes) // p.group_in
     in_plane, between = room.v.position_pitch, room.v.plane_pitch
-    plane_pitches = (sizes[2] * sizes[3] * sizes[1], 1, sizes[3] * sizes[1], sizes[1])  # those of A are neighbours
+    plane_pitches = (of_i * of_w * of_a, 1, of_w * of_a, of_a)  # those of A are neighbours
     axes, pieces, at = [], [], number * TAP_PIECE
     for k, x in enumerate(box.axes):
-        residues = box.residues if k == A else x.residues
+        residues = box.residues if x is box.axes.a else x.residues
         axis = TileAxis(
             source=x.extent,
             target=x.outputs,
@@ -83,13 +83,13 @@ def lists_of(p: ConvProblem, c: WinogradChoice, room: Room, backwards: bool) -> 
             filter_pitch=-x.filter_pitch if backwards else x.filter_pitch,
             dilation=x.dilation,
             planes_at=at,
-            is_a=k == A,
+            is_a=x is box.axes.a,
             cut=x.cut,
         )
         pieces.append(of_axis)
         at += x.planes
     terms_at = at + c.tile.lanes * p.taps
-    return Lists(axes, pieces, at, terms_at, terms_at + terms(p, box.axes))
+    return WinogradLists(axes, pieces, at, terms_at, terms_at + terms(p, box.axes))
 
 
 @device_function

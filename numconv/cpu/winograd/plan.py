@@ -20,8 +20,8 @@ from .axes import Axes, frequencies, terms
 from .cost import CLOCK, WinogradChoice, on_the_way
 from .filters import LINE_ELEMENTS, FilterTransform
 from .lists import TileAxis, lists_of
-from .room import INTEGER, Chunk, PixelsRoom, PlanesRoom, Room, Spectrum, filter_pitch, room_of
-from .search import Search, cheapest, chosen, search
+from .room import INTEGER_ELEMENTS, Chunk, PixelsRoom, PlanesRoom, Room, Spectrum, filter_pitch, room_of
+from .search import WinogradSearch, cheapest, chosen, search
 from .taps import AxisPieces, TapCut
 
 
@@ -87,7 +87,7 @@ def best(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[in
 
 
 @lru_cache(maxsize=1)  # with filters given plain and transformed, one after the other
-def _searched(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int]) -> Search:
+def _searched(p: ConvProblem, machine: Machine, workers: int, x: Axes, tile: tuple[int, int]) -> WinogradSearch:
     return search(p, machine, workers, (x,), (tile,))
 
 
@@ -175,8 +175,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         choice=c,
         numbers=table(plan, lists.pieces, near),
         then=None if c.splits == 1 else table(plan._replace(fills=0, multiplies=1), lists.pieces, near),
-        room=lists_at + up(lists.size * INTEGER, LINE_ELEMENTS),
+        room=lists_at + up(lists.size * INTEGER_ELEMENTS, LINE_ELEMENTS),
         shared=0 if c.splits == 1 else p.batch * p.groups * boxes * room.v_size,
         packed=p.groups * group_size,
-        turned=plan.filters.lists_at + up(lists.terms_at * INTEGER, LINE_ELEMENTS),
+        turned=plan.filters.lists_at + up(lists.terms_at * INTEGER_ELEMENTS, LINE_ELEMENTS),
     )

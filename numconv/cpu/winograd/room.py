@@ -13,7 +13,7 @@ from .filters import BESIDE, LINE_ELEMENTS
 TILES_TOGETHER = 6  # tiles of a row that are transformed together, channels last: their samples stay in the first cache
 SAME_SETS = 1024  # bytes: planes so far apart, or a multiple, share few sets of the first cache; channels first …
 SAME_SETS_PIXELS = 256  # … and positions, channels last
-INTEGER = 2  # elements of an integer in the room
+INTEGER_ELEMENTS = 2  # elements of an integer in the room
 OVERRUN = 64  # elements behind all else, for vectors that overrun
 
 

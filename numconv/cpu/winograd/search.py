@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +19,9 @@ from .cost import (
     PIXEL_TILE,
     AxesCost,
     Boxes,
-    Candidates,
     Tile,
-    Tiles,
+    TriedTiles,
+    WinogradCandidates,
     WinogradChoice,
     axes_cost,
     over,
@@ -76,16 +76,16 @@ def _boxes(p: ConvProblem, found: tuple[Axes, ...], n: int) -> tuple[Boxes, list
 
 
 def _measured(axes: AxesCost, o: Any, a: Any, i: Any, w: Any, residues: Any) -> Boxes:
-    slots = o + axes.halo_o, (a + axes.halo_a) * residues, i + axes.halo_i, (w + axes.halo_w) * axes.residues_w
-    positions = (((o - 1) * slots[1] + a * residues - 1) * slots[2] + i - 1) * slots[3] + w * axes.residues_w
+    so, sa, si, sw = o + axes.halo_o, (a + axes.halo_a) * residues, i + axes.halo_i, (w + axes.halo_w) * axes.residues_w
+    positions = (((o - 1) * sa + a * residues - 1) * si + i - 1) * sw + w * axes.residues_w
     number = (
         over(axes.tiles_o, o) * (over(axes.tiles_a, a) * over(axes.residues_a, residues)) * over(axes.tiles_i, i) * over(axes.tiles_w, w)
     )
-    return Boxes(axes, o, a, i, w, residues, slots, positions, number)
+    return Boxes(axes, o, a, i, w, residues, (so, sa, si, sw), positions, number)
 
 
 @kept
-def _tiles(machine: Machine, last: bool, shapes: tuple[tuple[int, int], ...], produced: int, workers: int) -> Tiles:
+def _tiles(machine: Machine, last: bool, shapes: tuple[tuple[int, int], ...], produced: int, workers: int) -> TriedTiles:
     """Each as it is, and with splits for so many workers."""
     n, found = machine.vector_bytes // FLOAT, []
     for rows, vectors in shapes:
@@ -95,15 +95,25 @@ def _tiles(machine: Machine, last: bool, shapes: tuple[tuple[int, int], ...], pr
         for splits in sorted({1, workers}):
             split_blocks = -(-blocks // splits)
             term = term_cycles(rows, vectors, machine, 0.0, CYCLES_PER_STEP)
-            found.append((rows, vectors, block, positions, term, start, -(-blocks // split_blocks), split_blocks))
-    return Tiles(*np.array(found, np.float64).T.reshape(8, -1, 1))
+            tried = TriedTiles(
+                rows=rows,
+                vectors=vectors,
+                block=block,
+                positions=positions,
+                term=term,
+                start=start,
+                splits=-(-blocks // split_blocks),
+                split_blocks=split_blocks,
+            )
+            found.append(tried)
+    return TriedTiles(*np.array(found, np.float64).T[..., np.newaxis])
 
 
 def _up(value: Any, multiple: int) -> Any:
     return over(value, multiple) * multiple
 
 
-def _candidates(p: ConvProblem, machine: Machine, boxes: Boxes, tiles: Tiles) -> Candidates:
+def _candidates(p: ConvProblem, machine: Machine, boxes: Boxes, tiles: TriedTiles) -> WinogradCandidates:
     """With superblocks that fit in the second cache."""
     n, last, axes = machine.vector_bytes // FLOAT, p.layout == "channels_last", boxes.axes
     whole, (so, _, _, sw), plane = over(boxes.positions, tiles.positions) * tiles.positions, boxes.slots, boxes.plane
@@ -119,36 +129,36 @@ def _candidates(p: ConvProblem, machine: Machine, boxes: Boxes, tiles: Tiles) ->
     super_blocks = np.maximum(1, np.minimum(np.minimum(tiles.split_blocks, fit), most))
     held, frequencies = position_pitch(p.group_in, n) if last else p.group_in, axes.frequencies * (FLOAT * pitch)
     v_bytes, m_bytes = axes.planes * held * frequencies, super_blocks * tiles.block * frequencies
-    return Candidates(tiles, boxes, last, n, super_blocks, pitch, v_bytes, m_bytes, p.groups * boxes.number * tiles.splits)
+    return WinogradCandidates(tiles, boxes, last, n, super_blocks, pitch, v_bytes, m_bytes, p.groups * boxes.number * tiles.splits)
 
 
-class Search(NamedTuple):
+class WinogradSearch(NamedTuple):
     """All candidates of a problem."""
 
     axes: tuple[Axes, ...]
     first: list[int]  # box of each
-    candidates: Candidates
+    candidates: WinogradCandidates
     cycles: Any  # of all tasks of a sample …
     ahead: Any  # … and of what is done ahead of them
 
 
-def search(p: ConvProblem, machine: Machine, workers: int, axes: tuple[Axes, ...], shapes: tuple[tuple[int, int], ...]) -> Search:
+def search(p: ConvProblem, machine: Machine, workers: int, axes: tuple[Axes, ...], shapes: tuple[tuple[int, int], ...]) -> WinogradSearch:
     n = machine.vector_bytes // FLOAT
     boxes, first = _boxes(p, axes, n)
     c = _candidates(p, machine, boxes, _tiles(machine, p.layout == "channels_last", shapes, p.group_out, workers))
-    return Search(axes, first, c, c.tasks * task_cycles(p, c, machine), pack_cycles(p, c))
+    return WinogradSearch(axes, first, c, c.tasks * task_cycles(p, c, machine), pack_cycles(p, c))
 
 
-def _made(p: ConvProblem, machine: Machine, s: Search, tile: int, box: int, cycles: float) -> WinogradChoice:
+def _made(p: ConvProblem, machine: Machine, s: WinogradSearch, tile: int, box: int, cycles: float) -> WinogradChoice:
     """One of them, with a chunk of filters that fits in the second cache."""
     c, x, n = s.candidates, s.axes[int(np.searchsorted(s.first, box, "right")) - 1], s.candidates.lanes
-    tiles, b = (Tiles(*(int(of[tile, 0]) for of in c.tiles)), [int(of[box]) for of in c.boxes[1:6]])
+    tiles, (*counts, residues) = TriedTiles(*(int(of[tile, 0]) for of in c.tiles)), (int(of[box]) for of in c.boxes[1:6])
     super_blocks = int(c.super_blocks[tile, box])
     chunk = machine.l2 // PART // (FLOAT * frequencies(x) * super_blocks * tiles.block * (terms(p, x) // p.group_in)) // n * n
     return WinogradChoice(
         tile=Tile(tiles.rows, tiles.vectors, n),
         last=c.last,
-        box=TileBox(x, Counts(*b[:4]), b[4]),
+        box=TileBox(x, Counts(*counts), residues),
         splits=tiles.splits,
         split_blocks=tiles.split_blocks,
         super_blocks=super_blocks,
@@ -158,14 +168,14 @@ def _made(p: ConvProblem, machine: Machine, s: Search, tile: int, box: int, cycl
     )
 
 
-def _held(p: ConvProblem, s: Search, workers: int) -> Any:
+def _held(p: ConvProblem, s: WinogradSearch, workers: int) -> Any:
     """Bytes of V, M and filters as they are given, of a worker; of a V in common its share."""
     c = s.candidates
     splits, tasks, turned = c.tiles.splits, max(1, p.batch) * c.tasks, c.tiles.block * (FLOAT * p.taps * (c.lanes + BESIDE))
     return c.m_bytes + turned + (c.v_bytes if workers == 1 else c.v_bytes * np.where(splits > 1, tasks / (splits * workers), 1))
 
 
-def _chunks(p: ConvProblem, machine: Machine, s: Search) -> Any:
+def _chunks(p: ConvProblem, machine: Machine, s: WinogradSearch) -> Any:
     """Bytes of the transformed filters of a chunk, at most."""
     c, axes = s.candidates, s.candidates.boxes.axes
     least = axes.frequencies * axes.terms * (FLOAT * c.lanes / p.group_in) * c.super_blocks * c.tiles.block
@@ -184,7 +194,7 @@ def _fitting(cost: Any, held: Any, chunk: Any, size: Callable[[int], float]) -> 
         fit[at] = np.inf
 
 
-def cheapest(p: ConvProblem, machine: Machine, workers: int, s: Search, given: bool) -> WinogradChoice:
+def cheapest(p: ConvProblem, machine: Machine, workers: int, s: WinogradSearch, given: bool) -> WinogradChoice:
     """The box and the splits; `given`: with what it takes to transform the filters ahead."""
     tasks = max(1, p.batch) * s.candidates.tasks
     cost = s.cycles * (over(tasks, workers) * workers / tasks)  # some are idle
@@ -216,9 +226,12 @@ def chosen(p: ConvProblem, machine: Machine) -> WinogradChoice:
     def made(tile: int, box: int) -> WinogradChoice:
         return _made(p, machine, s, tile, box, whole[tile, box])
 
+    def size(tile: int, begin: int, at: int) -> float:
+        return _bytes(p, made(tile, begin + at), 1)
+
     for begin, end in zip(s.first, s.first[1:], strict=False):  # of each choice of axes and tile the best box, of those the best
         each = zip(s.cycles[:, begin:end], held[:, begin:end], chunk[:, begin:end], strict=True)
         for tile, (cost, bytes_held, of_chunk) in enumerate(each):
-            at = _fitting(cost, bytes_held, of_chunk, lambda at, tile=tile, begin=begin: _bytes(p, made(tile, begin + at), 1))  # type: ignore[misc]
+            at = _fitting(cost, bytes_held, of_chunk, partial(size, tile, begin))
             found.append((tile, begin + at))
     return made(*min(found, key=lambda at: whole[at]))

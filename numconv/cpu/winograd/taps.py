@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..runtime.launch import device_function
 from ..runtime.record import reader, size_of
-from ..simd.vector import compact, get, moved, put
+from ..simd.vector import compact, moved, put
 
 
 class TapCut(NamedTuple):
@@ -53,8 +53,7 @@ class TapPiece(NamedTuple):
     live_w: int  # … and along W, the last axis
 
 
-pieces_at = reader(AxisPieces)
-A = 1  # among the axes
+pieces_at, piece_at = reader(AxisPieces), reader(TapPiece)
 AXIS, TAP_PIECE = size_of(AxisPieces), size_of(TapPiece)
 
 
@@ -62,8 +61,8 @@ AXIS, TAP_PIECE = size_of(AxisPieces), size_of(TapPiece)
 def _split(axis, number, at, lists):
     """The TapPiece `number` in one for each piece of an axis, from the one `at` on: it stands for all taps of the axis."""
     compact()
-    cut, old, planes = axis.cut, moved(lists, number * TAP_PIECE), moved(lists, axis.planes_at)
-    v_at, tap, live_a = get(old, 0), get(old, 1), get(old, 2)
+    cut, old, planes = axis.cut, piece_at(lists, number * TAP_PIECE), moved(lists, axis.planes_at)
+    v_at, tap, live_a = old.v_at, old.tap, old.live_a
     piece, plane = moved(lists, at * TAP_PIECE), 0
     for phase in range(cut.phases):
         taps = cut.taps if phase < cut.longer else cut.taps - 1

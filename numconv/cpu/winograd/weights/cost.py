@@ -31,6 +31,13 @@ MOST_ROOM = 14 << 20  # bytes of a worker …
 REFUSED = 1e12  # … and the cycles of one that takes more
 
 
+def _by_number(cycles: dict[int, int]) -> np.ndarray:
+    return np.array([cycles.get(number, 0) for number in range(max(cycles) + 1)], np.float64)
+
+
+LIFT_CYCLES, TAPS_CYCLES = _by_number(LIFT_ROW), _by_number(TAPS_BACK)
+
+
 class Way(NamedTuple):
     """Transforms, boxes and register tile."""
 
@@ -89,17 +96,16 @@ def ways_of(found: list[Way]) -> Ways:
         for way in found
     ]  # fmt: skip
     s = _Sides(*np.array(values, np.float64).transpose(2, 1, 0))
-    fixed = [(x.a.frequencies, x.w.frequencies, way.pieces, way.run) for way in found for x in (way.box.axes,)]
-    of_a, of_w = ([LIFT_ROW[f[k]] for f in fixed] for k in (0, 1))
-    back = [TAPS_BACK[f[0] * f[1]] for f in fixed]
-    fa, fw, pieces, run, row_a, row_w, taps_back = np.array([*zip(*fixed, strict=True), of_a, of_w, back], np.float64)
+    fa, fw = np.array([(way.box.axes.a.frequencies, way.box.axes.w.frequencies) for way in found], np.float64).T
+    row_a, row_w, taps_back = LIFT_CYCLES[fa.astype(int)], LIFT_CYCLES[fw.astype(int)], TAPS_CYCLES[(fa * fw).astype(int)]
+    pieces, run = np.array([(way.pieces, way.run) for way in found], np.float64).T
     slots, reach, lanes = (s.count + s.halo) * s.residues, s.count * s.m * s.residues, found[0].tile.lanes
     terms, planes = np.multiply.reduce(s.count * s.residues), np.multiply.reduce(s.planes)
 
     def lift(read: Any, extents: Any, wide: Any, lines: Any) -> tuple[Any, Any]:
         """Cycles of one vector of channels of a box, and elements of the room that takes."""
-        t, h, w, pixels = np.minimum(read, extents)
-        rows, part = t * h * w, np.where(pixels < extents[3], FAR_ROW * lanes, 0.0)
+        (t, h, w, pixels), (*_, width) = np.minimum(read, extents), extents
+        rows, part = t * h * w, np.where(pixels < width, FAR_ROW * lanes, 0.0)
         each = LIFT_SQUARE * over(pixels, lanes) + TURNED_ROW + part + wide * row_w
         return rows * each + lines * (wide * fw * row_a + LIFTED_LINE), (rows + 1) * (pixels + 1 + fw * wide) * lanes
 

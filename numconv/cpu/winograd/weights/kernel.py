@@ -12,13 +12,13 @@ from ...simd.spread import spread_tile
 from ...simd.tiles import columns, lanes, rows, strided_shape, tile_shape
 from ...simd.transpose import transpose_part
 from ...simd.vector import compact, moved
-from ..taps import TAP_PIECE, TapPiece
+from ..taps import TAP_PIECE, piece_at
 from .lift import lift, taps
 from .plan import LiftPlan
 from .products import write_products
 from .sides import write_columns, write_rows
 
-plan_at, piece_at = reader(LiftPlan), reader(TapPiece)
+plan_at = reader(LiftPlan)
 
 
 class GradientShare(NamedTuple):

@@ -17,9 +17,9 @@ from ...runtime.workspace import spaced
 from ..axes import Axes, Counts, TileBox, choices, frequencies
 from ..cost import FLOAT, Tile, over
 from ..filters import LINE_ELEMENTS
-from ..room import INTEGER, Spectrum, odd_lines
+from ..room import INTEGER_ELEMENTS, Spectrum, odd_lines
 from .cost import Way, task_cycles, ways_of
-from .products import Positions, pieces_of_axes, positions_of
+from .products import BoxPositions, pieces_of_axes, positions_of
 from .sides import Side, side_of
 
 #: rows × vectors of the register tile, by number of SIMD registers: wider ones are no faster, and waste more channels
@@ -52,7 +52,7 @@ class LiftPlan(NamedTuple):
     outer_boxes: int  # of a sample, the last axis aside
     row_boxes: int  # of the last axis
     terms: int  # positions of a box, over which products are summed
-    positions: Positions
+    positions: BoxPositions
     pieces: int
     v: Spectrum
     y: Spectrum
@@ -185,7 +185,7 @@ def _built(p: ConvProblem, way: Way, split_blocks: int, split_channels: int, cyc
         tile=way.tile,
         kinds=(axes.a.frequencies, axes.w.frequencies),
         tasks=p.groups * block_splits * channel_splits,
-        room=spaced(up(lists_at + lists_end * INTEGER, 64) + LINE_ELEMENTS, FLOAT),
+        room=spaced(up(lists_at + lists_end * INTEGER_ELEMENTS, 64) + LINE_ELEMENTS, FLOAT),
         cycles=cycles,
     )
 

@@ -11,7 +11,7 @@ from ..axes import TileBox
 from ..taps import TAP_PIECE, AxisPieces, write_pieces
 
 
-class Positions(NamedTuple):
+class BoxPositions(NamedTuple):
     """Of a box, of each axis those that products are summed over; those that only shifted pieces read lie between."""
 
     o: int
@@ -24,10 +24,10 @@ class Positions(NamedTuple):
     at: int  # in the lists: where they lie in V
 
 
-def positions_of(box: TileBox, at: int) -> Positions:
+def positions_of(box: TileBox, at: int) -> BoxPositions:
     o, a, i, w = (n * x.residues for n, x in zip(box.counts, box.axes, strict=True))
     _, slots_a, slots_i, slots_w = box.slots
-    return Positions(o, a, i, w, slots_a, slots_i, slots_w * box.axes.w.planes, at)
+    return BoxPositions(o, a, i, w, slots_a, slots_i, slots_w * box.axes.w.planes, at)
 
 
 def pieces_of_axes(box: TileBox, position_pitch: int) -> tuple[list[AxisPieces], int]:

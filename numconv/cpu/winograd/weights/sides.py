@@ -1,4 +1,4 @@
-"""Which pixels a box of `winograd_weights` reads, of the input and of the gradient of the output: lists that each worker writes in its room.
+"""Which pixels a box of `winograd_weights` reads, of the input and of the output's gradient: lists that each worker writes in its room.
 
 Of the outer axes: how many rows the box reads, their places in a channel, then for each line of positions the rows its transform reads.  Of
 W: the first column, how many, then for each position of a line its pixels.  What lies outside is read from zeros.
@@ -121,7 +121,8 @@ def side_of(box: TileBox, source: bool, lanes: int, at: int) -> tuple[Side, int,
         axes.append(axis)
         positions.append(number)
     o, a, i, w = axes  # the lists of W are its columns
-    rows, lines, wide = prod(x.most for x in (o, a, i)), prod(positions[:3]), positions[3]
+    *outer, wide = positions
+    rows, lines = prod(x.most for x in (o, a, i)), prod(outer)
     span = _span(w)
     pixels, columns_at = min(w.extent, span), at + size_of(BoxRows) + rows + lines * a.reads + size_of(Places)
     side = Side(
