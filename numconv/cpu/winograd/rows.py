@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import inf, prod
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ...bounds import TILE, of_tiles
 from ...kernel import FEW, Kernel, Machine, worth_its_error
+from ...memory import kept
 from ...problem import ConvProblem
 from ..adapt.mirror import forward_of, refusal
 from ..adapt.sums import summed
@@ -29,7 +29,7 @@ SAVES_LITTLE = "serves kernels of which a transform saves a third of the multipl
 TOO_FEW = "serves four input channels per group or more"
 
 
-@lru_cache(maxsize=512)
+@kept
 def _work(problem: ConvProblem, machine: Machine, workers: int, given: bool) -> Work:
     p = prepared(problem, machine, workers, given)
     c = p.choice
@@ -102,7 +102,7 @@ def _workspace(problem: ConvProblem, machine: Machine) -> int:
     return FLOAT * max(sizes)
 
 
-@lru_cache(maxsize=512)
+@kept
 def _gradient_work(problem: ConvProblem, machine: Machine, workers: int) -> Work:
     p = prepared_gradient(problem, machine, workers)
     return Work(
@@ -138,7 +138,7 @@ def _error(problem: ConvProblem) -> float:
     found = []
     for x in choices(p):
         kinds = tuple((axis.frequencies, KINDS[axis.frequencies][1]) for axis in x)
-        pieces = 1 if back else prod(len(axis.pieces) for axis in x)
+        pieces = 1 if back else prod(axis.pieces for axis in x)
         terms = p.batch * prod(p.outputs) if back else p.group_in * pieces
         found.append(of_tiles(kinds, terms, pieces, p.dtype, problem.direction))
     return max(found)
