@@ -26,7 +26,7 @@ from .arguments.edge import edge
 from .arguments.types import parse_dtype
 from .arguments.values import Subject, choice, host_array, shown
 from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
-from .watching import Step, is_operator, trace
+from .watching import Step, is_operator, trace, workspace
 
 __all__ = ["Cost", "cost"]
 
@@ -76,9 +76,7 @@ class Cost:
     @cached_property
     def workspace(self) -> int:
         """Bytes beyond inputs and result: what lies between the steps, and the most that a chosen kernel takes."""
-        between = [prod(s.problem.result_shape) * hosts.dtype_of(s.problem.out_dtype).itemsize for s in self.steps[:-1]]
-        kernels = [step.workspace(plan.kernel, plan.machine) for step, plan in ((step, step.plan()) for step in self.steps)]
-        return sum(between) + max(kernels, default=0)
+        return workspace(self.steps, [step.plan() for step in self.steps])
 
 
 class Count(NamedTuple):

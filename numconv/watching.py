@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,7 @@ class Step:
     device: str
     algorithm: str
     accuracy: str
-    held: int = 0  # bytes of what the call has made of its arrays so far: casts, and copies that another shape needs
+    held: int = 0  # bytes of what the call has made so far and has still: casts, copies that another shape needs, results of steps before
     strided: int = 0  # bytes of the step's arrays (and `out`) that do not lie in memory as kernels read them, row after row
 
     def plan(self) -> Plan:
@@ -49,6 +50,16 @@ class Step:
         if adapted and not isinstance(p, ConvProblem):  # whose rows count that themselves
             copies = WIDE * (prod(p.result_shape) + sum(prod(shape) for shape in self.shapes if shape is not None))
         return kernel.workspace(p, machine) + self.held + copies
+
+
+def workspace(steps: Sequence[Step], plans: Sequence[Plan]) -> int:
+    """Bytes beyond inputs and result of steps in turn: the most of them.  The scratch of those before is kept meanwhile."""
+    most = kept = 0
+    for step, plan in zip(steps, plans, strict=True):
+        own = plan.kernel.workspace(step.problem, plan.machine)
+        most = max(most, step.workspace(plan.kernel, plan.machine) + max(0, kept - own))
+        kept = max(kept, plan.kernel.scratch(step.problem, plan.machine))
+    return most
 
 
 class _State(threading.local):
@@ -116,8 +127,8 @@ class Recorder:
     def __init__(self, device: Device, steps: list[Step]) -> None:
         self.name, self.machine, self.table = device.name, device.machine, device.table
         self._device, self._steps = device, steps
-        self._held = 0  # bytes, see `Step`
-        self._strided: dict[int, Any] = {}  # arrays that stand for such as do not lie row after row, by their identity
+        self._made: list[tuple[weakref.ref[Any], int]] = []  # of what the call has made: what stands for its memory, and bytes
+        self._strided: dict[int, weakref.ref[Any]] = {}  # what stands for arrays that do not lie row after row, by its identity
 
     def note(
         self,
@@ -132,14 +143,18 @@ class Recorder:
         """A step, in place of a kernel; its result."""
         shapes = tuple(None if a is None else tuple(a.shape) for a in arrays)
         one = single(problem) if plan_as is None else plan_as
-        held, strided = self._held, sum(a.nbytes for a in arrays if id(a) in self._strided)
-        for a in arrays[:2]:  # as a session casts them
-            if a is not None and a.dtype != hosts.dtype_of(problem.dtype):
-                held += a.size * hosts.dtype_of(problem.dtype).itemsize
+        kind = hosts.dtype_of(problem.dtype)
+        cast = [a is not None and i < 2 and a.dtype != kind for i, a in enumerate(arrays)]  # as a session does
+        held = self._held() + sum(a.size * kind.itemsize for a, c in zip(arrays, cast, strict=True) if c)
+        strided = sum(a.nbytes for a, c in zip(arrays, cast, strict=True) if self._is_strided(a) and not c)
         if out is not None and _strided(out):
             strided += out.nbytes
         self._steps.append(Step(subject.name, problem, one, shapes, self.name, algorithm, accuracy, held, strided))
-        return self.empty(problem.result_shape, problem.out_dtype)
+        return self._kept(self.empty(problem.result_shape, problem.out_dtype))
+
+    def _held(self) -> int:
+        """Bytes."""
+        return sum(size for memory, size in self._made if memory() is not None)
 
     def adopt(self, array: Any) -> Any:
         native = self._device.adopt(array)
@@ -150,33 +165,37 @@ class Recorder:
 
     def _marked(self, array: Any, strided: bool) -> Any:
         if strided and array.size > 1:
-            self._strided[id(array)] = array
+            self._strided[id(array)] = weakref.ref(array)
         return array
 
-    def _made(self, array: Any) -> Any:
-        """A copy, alive until the call is done."""
-        self._held += array.nbytes
+    def _is_strided(self, array: Any) -> bool:
+        found = self._strided.get(id(array))
+        return found is not None and found() is array
+
+    def _kept(self, array: Any) -> Any:
+        """Memory of its own, as long as the call has it or a view of it."""
+        self._made.append((weakref.ref(array.base), array.nbytes))
         return array
 
     def release(self, array: Any, like: Any) -> Any:
         return array
 
     def empty(self, shape: Ints, dtype: str, like: Any = None) -> Any:
-        return np.broadcast_to(np.zeros((), hosts.dtype_of(dtype)), shape)
+        return np.ndarray(shape, hosts.dtype_of(dtype), np.zeros((), hosts.dtype_of(dtype)), 0, (0,) * len(shape))
 
     def reshape(self, array: Any, shape: Ints) -> Any:
         found = array.reshape(shape)
-        if id(array) not in self._strided:
+        if not self._is_strided(array):
             return found
         same = [n for n in array.shape if n > 1] == [n for n in shape if n > 1]
-        return self._marked(found, True) if same else self._made(found)
+        return self._marked(found, True) if same else self._kept(found)
 
     def transpose(self, array: Any, axes: Ints) -> Any:
         long = [axis for axis in axes if array.shape[axis] > 1]
-        return self._marked(array.transpose(axes), id(array) in self._strided or long != sorted(long))
+        return self._marked(array.transpose(axes), self._is_strided(array) or long != sorted(long))
 
     def broadcast(self, array: Any, shape: Ints) -> Any:
-        return self._marked(np.broadcast_to(array, shape), id(array) in self._strided or array.size != prod(shape))
+        return self._marked(np.broadcast_to(array, shape), self._is_strided(array) or array.size != prod(shape))
 
     def flip(self, array: Any) -> Any:
         return self._marked(np.flip(array), True)
@@ -185,13 +204,13 @@ class Recorder:
         return one
 
     def conjugate(self, array: Any) -> Any:
-        return self._made(self.empty(array.shape, array.dtype.name))
+        return self._kept(self.empty(array.shape, array.dtype.name))
 
     def copy(self, array: Any) -> Any:
-        return self._made(self.empty(array.shape, array.dtype.name))
+        return self._kept(self.empty(array.shape, array.dtype.name))
 
     def cast(self, array: Any, dtype: str) -> Any:
-        return self._made(self.empty(array.shape, dtype))
+        return self._kept(self.empty(array.shape, dtype))
 
     def overlaps(self, a: Any, b: Any) -> bool:
         return False

@@ -13,7 +13,7 @@ from ..bounds import Bound
 from ..catalog import find
 from ..plan import Candidate, Plan
 from ..problem import ConvProblem, DeformProblem, SeparableProblem
-from ..watching import Step, is_operator, trace
+from ..watching import Step, is_operator, trace, workspace
 
 NAMED = (ConvProblem, DeformProblem, SeparableProblem)  # problems whose kernel `algorithm` names: see `session.Session`
 
@@ -47,8 +47,8 @@ class Explanation:
 
     @property
     def workspace(self) -> int:
-        """Bytes beyond inputs and result, the largest of the steps: the kernel's, and what is made of the arrays before it sees them."""
-        return max((s.workspace(p.kernel, p.machine) for s, p in zip(self.steps, self.plans, strict=True)), default=0)
+        """Bytes beyond inputs and result: the kernels', what is made of the arrays before they see them, and what lies between the steps."""
+        return workspace(self.steps, self.plans)
 
     @property
     def seconds(self) -> float:

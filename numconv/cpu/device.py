@@ -96,7 +96,8 @@ def copy(array: np.ndarray) -> np.ndarray:
 
 
 def cast(array: np.ndarray, dtype: str) -> np.ndarray:
-    return array.astype(dtype_of(dtype), copy=False)
+    """C-contiguous, which kernels would make of it."""
+    return array.astype(dtype_of(dtype), "C", copy=False)
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> bool:
@@ -170,7 +171,7 @@ def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
     target = out if fits else np.empty(out.shape, compute)
     plan.kernel.run(problem, tuple(native), target, plan.machine)
     if target is not out:
-        out[...] = target.astype(out.dtype, copy=False)
+        out[...] = target
 
 
 def _inner(plan: Plan) -> ConvProblem:

@@ -10,7 +10,7 @@ from .. import forks
 from ..kernel import Kernel
 from ..memory import kept
 from ..problem import ConvProblem, one_of
-from .adapt.cost import around_bytes, turning_seconds
+from .adapt.cost import turning_seconds, with_adaptation
 from .adapt.lowering import COMPLEX, FLOATS, HALF, INTEGERS, lower, plain
 
 #: the modules that define ROWS, in the order in which they are listed
@@ -53,7 +53,7 @@ def _adapted(row: Kernel) -> Kernel:
     """With what `device.execute` does around every row: storage types, complex numbers, layout, padding, shuffle."""
     dtypes = (HALF if "float32" in row.dtypes else frozenset()) | (INTEGERS if "int64" in row.dtypes else frozenset())
     if row.problem is not ConvProblem:
-        return replace(row, adapted_dtypes=dtypes - row.dtypes)
+        return replace(row, scratch=row.workspace, adapted_dtypes=dtypes - row.dtypes)
     if {"float32", "float64"} <= row.dtypes:
         dtypes = dtypes | COMPLEX.keys()
 
@@ -71,5 +71,6 @@ def _adapted(row: Kernel) -> Kernel:
         refuse=lambda problem: row.refuse(seen(problem)),
         error_size=lambda problem: row.error_size(seen(problem)),
         cost=lambda problem, machine: row.cost(seen(problem), machine) + (turning_seconds(problem, machine) if turned(problem) else 0.0),
-        workspace=lambda problem, machine: row.workspace(seen(problem), machine) + around_bytes(row, problem),
+        workspace=lambda problem, machine: with_adaptation(row, problem, row.workspace(seen(problem), machine)),
+        scratch=lambda problem, machine: row.workspace(seen(problem), machine),
     )

@@ -7,7 +7,7 @@ from math import prod
 from ...hosts import dtype_of
 from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
-from .lowering import framed, lower, plain
+from .lowering import COMPLEX, framed, lower, plain
 
 TURN = 2.4e-10  # seconds an element whose layout is changed …
 TURN_FAR = 6e-10  # … where the images are larger than the second cache …
@@ -15,23 +15,29 @@ TURN_FEW = 1e-9  # … of few channels, which fill no square
 FEW_CHANNELS = 8  # fewer are few
 
 
-def around_bytes(row: Kernel, problem: ConvProblem) -> int:
-    """Bytes of the images, weights and results that `device.execute` makes in another type, layout or frame."""
-    real = lower(problem)
-    converted = real is not problem
-    images = [problem.batch * channels * prod(spatial) for channels, spatial in (real.source, real.target)]
-    weights = prod(real.weight_shape)
+def with_adaptation(row: Kernel, problem: ConvProblem, own: int) -> int:
+    """Bytes of a row's own workspace and of what `device.execute` makes around it: the most of four moments.
+
+    The image is made (and then framed), then the weights, then the target, into which the row runs, and then the result is delivered.
+    """
+    real, inner = lower(problem), plain(problem, row.honours)
+    size, whole = dtype_of(real.dtype).itemsize, problem.dtype in COMPLEX
+    cast, turned, shuffled = problem.dtype != real.dtype, inner.layout != problem.layout, inner.shuffle != problem.shuffle
+    source, target = (size * problem.batch * channels * prod(spatial) for channels, spatial in (real.source, real.target))
+    weights = size * prod(real.weight_shape)
+    image = source * (cast or turned)
+    delivered = problem.out_dtype != real.dtype or turned or shuffled
     if problem.direction == "weight_grad":
-        source, result, given = sum(images), weights, 0
+        inputs, made, apart = image + target * (cast or turned), 0, weights * (problem.out_dtype != real.dtype)
     else:
-        source, result, given = *images, weights
-    inner = plain(problem, row.honours)
-    elements = (
-        converted * given + (converted or inner.layout != problem.layout) * (source + result) + (inner.shuffle != problem.shuffle) * result
-    )
+        inputs, made, apart = image, weights * cast, target * delivered
+    framing = inputs
     if inner.padding_mode != problem.padding_mode:
-        elements += problem.batch * real.in_channels * prod(framed(problem))
-    return elements * dtype_of(real.dtype).itemsize
+        frame = size * problem.batch * real.in_channels * prod(framed(problem))
+        framing, inputs = inputs + frame, inputs - image + frame
+    run = inputs + made + apart + own
+    split = whole and (problem.direction == "weight_grad" or 1 < problem.groups < problem.target[0])  # real parts do not lie side by side
+    return max(framing, inputs + made * (2 if whole else 1), run + apart // 2 * split + apart * shuffled)
 
 
 def _images(problem: ConvProblem) -> int:
