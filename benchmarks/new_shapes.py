@@ -61,6 +61,10 @@ def at_width(layer: layers.Layer, layout: str, direction: str, number: int, algo
     return session.input if direction == "input" else session.weight
 
 
+def widths(layer: layers.Layer, layout: str, direction: str, algorithm: str = "auto") -> Call:
+    return lambda number: at_width(layer, layout, direction, number, algorithm)
+
+
 class Gradient:
     """One of the two gradients alone: the names of `numconv.grad` take no layout."""
 
@@ -182,10 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     missed = 0
     for label, layer, layout, direction in cases(options.kinds):
         for name in ["auto", *(rows_of(layer, layout, direction) if options.rows else ())]:
-
-            def make(number: int, layer: Any = layer, given: Any = (layout, direction), name: str = name) -> Callable[[], Any]:
-                return at_width(layer, *given, number, name)
-
+            make = widths(layer, layout, direction, name)
             ms, kb = 1e3 * beyond(make, options.shapes), kept(make, 20) / 1e3
             over = ms > BARS["ms"] or kb > BARS["kB"]
             missed += over

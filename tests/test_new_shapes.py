@@ -40,10 +40,7 @@ def test_a_new_shape_costs_little(direction: str, layout: str, measure: Any) -> 
     for label, layer, of, way in measure.cases():
         if (of, way) != (layout, direction) or layer.multiplications > 5e7:
             continue
-
-        def make(number: int, layer: Any = layer) -> Any:
-            return measure.at_width(layer, layout, direction, number)
-
+        make = measure.widths(layer, layout, direction)
         ms, kb = 1e3 * measure.beyond(make, SHAPES, time.thread_time), measure.kept(make, SHAPES) / 1e3
         if ms > 4 or kb > 25:  # at rest: 1 ms, 20 kB
             slow[label] = f"{ms:.2f} ms, {kb:.1f} kB"

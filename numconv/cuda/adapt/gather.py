@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda
 from numba.cuda.types import int32, uint32
 
+from ...memory import Store
 from ..geometry.decode import split
 from ..runtime.arrays import flat, stream_of
 from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
@@ -108,7 +109,7 @@ def gather(source: Any, out: Any, maps: Table) -> None:
         launch(kernel, *flat_grid(total), stream_of(out), flat(source), flat(out), maps, total)
 
 
-_axis_tables: dict[Any, Table] = {}
+_axis_tables = Store()
 
 
 def gather_axes(source: Any, out: Any, indices: tuple[Map, ...], key: Any, absolute: bool = False) -> None:
@@ -116,15 +117,14 @@ def gather_axes(source: Any, out: Any, indices: tuple[Map, ...], key: Any, absol
 
     `absolute`: the indices are element offsets, to be added up; below zero gives a zero.
     """
-    maps = _axis_tables.get(key)
+    maps: Table | None = _axis_tables.get(key)
     if maps is None and prod(out.shape):
         offsets, pitch = list(indices), prod(source.shape)
         if not absolute:
             for axis, extent in enumerate(source.shape):
                 pitch //= extent
                 offsets[axis] = indices[axis] * pitch
-        if len(_axis_tables) >= 512:
-            _axis_tables.clear()
-        maps = _axis_tables[key] = table_of(offsets)
+        maps = table_of(offsets)
+        _axis_tables.put(key, maps)
     if maps is not None:
         gather(source, out, maps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numba import cuda
 from numba.cuda.types import int32
 
+from ...memory import kept
 from ..runtime.arrays import allocate, extent, flat, stream_of
 from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..scalars import scalars
@@ -48,7 +48,7 @@ def reverse(array: Any) -> Any:
     return out
 
 
-@lru_cache(maxsize=512)
+@kept
 def _strided_table(shape: tuple[int, ...], steps: tuple[int, ...], to: tuple[int, ...] | None) -> Table:
     def maps(strides: tuple[int, ...]) -> list[Map]:
         # negative strides count down from the far end, so that no offset is negative

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from ...memory import kept
 from ...sampling import padded
 from ..runtime.arrays import allocate
 from ..runtime.launch import Table
@@ -24,7 +24,7 @@ def _spatial_maps(batch: int, channels: int, spatial: tuple[int, ...], sources: 
     return table_of(maps)
 
 
-@lru_cache(maxsize=512)
+@kept
 def _pad_table(batch: int, channels: int, spatial: tuple[int, ...], pads: tuple[tuple[int, int], ...], mode: str) -> Table:
     return _spatial_maps(batch, channels, spatial, [padded(n, low, high, mode) for n, (low, high) in zip(spatial, pads, strict=True)])
 
@@ -38,7 +38,7 @@ def pad(array: Any, pads: tuple[tuple[int, int], ...], mode: str) -> Any:
     return fresh
 
 
-@lru_cache(maxsize=256)
+@kept
 def _insert_table(batch: int, channels: int, spatial: tuple[int, ...], stride: tuple[int, ...]) -> Table:
     at = [np.arange((n - 1) * s + 1) for n, s in zip(spatial, stride, strict=True)]
     return _spatial_maps(batch, channels, spatial, [np.where(i % s == 0, i // s, NOTHING) for i, s in zip(at, stride, strict=True)])

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...memory import kept
 from ...problem import ConvProblem
 from ..runtime.launch import Table, ceil_div
 from ..runtime.record import quad_reader, reader, slots, table
@@ -224,7 +224,7 @@ def _laid_out(problem: ConvProblem, source_terms: _SourceTerms, zero_inserted: b
     return phases, np.concatenate(terms), np.concatenate(planes), order
 
 
-@lru_cache(maxsize=512)
+@kept
 def lower(problem: ConvProblem, zero_inserted: bool = False, chunk: int = 0, tap_major: bool = False) -> Lowered:
     """The table of a forward or input_grad problem; k runs over (channel, tap), or `tap_major` over (tap, channel).
 

@@ -7,7 +7,6 @@ y[n, k, p] · w[k, c, r].  An alternate path for comparison and teaching; the ot
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from numba import cuda
 from numba.cuda.types import int32
 
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..geometry.decode import shuffled, split
 from ..geometry.image import Image, image
@@ -112,7 +112,7 @@ def pattern(problem: ConvProblem) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     return starts, np.stack([outputs[order], taps[order]], axis=1)
 
 
-@lru_cache(maxsize=64)
+@kept
 def _plan(problem: ConvProblem) -> Table:
     starts, entries = pattern(problem)
     plan = MatrixPlan(

@@ -7,7 +7,6 @@ problem alone.  The tile starts at the bias and is stored once, after the activa
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from numba import cuda
 from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..environment import SIMULATED
 from ..geometry.decode import element, position, shuffled, split
@@ -165,7 +165,7 @@ def tile_for(dtype: str, out_dtype: str) -> ScatterTile:
     return TILE if scalars(dtype, out_dtype).itemsize <= 4 else WIDE_TILE
 
 
-@lru_cache(maxsize=256)
+@kept
 def _plan(problem: ConvProblem) -> tuple[Table, int]:
     """The plan as the kernel reads it, and the blocks."""
     tile = tile_for(problem.dtype, problem.out_dtype)

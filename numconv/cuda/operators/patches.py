@@ -6,7 +6,6 @@ ascending: a gather, so that no two threads write one element.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from numba import cuda
 from numba.cuda.types import int32, uint32
 
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ConvProblem, PatchProblem
 from ..geometry.decode import split
 from ..geometry.image import Three, three
@@ -103,7 +103,7 @@ def make_fold(dtype: str) -> Any:
     return jit(fold)
 
 
-@lru_cache(maxsize=256)
+@kept
 def _plan(conv: ConvProblem) -> Table:
     plan = PatchPlan(
         positions=three(conv.outputs, 1),

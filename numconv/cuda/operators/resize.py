@@ -7,7 +7,6 @@ Nearest is a gather copy; linear blends 2, 4 or 8 pixels, one thread for each ou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from numba.cuda.types import int32, uint32
 
 from ... import sampling
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ResizeProblem
 from ..adapt.gather import gather_axes
 from ..geometry.decode import split
@@ -89,7 +89,7 @@ def _axes(problem: ResizeProblem) -> Iterator[tuple[int, int, float | None]]:
     return zip(problem.spatial, problem.size, problem.scale or (None,) * len(problem.size), strict=True)
 
 
-@lru_cache(maxsize=256)
+@kept
 def _tables(problem: ResizeProblem) -> tuple[Table, Table]:
     """Of the plan with the pixels, and of the weights of the upper ones."""
     dtype = accumulator(problem.dtype, problem.dtype)  # complex images are blended by real weights of their own type

@@ -61,6 +61,11 @@ class Table:
         self.host = np.ascontiguousarray(host)
         self._copies: dict[int, Any] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """On the host and on one device."""
+        return 2 * self.host.nbytes
+
     def here(self) -> Any:
         number = current_device()
         copy = self._copies.get(number)

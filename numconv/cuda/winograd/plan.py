@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 from ...kernel import Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..geometry.image import Two
 from ..runtime.launch import Table, ceil_div
@@ -84,13 +84,13 @@ def seconds(problem: ConvProblem, machine: Machine, m: int) -> float:
     return cost.passes(problem, gemm, implicit_gemm.cost(gemm, machine), machine)
 
 
-@lru_cache(maxsize=512)
+@kept
 def chosen(problem: ConvProblem, machine: Machine) -> int:
     """m, by the predicted time of one sample; F(2×2), which rounds less, where they are even."""
     return min(SIZES, key=lambda m: seconds(problem, machine, m))
 
 
-@lru_cache(maxsize=256)
+@kept
 def plan_of(problem: ConvProblem, m: int) -> Table:
     count = tiles(problem, m)
     plan = TransformPlan(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ....kernel import Machine
+from ....memory import kept
 from ....problem import ConvProblem
 from ... import costs
 from ...geometry.convolution import Lowered, lower
@@ -19,7 +18,7 @@ def lowered(problem: ConvProblem) -> Lowered:
     return lower(problem, chunk=CHUNK[problem.dtype])
 
 
-@lru_cache(maxsize=512)
+@kept
 def schedule(problem: ConvProblem) -> tuple[WarpTile, int]:
     """(tile, parts of split-K)."""
     dtype = problem.dtype

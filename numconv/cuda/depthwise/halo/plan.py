@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
+from ....memory import kept
 from ....problem import ConvProblem
 from ... import costs
 from ...environment import SIMULATED
@@ -188,7 +188,7 @@ def form_of(problem: ConvProblem, x: Any, out: Any, separable: bool = False) -> 
     return _with_tile(form, problem.out_channels, target._replace(t=planes), itemsize)
 
 
-@lru_cache(maxsize=512)
+@kept
 def _with_tile(form: HaloForm, channels: int, outputs: Three, itemsize: int) -> HaloForm | None:
     """By planes, those of all samples, rows and columns of outputs: every tile gives the same bits."""
 
@@ -202,7 +202,7 @@ def _with_tile(form: HaloForm, channels: int, outputs: Three, itemsize: int) -> 
     return min((f for f in forms if sizes(f).elements * itemsize <= UNASKED_SHARED), key=badness, default=None)
 
 
-@lru_cache(maxsize=256)
+@kept
 def plan_of(problem: ConvProblem, form: HaloForm, flip: bool) -> tuple[Table, int]:
     """The plan as the kernel reads it, and the blocks; `flip`: the taps of w in reverse."""
     taps, block, y = three(problem.kernel, 1), sizes(form).outputs, image(problem.out_channels, problem.outputs, problem.layout)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
+from ....memory import kept
 from ....problem import ConvProblem
 from ...geometry.image import Image, Three, image, three
 from ...runtime.launch import Table, ceil_div
@@ -55,7 +55,7 @@ def form_of(problem: ConvProblem) -> StripForm:
     return StripForm(taps, stride, dilation, rows=1)
 
 
-@lru_cache(maxsize=256)
+@kept
 def plan_of(problem: ConvProblem, rows: int, flip: bool) -> tuple[Table, int]:
     """The plan as the kernel reads it, and how many strips there are in all; `flip`: the taps of w in reverse."""
     taps, y = three(problem.kernel, 1), image(problem.out_channels, problem.outputs, problem.layout)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from ....memory import kept
 from ....problem import ConvProblem, DeformProblem
 from ... import costs
 from ...geometry.image import Two
@@ -31,7 +31,7 @@ class DeformPlan(NamedTuple):
 plan_at = reader(DeformPlan)
 
 
-@lru_cache(maxsize=256)
+@kept
 def plan(problem: DeformProblem) -> Table:
     c = problem.conv
     found = DeformPlan(

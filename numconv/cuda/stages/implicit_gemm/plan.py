@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
+from ....memory import kept
 from ....problem import ConvProblem
 from ... import costs
 from ...environment import SIMULATED
@@ -81,7 +81,7 @@ def blocks(tiles: tuple[GemmTile, ...]) -> list[costs.Block]:
     return [cuda_core_block(t, t.positions, t.targets, t.terms, t.threads) for t in tiles]
 
 
-@lru_cache(maxsize=512)
+@kept
 def schedule(problem: ConvProblem, low: Lowered) -> tuple[GemmTile, int]:
     """(tile, parts of split-K)."""
     among = tiles_for(problem.dtype, problem.out_dtype, problem.activation)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 from ....kernel import Machine
+from ....memory import kept
 from ....problem import ConvProblem
 from ... import costs
 from ...runtime.launch import ceil_div
@@ -36,7 +36,7 @@ def estimate(problem: ConvProblem, machine: Machine, among: tuple[WarpTile, ...]
     return model.tensor_cores(problem, machine, blocks, padded(problem.group_in, problem.dtype), copied, POSITION_PARTS)
 
 
-@lru_cache(maxsize=256)
+@kept
 def schedule(problem: ConvProblem) -> tuple[WarpTile, int, int]:
     """(tile, positions of a part, parts), chosen for a card as large as an H100."""
     found = estimate(problem, costs.H100, tiles())
