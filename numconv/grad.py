@@ -9,7 +9,6 @@ import numpy as np
 from .arguments.edge import edge
 from .arguments.gradients import input_gradient, weight_gradient
 from .call import call, only_step
-from .gradients import elementwise
 from .gradients.vjp import vjp
 from .session import Session
 
@@ -19,7 +18,7 @@ __all__ = ["conv1d_input", "conv1d_weight", "conv2d_input", "conv2d_weight", "co
 def _conjugate_first(session: Session, arrays: tuple[Any, ...], problems: tuple[Any, ...], out: Any) -> Any:
     """The steps of a gradient: the factor that is not the gradient is conjugated."""
     at = 0 if problems[0].direction == "weight_grad" else 1
-    arrays = tuple(elementwise.conjugate(a) if i == at else a for i, a in enumerate(arrays))
+    arrays = tuple(session.conjugate(a) if i == at else a for i, a in enumerate(arrays))
     return session(problems[0], arrays, out)
 
 

@@ -56,9 +56,9 @@ def workspace(steps: Sequence[Step], plans: Sequence[Plan]) -> int:
     """Bytes beyond inputs and result of steps in turn: the most of them.  The scratch of those before is kept meanwhile."""
     most = kept = 0
     for step, plan in zip(steps, plans, strict=True):
-        own = plan.kernel.workspace(step.problem, plan.machine)
-        most = max(most, step.workspace(plan.kernel, plan.machine) + max(0, kept - own))
-        kept = max(kept, plan.kernel.scratch(step.problem, plan.machine))
+        scratch = plan.kernel.scratch(step.problem, plan.machine)
+        most = max(most, step.workspace(plan.kernel, plan.machine) + max(0, kept - scratch))
+        kept = max(kept, scratch)
     return most
 
 

@@ -8,6 +8,7 @@ transform would spread over their whole output, go to another row.
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -139,7 +140,10 @@ def _workspace(c: ConvProblem, machine: Machine) -> int:
     widened = 8 if c.dtype == "float32" else 0
     there = images * (widened * prod(c.spatial) + real + spectrum)
     weights = images * spectrum + filters * (widened * c.taps + real + spectrum)
-    back = (images + filters + results) * spectrum + results * (real + (spectrum if c.rank > 1 else real))
+    sizes = [
+        prod(c.outputs[:axis]) * prod(_extents(c)[axis:]) for axis in range(c.rank + 1)
+    ]  # samples, as one axis after the other is taken
+    back = (images + filters + results) * spectrum + results * 8 * max(a + b for a, b in pairwise(sizes))
     return max(there, weights, back)
 
 

@@ -11,7 +11,7 @@ from ...kernel import Kernel, Machine
 from ...problem import ConvProblem
 from ..adapt.lowering import FLOATS, INTEGERS
 from ..stages.finish import finish
-from .cost import ENTRY_BYTES, matrix_seconds
+from .cost import ENTRY_BYTES, INDEX_BYTES, matrix_seconds
 
 Array = np.ndarray[Any, Any]
 LARGEST_MATRIX = 50_000_000  # entries
@@ -73,7 +73,8 @@ def _refuse(c: ConvProblem) -> str | None:
 def _workspace(c: ConvProblem, machine: Machine) -> int:
     size = np.dtype(c.out_dtype).itemsize
     images = c.batch * (c.in_channels * prod(c.spatial) + c.out_channels * prod(c.outputs))
-    return entries(c) * (size + ENTRY_BYTES) + images * size
+    made, kept = entries(c) * (size + ENTRY_BYTES), entries(c) * (size + INDEX_BYTES)
+    return max(made, kept + images * size)
 
 
 ROWS: tuple[Kernel, ...] = (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...kernel import Kernel, Machine
-from ...plan import make_plan
+from ...plan import Plan, make_plan
 from ...problem import ConvProblem, effective_kernel
 from ..adapt.lowering import FLOATS, INTEGERS
 from ..adapt.mirror import flipped
@@ -22,21 +22,32 @@ def _stretched(c: ConvProblem) -> tuple[list[int], list[int]]:
 
 
 def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
-    """By whatever serves the forward problem.  The device is imported here and not above because its table holds this row."""
-    from .. import device
-
     y, w, bias = arrays
     if not out.size:
         return
-    low, extents = _stretched(c)
-    cut = [max(0, -p) for p in low]
-    spatial = tuple(max(1, e - k) for e, k in zip(extents, cut, strict=True))  # cut beyond y: one zero stands for nothing
-    stretched = np.zeros((c.batch, c.out_channels, *spatial), y.dtype)
+    plan = _plan(c, machine)
+    problem: Any = plan.problem
+    cut = [max(0, -p) for p in _stretched(c)[0]]
+    stretched = np.zeros((c.batch, c.out_channels, *problem.spatial), y.dtype)
     first = [-(-k // s) for k, s in zip(cut, c.stride, strict=True)]  # of y that is not cut off
     inside: list[Any] = [slice(f * s - k, None, s) for f, s, k in zip(first, c.stride, cut, strict=True)]
     kept = y[(..., *(slice(f, None) for f in first))]
     if kept.size:
         stretched[(..., *inside)] = kept
+    device().execute(plan, (stretched, flipped(c, w), bias), out)
+
+
+def device() -> Any:
+    """Imported when it is asked for: its table holds this row."""
+    from .. import device as found
+
+    return found
+
+
+def _plan(c: ConvProblem, machine: Machine) -> Plan:
+    """Whatever serves the forward problem."""
+    low, extents = _stretched(c)
+    spatial = tuple(max(1, e + min(p, 0)) for e, p in zip(extents, low, strict=True))  # cut beyond y: one zero stands for nothing
     problem = c.with_(
         direction="forward",
         in_channels=c.out_channels,
@@ -46,12 +57,14 @@ def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) ->
         pad_low=tuple(max(0, p) for p in low),
         outputs=c.spatial,
     )
-    plan = make_plan(problem, machine, tuple(row for row in device.table() if row.error_factor <= 1))  # as exact as this row says it is
-    device.execute(plan, (stretched, flipped(c, w), bias), out)
+    return make_plan(problem, machine, tuple(row for row in device().table() if row.error_factor <= 1))  # as exact as this row says it is
 
 
 def _workspace(c: ConvProblem, machine: Machine) -> int:
-    return np.dtype(c.dtype).itemsize * (c.batch * c.out_channels * prod(_stretched(c)[1]) + prod(c.weight_shape))
+    plan = _plan(c, machine)
+    problem: Any = plan.problem
+    made = c.batch * c.out_channels * prod(problem.spatial) + prod(c.weight_shape)
+    return np.dtype(c.dtype).itemsize * made + plan.kernel.workspace(problem, machine)
 
 
 ROWS: tuple[Kernel, ...] = (
