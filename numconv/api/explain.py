@@ -47,7 +47,7 @@ class Explanation:
 
     @property
     def workspace(self) -> int:
-        """Bytes beyond inputs and result: the kernels', what is made of the arrays before they see them, and what lies between the steps."""
+        """Bytes beyond inputs and result: the kernels', copies made of the arrays before, and what lies between the steps."""
         return workspace(self.steps, self.plans)
 
     @property
