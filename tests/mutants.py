@@ -16,6 +16,7 @@ import argparse
 import ast
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 240.0  # for the random calls of one mutant, and again for its tests: a kernel takes seconds to compile, more on a busy machine
+FEWEST = 15  # random calls that say something
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,9 @@ def _red(command: list[str], copy: Path) -> str:
             process.communicate()
             return "never ends"
     if process.returncode == 0:
+        calls = re.search(r"(\d+) calls at both ends", said)
+        if calls and int(calls[1]) < FEWEST:
+            print(f"  only {calls[1]} calls within the time; give it more `--seconds`", flush=True)
         return ""
     broken = ("TypingError", "LoweringError", "NameError", "UnsupportedError", "SyntaxError", "UnboundLocalError")
     return "does not compile" if any(word in said for word in broken) else "red"
