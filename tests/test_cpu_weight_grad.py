@@ -32,6 +32,15 @@ CASES = (
     (15, 18, 1, (6, 7, 8), (3, 2, 3), (2, 1, 2), (1, 0, 1), 1),
     (20, 70, 1, (32, 32), (3, 3), 1, 1, 1),
     (1, 1, 6, (9, 11), (3, 3), 1, 1, 1),
+    (4, 18, 1, (5, 9), (7, 7), (12, 11), (20, 24), (3, 5)),
+)
+#: of which nothing may be worked out position by position, tap by tap
+HUGE = (
+    (16, 32, 1, (10**8,), (3,), 1, 1, 1),
+    (1, 1, 1, (3 * 10**5,), (10**5,), 1, 0, 1),
+    (21, 21, 1, (288, 288), (64, 64), 32, 0, 1),
+    (4, 8, 1, (9,), (3,), 2**31 - 1, 1, 1),
+    (4, 8, 1, (9, 9), (3, 3), 1, 2**30, 2**30),
 )
 NARROW = {"avx2": {"vector_bytes": 32, "registers": 16}, "neon": {"vector_bytes": 16, "registers": 32}}
 
@@ -122,6 +131,24 @@ def test_bits_depend_on_no_split() -> None:
     assert outer_plan.prepared(p, detect(), 5).tasks > outer_plan.prepared(p, detect(), 1).tasks
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("row", [weight_grad.OUTER, weight_grad.DOTS], ids=["outer", "dots"])
+@pytest.mark.parametrize("case", HUGE, ids=lambda c: "-".join(map(str, c[3:])))
+def test_plans_stay_small(case: tuple, row: weight_grad.WeightRow) -> None:
+    work = weight_grad._work(row, _problem(case, batch=1), detect(), 2)
+    assert work.tables.nbytes + work.offsets.nbytes < 4000
+
+
+def test_rows_shorter_than_the_stride() -> None:
+    """Split into as many phases as there are elements, not into 2³¹ − 1."""
+    p = _problem(HUGE[3], batch=2)
+    x, y = _arrays(p)
+    for row in weight_grad.ROWS:
+        out = np.full(p.weight_shape, 99, "float32")
+        row.run(p, (x, y), out, detect())
+        np.testing.assert_array_equal(out[..., 1], np.einsum("nki,nci->kc", y, x[..., :1]))
+        np.testing.assert_array_equal(out[..., [0, 2]], np.einsum("nki,ncj->kcj", y, np.stack([0 * x[..., 0], x[..., 1]], -1)))
 
 
 @pytest.mark.parametrize("flat", [dot_stretch.FLAT, 0])  # stretches of positions over several axes where the arrays match; output rows

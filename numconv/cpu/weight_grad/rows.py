@@ -4,13 +4,13 @@ others whose channels cannot fill a vector; how each is run."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..adapt.sums import summed
 from ..runtime.launch import threads
@@ -39,7 +39,7 @@ OUTER = WeightRow(outer, outer_driver, 2e5)  # whole vectors of channels take ha
 DOTS = WeightRow(dots, dot_driver, 1e5)
 
 
-@lru_cache(maxsize=1024)
+@kept
 def _work(row: WeightRow, problem: ConvProblem, machine: Machine, workers: int) -> Work:
     p = row.plan.prepared(problem, machine, workers)
     numbers = table(p.plan)
@@ -73,9 +73,9 @@ def _phases(problem: ConvProblem, x: Array) -> Array:
     step, width = problem.stride[-1], problem.spatial[-1]
     if step == 1:
         return x
-    pitch, count = -(-width // step), prod(x.shape[:-1])
-    split = np.empty(count * pitch * step, x.dtype)
-    rows_to_phases(x.reshape(-1), split, count, width, step, pitch)
+    pitch, phases, count = -(-width // step), min(step, width), prod(x.shape[:-1])
+    split = np.empty(count * pitch * phases, x.dtype)
+    rows_to_phases(x.reshape(-1), split, count, width, step, phases, pitch)
     return split
 
 

@@ -80,11 +80,11 @@ def driver(tile_rows: int, filters: int, tile_lanes: int) -> Any:
 
 
 @kernel
-def rows_to_phases(x, target, count, width, step, pitch):
-    """target[row, f, i] = x[row, i·step + f], zero beyond, flat.  Parallel over rows."""
+def rows_to_phases(x, target, count, width, step, phases, pitch):
+    """target[row, f, i] = x[row, i·step + f], f < phases, zero beyond, flat.  Parallel over rows."""
     for row in prange(count):
-        for f in range(step):
-            base = (row * step + f) * pitch
+        for f in range(phases):
+            base = (row * phases + f) * pitch
             inside = max(0, (width - f + step - 1) // step)
             for i in range(inside):
                 put(target, base + i, get(x, row * width + i * step + f))

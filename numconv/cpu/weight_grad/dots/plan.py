@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import gcd, prod
 from typing import NamedTuple
 
 import numpy as np
 
 from ....kernel import Machine
+from ....memory import kept
 from ....problem import ConvProblem
 from ...geometry.tiles import up
 from ...runtime.record import size_of
@@ -74,6 +74,7 @@ class DotsPlan(NamedTuple):
     h: DotAxis
     w: DotAxis
     source_volume: int  # of a channel of the input, its rows split into stride phases
+    row_pitch: int
     phase_pitch: int  # from one of them to the next
     positions: int  # of a filter's gradient
     stretch: int  # positions of one
@@ -111,7 +112,7 @@ class _Division:
     sums: int  # elements of a task's
 
 
-@lru_cache(maxsize=1024)
+@kept
 def _best(problem: ConvProblem, machine: Machine) -> tuple[float, tuple[int, int]]:
     """Cycles of a whole group and sample, and the tile."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize
@@ -209,6 +210,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int) -> Prepared:
         h=h,
         w=w,
         source_volume=a.volume,
+        row_pitch=a.row_pitch,
         phase_pitch=a.phase_pitch,
         positions=prod(a.outputs),
         stretch=a.stretch,

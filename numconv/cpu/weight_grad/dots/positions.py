@@ -49,7 +49,7 @@ def begin_lists(plan, numbers):
     _ranges(w, numbers)
     for i in range(t.kernel):
         for j in range(h.kernel):
-            line = ((i * t.dilation - t.low) * h.source + j * h.dilation - h.low) * w.step * plan.phase_pitch
+            line = ((i * t.dilation - t.low) * h.source + j * h.dilation - h.low) * plan.row_pitch
             for k in range(w.kernel):
                 column = k * w.dilation - w.low
                 put(lists.places, row, line + column % w.step * plan.phase_pitch + column // w.step)

@@ -6,10 +6,10 @@ with a vector.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from ....memory import kept
 from ....problem import ConvProblem, Ints
 from ...geometry.axes import collapsed, three
 
@@ -35,8 +35,8 @@ class DotsLayout(NamedTuple):
 
     @property
     def row_pitch(self) -> int:
-        """Of the input, its rows split into phases."""
-        return self.stride[2] * self.phase_pitch
+        """Of the input, its rows split into the phases that there are: a row shorter than the stride has one for each element."""
+        return min(self.stride[2], self.extent[2]) * self.phase_pitch
 
     @property
     def volume(self) -> int:
@@ -44,7 +44,7 @@ class DotsLayout(NamedTuple):
         return self.extent[0] * self.extent[1] * self.row_pitch
 
 
-@lru_cache(maxsize=512)
+@kept
 def layout(problem: ConvProblem) -> DotsLayout:
     c = collapsed(problem)
     kernel, stride, dilation, low = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ....kernel import Machine
+from ....memory import kept
 from ....problem import ConvProblem
 from ...geometry.jobs import JobAxis, reach
 from ...geometry.tiles import up
@@ -119,7 +120,7 @@ def _tiles(machine: Machine, float32: bool, one_vector: bool) -> OuterTiles:
     return OuterTiles(*(np.array(column)[:, None, None, None] for column in columns))
 
 
-@lru_cache(maxsize=1024)
+@kept
 def best(problem: ConvProblem, machine: Machine, workers: int) -> tuple[float, OuterChoice]:
     """The cheapest, and the cycles of the worker with most to do: of all (tile, blocks, channels, way to read) at once."""
     a, size = layout(problem), np.dtype(problem.out_dtype).itemsize

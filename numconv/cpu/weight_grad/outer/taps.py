@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
+from ....memory import kept
 from ....problem import ConvProblem, Ints
 from ...geometry.axes import collapsed, three
 from ...geometry.jobs import JobAxis, forward_taps, inside, job_of, padded
@@ -50,7 +50,7 @@ class OuterLayout(NamedTuple):
         return t.taps * h.taps * self.outer_columns(copied)
 
 
-@lru_cache(maxsize=512)
+@kept
 def layout(problem: ConvProblem) -> OuterLayout:
     c = collapsed(problem)
     kernel, stride, dilation, low = three(c.kernel, 1), three(c.stride, 1), three(c.dilation, 1), three(c.pad_low, 0)
