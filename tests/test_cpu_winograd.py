@@ -31,6 +31,7 @@ from numconv.cpu.winograd.room import PixelsRoom, PlanesRoom
 from numconv.cpu.winograd.taps import TAP_PIECE, AxisPieces, write_pieces
 from numconv.kernel import Machine
 from numconv.problem import ConvProblem, effective_kernel
+from numconv.winograd import matrices
 
 MACHINE = detect()
 ROW = winograd.ROWS[0]
@@ -367,6 +368,19 @@ def test_refuses() -> None:
     assert "four input channels" in str(ROW.refuses(p.with_(in_channels=3)))
     assert "stride 1" in str(ROW.refuses(problem(CASES[-4]).with_(direction="input_grad")))
     assert "beyond the filter" in str(ROW.refuses(p.with_(direction="input_grad", pad_low=(3, 1))))
+
+
+def test_transforms_overflow_before_the_sum_does() -> None:
+    """As docs/accuracy.md says: F(4, 3) on two axes adds up 36 samples of the worst signs to 24 times the largest."""
+    samples = np.array([[float(v) for v in row] for row in matrices(6, 3).samples])
+    row = samples[np.abs(samples).sum(1).argmax()]
+    assert 23 < np.abs(row).sum() ** 2 < 24
+    x, w = np.zeros((1, 64, 29, 31), "float32"), np.zeros((64, 64, 3, 3), "float32")
+    w[:, :, 1, 1] = 1e-3
+    for largest, finite in ((9e36, True), (1.5e37, False)):
+        x[0, 0, 3:9, 3:9] = np.outer(np.sign(row), np.sign(row)) * largest  # all that one tile reads
+        assert np.isfinite(nc.conv2d(x, w, padding=1, algorithm="direct")).all()
+        assert np.isfinite(nc.conv2d(x, w, padding=1, algorithm="winograd")).all() == finite
 
 
 @pytest.mark.parametrize(

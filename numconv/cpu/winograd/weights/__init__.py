@@ -8,7 +8,7 @@
                 spread_tile over the positions: S[frequency, piece, input channel, channel of the block] += V·Y
             after the last: Gᵀ S G, turned back in squares into the weights                                             lift
 
-Axes, transforms and pieces are those of `axes`, in the folder above.  Channels are in the lanes throughout, so that tables say which pixels
+Axes, transforms and pieces are those of `axes`, in the folder above.  Channels are in the lanes throughout, so that lists say which pixels
 a tile reads, whatever stride, dilation and padding, and vectors are full however narrow the image is.
 Each sum is one chain over (sample, box, position), which neither tiles nor threads have a part in.  A NaN or an infinity spreads over all
 taps.
