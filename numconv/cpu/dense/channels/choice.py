@@ -79,17 +79,18 @@ def _search(problem: ConvProblem, machine: Machine, workers: int) -> Search:
     lanes = machine.vector_bytes // size
     tiles = Tiles(*(of.reshape(-1, 1, 1, 1) for of in _tiles(problem, a, lanes, machine)))
     t, h, w = (of.reshape(-1, 1, 1) for of in _boxes(a))
-    splits = np.minimum(np.array([1, 2, workers, 2 * workers]), over(a.produced, tiles.vectors * lanes))
-    c = Candidates(tiles, (t, h, w), np.array([[False], [True]]), splits)
+    splits = np.minimum(np.array([2, 1, workers, 2 * workers]), over(a.produced, tiles.vectors * lanes))
     targets, count = t * h * w, [x.count for x in a.axes]
-    many = targets * (tiles.vectors * lanes * size) > machine.l2 // 4
-    must = a.axes[2].padded | (a.axes[2].least < tiles.positions) | ((count[2] - 1) % w + 1 < tiles.positions)
-    may = np.where(c.copied, must | scattered(a, size), ~must)
-    read, smallest = extents(a, c.box), targets.argmin()
-    large = (a.summed * size * (read[0] * read[1] * read[2]) > machine.l2 * 3 // 4) & (
-        np.arange(targets.size).reshape(-1, 1, 1) != smallest
-    )
-    none = ~may | (many & (targets > 64)) | (large & c.copied)
+    must = a.axes[2].padded | (np.minimum(a.axes[2].least, (count[2] - 1) % w + 1) < tiles.positions)  # be copied: else tiles overrun
+    choices = np.array([[False], [True]] if scattered(a, size) or must.all() != must.any() else [[bool(must[0, 0, 0, 0])]])
+    c = Candidates(tiles, (t, h, w), choices, splits)
+    none = (targets * (tiles.vectors * lanes * size) > machine.l2 // 4) & (targets > 64)  # too many sums
+    planes, lines, wide = extents(a, c.box)
+    large = a.summed * size * (planes * lines * wide) > machine.l2 * 3 // 4
+    large[targets.argmin()] = False  # the smallest box may be
+    none = none | np.where(choices, large, must)
+    if choices.size > 1 and not scattered(a, size):
+        none = none | (choices & ~must)
     boxes = over(count[0], t) * over(count[1], h) * over(count[2], w)
     return Search(c, np.where(none, np.inf, task_cycles(a, c, lanes, machine, size)), boxes, prod(count) / (boxes * targets))
 
@@ -107,8 +108,9 @@ def single(problem: ConvProblem) -> ConvProblem:
 def best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int] | None, given: bool = False) -> SpreadChoice:
     """The cheapest; `given`: with the cycles that packing the weights takes."""
     c, cycles, boxes, whole = _search(single(problem), machine, workers if workers > 1 else machine.cores)
-    splits = c.splits[..., :2] if workers == 1 else c.splits[..., [0, 2, 3]]
-    cycles = cycles[..., :2] if workers == 1 else cycles[..., [0, 2, 3]]
+    some = 0 if tile is None else int(np.flatnonzero((c.tiles.positions == tile[0]) & (c.tiles.vectors == tile[1]))[0])
+    which = slice(some, None if tile is None else some + 1), ..., slice(1, None, -1) if workers == 1 else slice(1, None)
+    splits, cycles = c.splits[which], cycles[which]
     tasks = (problem.batch * problem.groups) * boxes * splits
     cost = cycles * (over(tasks, workers) * workers)  # the last workers wait
     if workers == 1:
@@ -116,14 +118,12 @@ def best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, 
     if given:
         weights = problem.out_channels * problem.group_in * problem.taps
         cost = cost + weights * np.where(once(problem, boxes), PACK_BLOCK, PACK)
-    if tile:
-        cost = np.where((c.tiles.positions == tile[0]) & (c.tiles.vectors == tile[1]), cost, np.inf)
     i, b, copied, s = np.unravel_index(cost.argmin(), cost.shape)
     return SpreadChoice(
         cycles=float(cost[i, b, copied, s]),
-        tile=(int(c.tiles.positions[i, 0, 0, 0]), int(c.tiles.vectors[i, 0, 0, 0])),
+        tile=(int(c.tiles.positions[some + i, 0, 0, 0]), int(c.tiles.vectors[some + i, 0, 0, 0])),
         box=tuple(int(of[b, 0, 0]) for of in c.box),  # type: ignore[arg-type]
-        copied=bool(copied),
+        copied=bool(c.copied[copied, 0]),
         splits=int(splits[i, 0, 0, s]),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from ....memory import kept
 from ....problem import ConvProblem
 from ...geometry.axes import Three, collapsed, three
-from ...geometry.jobs import JobAxis, forward_taps, gradient_taps, origin, padded, reach
+from ...geometry.jobs import JobAxis, forward_taps, gradient_taps, inside, job_of, origin, padded, reach
 from ...stages.filters import Filters
 
 
@@ -54,9 +54,11 @@ class Taps:
         a = self.taps
         if not self.padded:
             return float(a.taps)
+        if a.jobs == 1:
+            return inside(a, job_of(a, 0)) / self.count  # as below, in a fourth of the time
         quotient, first = np.divmod(a.start + a.dilation * np.arange(a.taps), a.target_step)
         at, targets = a.direction * quotient, np.maximum(0, (a.target - first + a.target_step - 1) // a.target_step)
-        begin, end = (np.clip(-((at - edge) // a.step), 0, targets) for edge in (0, a.source))
+        begin, end = (np.minimum(np.maximum(-((at - edge) // a.step), 0), targets) for edge in (0, a.source))
         return float(((end - begin) / np.maximum(1, targets)).sum())
 
 
