@@ -44,11 +44,13 @@ class Order:
         perform(work, x, w, bias, out, lambda w, packed: self.fill(problem, self.prepared(problem, machine, 1), w, packed))
 
     def workspace(self, problem: ConvProblem, machine: Machine) -> int:
-        elements = []
+        most = 0
         for given in (False, True):
             p = self.prepared(problem, machine, machine.cores, given)
-            elements.append(machine.cores * p.room + p.packed * (given and not p.plan.packs))
-        return max(elements) * np.dtype(problem.dtype).itemsize
+            elements, ahead = _workers(problem, p, machine.cores) * p.room, given and not p.plan.packs
+            places = p.plan.summed * problem.taps if p.places is None else 0
+            most = max(most, (elements + ahead * p.packed) * np.dtype(problem.dtype).itemsize + ahead * places * 8)
+        return most
 
     def row(self, name: str, directions: set[str], honours: set[str], summary: str) -> Kernel:
         return Kernel(
@@ -66,16 +68,19 @@ class Order:
         )
 
 
+def _workers(problem: ConvProblem, p: PreparedDense, most: int) -> int:
+    return min(most, problem.batch * p.tasks) if problem.multiplications > SMALL_WORK else 1
+
+
 @kept
 def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, given: bool) -> Work:
     p = order.prepared(problem, machine, workers, given)
-    tasks = problem.batch * p.tasks
     return Work(
         loop=order.driver(*p.tile),
         tables=p.numbers,
         offsets=p.offsets,
-        tasks=tasks,
-        workers=min(workers, tasks) if problem.multiplications > SMALL_WORK else 1,
+        tasks=problem.batch * p.tasks,
+        workers=_workers(problem, p, workers),
         room_pitch=p.room,
         packed=p.packed if given and not p.plan.packs else 0,
     )

@@ -55,7 +55,8 @@ class Taps:
         if not self.padded:
             return float(a.taps)
         if a.jobs == 1:
-            return inside(a, job_of(a, 0)) / self.count  # as below, in a fourth of the time
+            job = job_of(a, 0)
+            return inside(a, job) / max(1, job.targets)  # as below, in a fourth of the time
         quotient, first = np.divmod(a.start + a.dilation * np.arange(a.taps), a.target_step)
         at, targets = a.direction * quotient, np.maximum(0, (a.target - first + a.target_step - 1) // a.target_step)
         begin, end = (np.minimum(np.maximum(-((at - edge) // a.step), 0), targets) for edge in (0, a.source))
