@@ -274,6 +274,16 @@ def test_one_nan_reaches_nine() -> None:
     assert np.isnan(nc.conv2d(x, w, padding=1)).any(1).sum() > 9  # or this test shows nothing
 
 
+def test_transforms_overflow_before_sums_do() -> None:
+    """What docs/accuracy.md says of samples beyond 2·10³⁷: infinite or NaN by Winograd, right by element-wise sums."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.uniform(-6e37, 6e37, (1, 64, 56, 56))).astype("f4"), (1e-3 * rng.standard_normal((64, 64, 3, 3))).astype("f4")
+    g = Geometry(x.shape, w.shape, padding=1)
+    assert not np.isfinite(nc.conv2d(x, w, padding=1)).all()
+    y = nc.conv2d(x, w, padding=1, accuracy="elementwise")
+    assert ratio(y.astype("f8"), convolved(g, "forward", x, w).astype("f8"), convolved(g, "forward", abs(x), abs(w)).astype("f8"), 577) <= 1
+
+
 def test_every_convolution_takes_it() -> None:
     rng = np.random.default_rng(0)
     served = 0
