@@ -34,7 +34,7 @@ def with_adaptation(row: Kernel, problem: ConvProblem, own: int) -> int:
     framing = inputs
     if inner.padding_mode != problem.padding_mode:
         frame = size * problem.batch * real.in_channels * prod(framed(problem))
-        framing, inputs = inputs + frame, inputs - image + frame
+        framing, inputs = inputs + frame, inputs - image * cast + frame  # what was turned lies in scratch
     run = inputs + made + apart + own
     split = whole and (problem.direction == "weight_grad" or 1 < problem.groups < problem.target[0])  # real parts do not lie side by side
     return max(framing, inputs + made * (2 if whole else 1), run + apart // 2 * split + apart * shuffled)

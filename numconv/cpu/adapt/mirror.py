@@ -7,13 +7,14 @@ copies.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache, wraps
+from functools import wraps
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ConvProblem, effective_kernel, one_of
 
 
@@ -30,7 +31,7 @@ def _low(p: ConvProblem) -> tuple[int, ...]:
     return tuple(effective_kernel(k, d) - 1 - low for k, d, low in zip(p.kernel, p.dilation, p.pad_low, strict=True))
 
 
-@lru_cache(maxsize=4096)
+@kept
 def forward_of(p: ConvProblem) -> ConvProblem:
     """The convolution that gives the same as `p`; unless it is refused."""
     if p.direction == "forward":
