@@ -2,11 +2,13 @@
 
 `rows` vectors of outputs, at a fixed distance (rows below each other, or pieces of one long row), are summed in registers.  Taps at that
 distance as well read each other's vectors: a group of `taps` such taps loads (rows − 1)·advance + taps vectors for rows·taps
-multiply-adds.  Lanes that would read beside the plane's rows are masked to zero: the border needs no copy of the input.
+multiply-adds.  Lanes that would read beside the plane's rows are masked to zero: the border needs no copy of the input, and which lanes
+they are follows from where the strip lies.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -15,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from .emit import I32, element_type, emit_fma, emit_record, splat
-from .masks import lanes_of_bits, masked_load, store_low
+from .masks import bits_inside, lane_mask, lanes_of_bits, masked_load, store_low
 from .tiles import INTP
 from .vector import Vector
 
@@ -23,12 +25,13 @@ from .vector import Vector
 class StripShape(types.Type):
     """`rows` vectors of `lanes` outputs; groups of `taps`; each vector `advance` reads on from the one before; lanes `step` elements apart.
 
-    `apiece`: each read is under a mask of its own; else those of a group have one, but rows beside the image.
+    `flat`: the vectors of a strip follow one another on the axis of the lanes, so each read has a mask of its own.
+    `crowded`: the mask of a group is made anew for each of its reads, not held in a register.
     """
 
-    def __init__(self, rows: int, taps: int, advance: int, step: int, lanes: int, apiece: int) -> None:
-        self.rows, self.taps, self.advance, self.step, self.lanes, self.apiece = rows, taps, advance, step, lanes, apiece
-        super().__init__(name=f"StripShape({rows}, {taps}, {advance}, {step}, {lanes}, {apiece})")
+    def __init__(self, rows: int, taps: int, advance: int, step: int, lanes: int, flat: int, crowded: int) -> None:
+        self.rows, self.taps, self.advance, self.step, self.lanes, self.flat, self.crowded = rows, taps, advance, step, lanes, flat, crowded
+        super().__init__(name=f"StripShape({rows}, {taps}, {advance}, {step}, {lanes}, {flat}, {crowded})")
 
 
 @register_model(StripShape)
@@ -41,40 +44,68 @@ class Groups(NamedTuple):
 
     shared: int  # groups of `taps` taps, which share their reads
     single: int  # taps left over
-    read_pitch: int  # in x, from one read of a group to the next
+    read_pitch: int  # in x, from one read of a group to the next …
+    read_step: int  # … on the axis along
     tap_pitch: int  # in w, from one tap of a group to the next
     target_pitch: int  # in y, from one vector to the next
     drop: int  # of the outputs that there is room for, those that a vector has fewer of than the one before
 
 
 class FirstTap(NamedTuple):
-    """The first tap of a group, or one left over."""
+    """The first tap of a group, or one left over, seen from the first tap of all."""
 
-    source_at: int  # in x, seen from the strip's first output
+    source_at: int  # in x
     weight_at: int  # in w
+    outer: int  # on the axes of View
+    across: int
+    along: int
+
+
+class View(NamedTuple):
+    """Where a strip lies: what the first tap reads for its first output, perhaps outside, and how long the axes are.
+
+    *along*: the axis on which its vectors follow one another.  *across*: the other one of the plane's two; of planes cut in strips of whole
+    rows the lanes are on it.
+    """
+
+    outer: int
+    across: int
+    along: int
+    outer_extent: int
+    across_extent: int
+    along_extent: int
 
 
 @intrinsic(prefer_literal=True)
-def strip_shape(typingctx, rows, taps, advance, step, lanes, apiece):  # type: ignore[no-untyped-def]
+def strip_shape(typingctx, rows, taps, advance, step, lanes, flat, crowded):  # type: ignore[no-untyped-def]
     """The (dataless) value that carries a strip's shape in its type."""
+    numbers = (rows, taps, advance, step, lanes, flat, crowded)
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
-    shape = StripShape(
-        rows.literal_value, taps.literal_value, advance.literal_value, step.literal_value, lanes.literal_value, apiece.literal_value
-    )
-    return shape(rows, taps, advance, step, lanes, apiece), codegen
+    return StripShape(*(n.literal_value for n in numbers))(*numbers), codegen
 
 
-def loads(rows: int, taps: int, advance: int) -> list[int]:
+def loads(rows: int, taps: int, advance: int) -> range:
     """Which multiples of the distance a group of taps reads: one for each vector and tap, the same ones once."""
-    return sorted({m * advance + a for m in range(rows) for a in range(taps)})
+    return range(0, (rows - 1) * advance + taps, advance if taps == 1 else 1)  # groups have no fewer taps than vectors advance
 
 
-def entries(reads: int, step: int, apiece: int) -> int:
-    """Masks of a group: one for each register of each read; or for each register of all, and whether each read is inside at all."""
-    return reads * step if apiece else step + reads
+def _where(builder: Any, condition: Any, values: list[Any], make: Any) -> list[Any]:
+    """make(values) where the condition holds, else as they are."""
+    before = builder.block
+    with builder.if_then(condition):
+        made, after = make(values), builder.block
+    result = []
+    for old, new in zip(values, made, strict=True):
+        if new is not old:
+            phi = builder.phi(old.type)
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, after)
+            new = phi
+        result.append(new)
+    return result
 
 
 def _rolled(module: Any) -> Any:
@@ -111,18 +142,11 @@ def _repeat(builder: Any, count: Any, values: list[Any], step: Any) -> list[Any]
 class _Sums:
     """The sums of a strip: what does not change from one group of taps to the next."""
 
-    def __init__(
-        self, builder: Any, shape: StripShape, dtype: Any, own: bool, x: Any, w: Any, groups: Groups, taps: Any, masks: Any
-    ) -> None:
+    def __init__(self, builder: Any, shape: StripShape, dtype: Any, own: bool, x: Any, w: Any, groups: Groups, taps: Any) -> None:
         self.builder, self.shape, self.align, self.own = builder, shape, dtype.bitwidth // 8, own  # `own`: weights of each lane's own
         self.vector = ir.VectorType(element_type(dtype), shape.lanes)
-        self.x, self.w, self.groups, self.taps, self.masks = x, w, groups, taps, masks
+        self.x, self.w, self.groups, self.taps = x, w, groups, taps
         self.pointer = self.vector.as_pointer()
-
-    def lanes(self, masks: Any) -> list[Any]:
-        """The masks of `step` registers, from that place in the table."""
-        b = self.builder
-        return [lanes_of_bits(b, b.zext(b.load(b.gep(masks, [INTP(j)])), I32), self.vector) for j in range(self.shape.step)]
 
     def load(self, place: Any, masks: list[Any] | None) -> Any:
         """The lanes, out of `step` consecutive registers, each under its mask."""
@@ -139,90 +163,125 @@ class _Sums:
             return parts[0]
         return b.shuffle_vector(*parts, ir.Constant(ir.VectorType(I32, n), [2 * lane for lane in range(n)]))
 
-    def sweep(self, first: Any, count: Any, taps: int, mask0: Any, values: list[Any]) -> list[Any]:
-        """`count` groups of `taps` taps, from number `first` on; `mask0`: of their first mask, or None for none."""
-        b, shape = self.builder, self.shape
-        reads = loads(shape.rows, taps, shape.advance)
+    def sweep(self, first: Any, count: Any, taps: int, border: _Border | None, values: list[Any]) -> list[Any]:
+        """`count` groups of `taps` taps, from number `first` on; `border`: None where all that they read is there."""
+        b = self.builder
+
+        def group(i: Any, sums: list[Any]) -> list[Any]:
+            tap = emit_record(b, b.gep(self.taps, [b.mul(b.add(first, i), INTP(len(FirstTap._fields)))]), FirstTap)
+            if border is None:
+                return self.group(tap, taps, None, sums)
+            seen, reads = border.group(tap, taps)
+            return _where(b, seen, sums, lambda sums: self.group(tap, taps, reads(), sums))
+
+        return _repeat(b, count, values, group)
+
+    def group(self, tap: FirstTap, taps: int, read: Any, sums: list[Any]) -> list[Any]:
+        """Each vector that the group reads times each of its weights that some sum wants, to those sums; none where no lane is inside."""
+        b, shape, groups = self.builder, self.shape, self.groups
+        source, weight = b.gep(self.x, [tap.source_at]), b.gep(self.w, [tap.weight_at])
 
         def filters(place: Any) -> Any:
             return b.load(b.bitcast(place, self.pointer), align=self.align) if self.own else splat(b, b.load(place), shape.lanes)
 
-        def group(i: Any, sums: list[Any]) -> list[Any]:
-            tap = emit_record(b, b.gep(self.taps, [b.mul(b.add(first, i), INTP(len(FirstTap._fields)))]), FirstTap)
-            source, weight = b.gep(self.x, [tap.source_at]), b.gep(self.w, [tap.weight_at])
-            weights = [filters(b.gep(weight, [b.mul(self.groups.tap_pitch, INTP(a))])) for a in range(taps)]
-            masks = (
-                None if mask0 is None else b.gep(self.masks, [b.add(mask0, b.mul(i, INTP(entries(len(reads), shape.step, shape.apiece))))])
-            )
-            common = None if masks is None or shape.apiece else self.lanes(masks)
-            for n, s in enumerate(reads):
-                place = b.gep(source, [b.mul(self.groups.read_pitch, INTP(s))])
-                mine = [(m, weights[s - m * shape.advance]) for m in range(shape.rows) if 0 <= s - m * shape.advance < taps]
-                own = None if masks is None else b.gep(masks, [INTP(n * shape.step if shape.apiece else shape.step + n)])
-                sums = self.add(sums, mine, place, own, common)
-            return sums
+        weights = [filters(b.gep(weight, [b.mul(groups.tap_pitch, INTP(a))])) for a in range(taps)]
+        for s in loads(shape.rows, taps, shape.advance):
+            place = b.gep(source, [b.mul(groups.read_pitch, INTP(s))])
+            mine = {m: weights[s - m * shape.advance] for m in range(shape.rows) if 0 <= s - m * shape.advance < taps}
 
-        return _repeat(b, count, values, group)
+            def added(sums: list[Any], place: Any, mine: dict[int, Any], masks: Any) -> list[Any]:
+                value = self.load(place, masks and masks())
+                return [emit_fma(b, mine[m], value, total) if m in mine else total for m, total in enumerate(sums)]
 
-    def add(self, sums: list[Any], mine: list[tuple[int, Any]], place: Any, masks: Any, common: list[Any] | None) -> list[Any]:
-        """The vector at `place` times each weight of `mine`, to its sum; nothing where no lane is inside, as in a row beside the image.
-
-        `masks`: None for none, or where its own are in the table; with `common` ones, whether it is inside.
-        """
-        b, sums = self.builder, list(sums)
-        if masks is None:
-            value = self.load(place, None)
-            for m, weight in mine:
-                sums[m] = emit_fma(b, weight, value, sums[m])
-            return sums
-        bits = [b.load(b.gep(masks, [INTP(j)])) for j in range(1 if common else self.shape.step)]
-        before = b.block
-        with b.if_then(b.icmp_unsigned("!=", bits[0] if len(bits) == 1 else b.or_(*bits), bits[0].type(0))):
-            value = self.load(place, common or self.lanes(masks))
-            new = [emit_fma(b, weight, value, sums[m]) for m, weight in mine]
-            inside = b.block
-        for (m, _), added in zip(mine, new, strict=True):
-            phi = b.phi(added.type)
-            phi.add_incoming(sums[m], before)
-            phi.add_incoming(added, inside)
-            sums[m] = phi
+            if read is None:
+                sums = added(sums, place, mine, None)
+            else:
+                seen, masks = read(s)
+                sums = _where(b, seen, sums, partial(added, place=place, mine=mine, masks=masks))
         return sums
 
 
+class _Border:
+    """Which reads of a strip lie in the image, and which of their lanes: it follows from where the strip lies."""
+
+    def __init__(self, builder: Any, shape: StripShape, vector: ir.VectorType, view: View, read_step: Any, vectors: Any, held: Any) -> None:
+        self.builder, self.shape, self.vector, self.view, self.read_step, self.vectors = builder, shape, vector, view, read_step, vectors
+        self.held = held  # the mask of each register of any read; None where it depends on the tap
+
+    def lanes(self, bits: Any) -> list[Any]:
+        """The masks of `step` registers."""
+        b, n = self.builder, self.shape.lanes
+        return [lanes_of_bits(b, b.trunc(b.lshr(bits, INTP(j * n)), I32), self.vector) for j in range(self.shape.step)]
+
+    def inside(self, first: Any, end: Any) -> Any:
+        return bits_inside(self.builder, first, end, self.shape.lanes, self.shape.step)
+
+    def group(self, tap: FirstTap, taps: int) -> tuple[Any, Any]:
+        """Whether the group's reads are inside on the axes that they share; () -> (number of a read) -> whether it is inside, () -> masks."""
+        b, shape, view, bits = self.builder, self.shape, self.view, None
+        across, along = b.add(view.across, tap.across), b.add(view.along, tap.along)
+        stored = b.add(b.mul(b.sub(self.vectors, INTP(1)), INTP(shape.advance)), INTP(taps))  # reads, of vectors that are
+        end = b.add(along, b.mul(stored, self.read_step))
+        seen = b.icmp_unsigned("<", b.add(view.outer, tap.outer), view.outer_extent)  # nor is a negative one less
+        if shape.flat or self.held is not None:
+            seen = b.and_(seen, b.icmp_unsigned("<", across, view.across_extent))
+        else:
+            bits = self.inside(across, view.across_extent)
+            seen = b.and_(seen, b.icmp_unsigned("!=", bits, INTP(0)))
+
+        def reads() -> Any:
+            if shape.flat:
+                last = b.select(b.icmp_signed("<", end, view.along_extent), end, view.along_extent)
+
+                def piece(s: int) -> tuple[Any, Any]:
+                    mine = self.inside(b.add(along, b.mul(self.read_step, INTP(s))), last)
+                    return b.icmp_unsigned("!=", mine, INTP(0)), lambda: self.lanes(mine)
+
+                return piece
+            last = b.select(b.icmp_unsigned("<", end, view.along_extent), end, view.along_extent)
+            held = self.held if bits is None else None if shape.crowded else self.lanes(bits)
+
+            def row(s: int) -> tuple[Any, Any]:
+                at = b.add(along, b.mul(self.read_step, INTP(s)))
+                return b.icmp_unsigned("<", at, last), lambda: held or self.lanes(bits)
+
+            return row
+
+        return seen, reads
+
+
 @intrinsic
-def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, masks, mask, last, rows, room):  # type: ignore[no-untyped-def]
+def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, view, clear, last, rows, room):  # type: ignore[no-untyped-def]
     """y[m·target_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
 
-    x, w, y, taps and masks are pointers, `taps` to records of FirstTap: of each group, then of each tap left over.
+    x, w, y and taps are pointers, `taps` to records of FirstTap: of each group, then of each tap left over.
     `groups`: Groups in registers; read from a table by each tile, its products are worked out anew (a tenth of a small plane's time).
-    masks[mask …]: `entries` of each group, in that order; mask < 0: all lanes are read, and must be there.
+    `view`: a View; where `clear` is not 0 nothing asks for it: every read is inside, in whole registers.
     last: which lanes of the last of the `rows` vectors to write if all others are written whole; 0 if they are not.
-    bias: a number, or a vector, then w too has a value for each lane (`lanes` of them to a tap).
+    bias: a number, or a vector, then w too has a value for each lane (`lanes` of them to a tap), and there are `room` lanes.
     """
     own = isinstance(bias, Vector)
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         tile: StripShape = sig.args[0]
         dtype = sig.args[1].dtype
-        _, x, w, y, bias, record, taps, masks, mask, last, rows, room = args
+        _, x, w, y, bias, record, taps, view, clear, last, rows, room = args
         groups = Groups(*cgutils.unpack_tuple(builder, record))
-        sums = _Sums(builder, tile, dtype, own, x, w, groups, taps, masks)
+        sums = _Sums(builder, tile, dtype, own, x, w, groups, taps)
         start = [bias if own else splat(builder, bias, tile.lanes)] * tile.rows
 
-        def total(mask: Any) -> list[Any]:
-            values = start
-            if tile.taps > 1:
-                values = sums.sweep(INTP(0), groups.shared, tile.taps, mask, values)
-                if mask is not None:
-                    each = entries(len(loads(tile.rows, tile.taps, tile.advance)), tile.step, tile.apiece)
-                    mask = builder.add(mask, builder.mul(groups.shared, INTP(each)))
-            return sums.sweep(groups.shared, groups.single, 1, mask, values)
+        def total(border: _Border | None) -> list[Any]:
+            values = sums.sweep(INTP(0), groups.shared, tile.taps, border, start) if tile.taps > 1 else start
+            return sums.sweep(groups.shared, groups.single, 1, border, values)
 
-        with builder.if_else(builder.icmp_signed("<", mask, INTP(0)), likely=True) as (inner, border):
+        with builder.if_else(builder.icmp_signed("!=", clear, INTP(0)), likely=True) as (inner, border):
             with inner:
                 unmasked, unmasked_end = total(None), builder.block
             with border:
-                masked, masked_end = total(mask), builder.block
+                there = [lane_mask(builder, tile.lanes, room)] if own else None
+                place = View(*cgutils.unpack_tuple(builder, view))
+                masked = total(_Border(builder, tile, sums.vector, place, groups.read_step, rows, there))
+                masked_end = builder.block
         results = [builder.phi(start[0].type) for _ in range(tile.rows)]
         for phi, a, b in zip(results, unmasked, masked, strict=True):
             phi.add_incoming(a, unmasked_end)
@@ -231,7 +290,7 @@ def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, masks, mask, last,
         return context.get_dummy_value()
 
     intp = types.intp
-    return types.void(shape, x, w, y, bias if own else w.dtype, groups, taps, masks, intp, intp, intp, intp), codegen
+    return types.void(shape, x, w, y, bias if own else w.dtype, groups, taps, view, intp, intp, intp, intp), codegen
 
 
 def _deliver(builder: Any, values: list[Any], y: Any, groups: Groups, rows: Any, room: Any, last: Any, align: int) -> None:
