@@ -28,7 +28,7 @@ class Spot(NamedTuple):
 
 @device_function
 def place_of(plan, number):
-    """Line, residue and first output of a strip of a plane."""
+    """Of a strip of a plane: the outputs of its line on the axes outer and across, its residue, its first output on the axis along."""
     line = number // plan.strips_of_line
     block = number - line * plan.strips_of_line
     before = plan.longer * plan.blocks_of_longer
@@ -38,14 +38,13 @@ def place_of(plan, number):
     else:
         others = (block - before) // plan.blocks
         residue, block = plan.longer + others, block - before - others * plan.blocks
-    return line, residue, residue + block * plan.strip_step
+    outer = line // plan.across.outputs
+    return outer, line - outer * plan.across.outputs, residue, residue + block * plan.strip_step
 
 
 @inlined
-def line_of(plan, number):
+def line_of(plan, o, a):
     outer, across = plan.outer, plan.across
-    o = number // across.outputs
-    a = number - o * across.outputs
     read, beside = o * outer.stride - outer.low, a * across.stride - across.low
     return Line(
         read,

@@ -49,20 +49,22 @@ def _strips(shape, plan, task, number, end):
     """Those numbered `number` to `end`, of all samples in their order."""
     g, strips = plan.groups, plan.strips
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
-    residues, outputs, strip_step, sample = plan.residues, plan.along.outputs, plan.strip_step, number // strips
-    line, residue, first = place_of(plan, number - sample * strips)
+    lines, residues, outputs, strip_step, sample = plan.across.outputs, plan.residues, plan.along.outputs, plan.strip_step, number // strips
+    o, a, residue, first = place_of(plan, number - sample * strips)
     while number < end:
         sample_end = min(end, (sample + 1) * strips)
         while number < sample_end:
-            its = line_of(plan, line)
+            its = line_of(plan, o, a)
             while number < sample_end and residue < residues:
                 _strip(shape, plan, groups, task, sample, its, residue, first)
                 number, first = number + 1, first + strip_step
                 if first >= outputs:
                     residue += 1
                     first = residue
-            line, residue, first = line + 1, 0, 0
-        line, sample = 0, sample + 1
+            a, residue, first = a + 1, 0, 0
+            if a == lines:
+                o, a = o + 1, 0
+        o, a, sample = 0, 0, sample + 1
 
 
 @lru_cache(maxsize=64)

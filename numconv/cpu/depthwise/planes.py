@@ -65,25 +65,27 @@ def _strips(wide, narrow, plan, task, number, end):
     """Those numbered `number` to `end`, of all planes in their order."""
     strips, channels, channel_filters, has_bias = plan.strips, plan.channels, plan.channel_filters, plan.has_bias
     source_volume, target_volume, filter_size = plan.source_volume, plan.target_volume, plan.filter_size
-    residues, outputs, strip_step, g = plan.residues, plan.along.outputs, plan.strip_step, plan.groups
+    lines, residues, outputs, strip_step, g = plan.across.outputs, plan.residues, plan.along.outputs, plan.strip_step, plan.groups
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
     taps, k = moved(task.tables, plan.taps_at), number // strips
     channel, source, filter_ = k % channels, k // channel_filters, k % channel_filters
-    line, residue, first = place_of(plan, number - k * strips)
+    o, a, residue, first = place_of(plan, number - k * strips)
     while number < end:
         bias = get(task.bias, channel) if has_bias else zero_of(task.bias)
         x, w, y = moved(task.x, source * source_volume), moved(task.weights, channel * filter_size), moved(task.y, k * target_volume)
         plane, plane_end = Plane(x, w, y, bias), min(end, (k + 1) * strips)
         while number < plane_end:
-            its = line_of(plan, line)
+            its = line_of(plan, o, a)
             while number < plane_end and residue < residues:
                 _strip(wide, narrow, plan, groups, taps, plane, its, residue, first)
                 number, first = number + 1, first + strip_step
                 if first >= outputs:
                     residue += 1
                     first = residue
-            line, residue, first = line + 1, 0, 0
-        line, k, channel, filter_ = 0, k + 1, channel + 1, filter_ + 1
+            a, residue, first = a + 1, 0, 0
+            if a == lines:
+                o, a = o + 1, 0
+        o, a, k, channel, filter_ = 0, 0, k + 1, channel + 1, filter_ + 1
         if channel == channels:
             channel = 0
         if filter_ == channel_filters:

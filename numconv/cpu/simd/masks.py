@@ -60,20 +60,12 @@ def lanes_of_bits(builder: Any, bits: Any, vector: ir.VectorType) -> Any:
     return builder.icmp_signed("==", builder.and_(splat(builder, bits, n), lanes), lanes)
 
 
-def bits_inside(builder: Any, first: Any, end: Any, lanes: int, step: int) -> Any:
-    """Of lanes at first + i·step those in [0, end), as bits of `step` registers one after the other that hold every element between them.
-
-    All in 64 bits: first and end may be anything.
-    """
-    b, total = builder, lanes * step
-
-    def clipped(value: Any) -> Any:
-        value = b.select(b.icmp_signed(">", value, I64(0)), value, I64(0))
-        return b.select(b.icmp_signed("<", value, I64(total)), value, I64(total))
-
-    low, high = clipped(b.neg(first)), clipped(b.sub(end, first))
-    bits = b.and_(b.shl(I64(-1), low), b.not_(b.shl(I64(-1), high)))
-    return bits if step == 1 else b.and_(bits, I64(sum(1 << i for i in range(0, total, step))))
+def lanes_inside(builder: Any, first: Any, end: Any, lanes: int, registers: int) -> list[Any]:
+    """Of elements first + i, in so many registers one after the other, those in [0, end); first and end fit into 32 bits."""
+    narrow = [splat(builder, builder.trunc(n, I32), lanes) for n in (first, end)]
+    kind = narrow[0].type
+    at = [builder.add(narrow[0], ir.Constant(kind, list(range(r * lanes, (r + 1) * lanes)))) for r in range(registers)]
+    return [builder.icmp_unsigned("<", n, narrow[1]) for n in at]  # nor is a negative one less
 
 
 def masked_load(builder: Any, vector: ir.VectorType) -> Any:

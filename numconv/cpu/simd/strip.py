@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from .emit import I32, element_type, emit_fma, emit_record, splat
-from .masks import bits_inside, lane_mask, lanes_of_bits, masked_load, store_low
+from .masks import lane_mask, lanes_inside, masked_load, store_low
 from .tiles import INTP
 from .vector import Vector
 
@@ -204,48 +204,39 @@ class _Sums:
 class _Border:
     """Which reads of a strip lie in the image, and which of their lanes: it follows from where the strip lies."""
 
-    def __init__(self, builder: Any, shape: StripShape, vector: ir.VectorType, view: View, read_step: Any, vectors: Any, held: Any) -> None:
-        self.builder, self.shape, self.vector, self.view, self.read_step, self.vectors = builder, shape, vector, view, read_step, vectors
+    def __init__(self, builder: Any, shape: StripShape, view: View, read_step: Any, held: Any) -> None:
+        self.builder, self.shape, self.view, self.read_step = builder, shape, view, read_step
         self.held = held  # the mask of each register of any read; None where it depends on the tap
 
-    def lanes(self, bits: Any) -> list[Any]:
-        """The masks of `step` registers."""
-        b, n = self.builder, self.shape.lanes
-        return [lanes_of_bits(b, b.trunc(b.lshr(bits, INTP(j * n)), I32), self.vector) for j in range(self.shape.step)]
+    def masks(self, first: Any, end: Any) -> list[Any]:
+        """Of the registers of a read whose first lane is there, on the axis of the lanes."""
+        return lanes_inside(self.builder, first, end, self.shape.lanes, self.shape.step)
 
-    def inside(self, first: Any, end: Any) -> Any:
-        return bits_inside(self.builder, first, end, self.shape.lanes, self.shape.step)
+    def some(self, first: Any, end: Any) -> Any:
+        """Whether a lane is inside: the last one not before the image, the first one not behind it."""
+        b, span = self.builder, INTP((self.shape.lanes - 1) * self.shape.step)
+        return b.icmp_unsigned("<", b.add(first, span), b.add(end, span))
 
     def group(self, tap: FirstTap, taps: int) -> tuple[Any, Any]:
         """Whether the group's reads are inside on the axes that they share; () -> (number of a read) -> whether it is inside, () -> masks."""
-        b, shape, view, bits = self.builder, self.shape, self.view, None
+        b, shape, view = self.builder, self.shape, self.view
         across, along = b.add(view.across, tap.across), b.add(view.along, tap.along)
-        stored = b.add(b.mul(b.sub(self.vectors, INTP(1)), INTP(shape.advance)), INTP(taps))  # reads, of vectors that are
-        end = b.add(along, b.mul(stored, self.read_step))
-        seen = b.icmp_unsigned("<", b.add(view.outer, tap.outer), view.outer_extent)  # nor is a negative one less
+        seen = b.icmp_unsigned("<", b.add(view.outer, tap.outer), view.outer_extent)
         if shape.flat or self.held is not None:
             seen = b.and_(seen, b.icmp_unsigned("<", across, view.across_extent))
         else:
-            bits = self.inside(across, view.across_extent)
-            seen = b.and_(seen, b.icmp_unsigned("!=", bits, INTP(0)))
+            seen = b.and_(seen, self.some(across, view.across_extent))
 
         def reads() -> Any:
-            if shape.flat:
-                last = b.select(b.icmp_signed("<", end, view.along_extent), end, view.along_extent)
+            held = self.held if shape.flat or self.held else None if shape.crowded else self.masks(across, view.across_extent)
 
-                def piece(s: int) -> tuple[Any, Any]:
-                    mine = self.inside(b.add(along, b.mul(self.read_step, INTP(s))), last)
-                    return b.icmp_unsigned("!=", mine, INTP(0)), lambda: self.lanes(mine)
-
-                return piece
-            last = b.select(b.icmp_unsigned("<", end, view.along_extent), end, view.along_extent)
-            held = self.held if bits is None else None if shape.crowded else self.lanes(bits)
-
-            def row(s: int) -> tuple[Any, Any]:
+            def read(s: int) -> tuple[Any, Any]:
                 at = b.add(along, b.mul(self.read_step, INTP(s)))
-                return b.icmp_unsigned("<", at, last), lambda: held or self.lanes(bits)
+                if shape.flat:
+                    return self.some(at, view.along_extent), lambda: self.masks(at, view.along_extent)
+                return b.icmp_unsigned("<", at, view.along_extent), lambda: held or self.masks(across, view.across_extent)
 
-            return row
+            return read
 
         return seen, reads
 
@@ -280,7 +271,7 @@ def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, view, clear, last,
             with border:
                 there = [lane_mask(builder, tile.lanes, room)] if own else None
                 place = View(*cgutils.unpack_tuple(builder, view))
-                masked = total(_Border(builder, tile, sums.vector, place, groups.read_step, rows, there))
+                masked = total(_Border(builder, tile, place, groups.read_step, there))
                 masked_end = builder.block
         results = [builder.phi(start[0].type) for _ in range(tile.rows)]
         for phi, a, b in zip(results, unmasked, masked, strict=True):
