@@ -23,6 +23,7 @@ from ..geometry.axes import collapsed, three
 #: vectors per strip, by number of SIMD registers: their sums, the weights of a group of taps and one input must fit
 ROWS = {32: (4, 7, 8, 14), 16: (4, 7, 8)}
 GROUPS = (7, 5, 3, 1)  # taps that share their reads
+MOST = 4096  # taps; a worker has a word for each, and a Fourier transform is faster long before
 SPARE = 2  # registers beside sums and weights: one input, one mask or what LLVM needs …
 ROOMY = 4  # … of few registers, so many for a mask to be a group's, held over its reads
 

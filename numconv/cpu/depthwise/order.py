@@ -1,34 +1,27 @@
-"""Where a strip lies, by its number: the order in which the kernels go through the strips of a plane."""
+"""Where a strip lies, by its number, and which of its reads: worked out by the kernels as they go along."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from ..runtime.launch import device_function, inlined
-
-
-class Line(NamedTuple):
-    """What the strips of one line have in common: those that only the axis along tells apart."""
-
-    outer: Any  # what the first tap reads for its outputs on that axis …
-    across: Any  # … and on this, perhaps outside
-    source_at: Any  # in a plane of the input, of that, at the beginning of the axis along
-    target_at: Any  # in a plane of the target
-    clear: Any  # whether all taps are in the image on both
+from ..simd.vector import get, moved, put
 
 
 class Spot(NamedTuple):
     """Where a strip begins."""
 
-    along: Any  # what the first tap reads for its first output
-    source_at: Any
-    target_at: Any
+    outer: Any  # what the first tap reads for its first output, on each axis, perhaps outside
+    across: Any
+    along: Any
+    source_at: Any  # in a plane of the input
+    target_at: Any  # in a plane of the target
     clear: Any  # whether all its reads on the three axes are in the image
 
 
 @device_function
 def place_of(plan, number):
-    """Of a strip of a plane: the outputs of its line on the axes outer and across, its residue, its first output on the axis along."""
+    """Of a strip of a plane: its output on the axes outer and across, its residue and its first output on the axis along."""
     line = number // plan.strips_of_line
     block = number - line * plan.strips_of_line
     before = plan.longer * plan.blocks_of_longer
@@ -43,29 +36,17 @@ def place_of(plan, number):
 
 
 @inlined
-def line_of(plan, o, a):
-    outer, across = plan.outer, plan.across
-    read, beside = o * outer.stride - outer.low, a * across.stride - across.low
-    return Line(
-        read,
-        beside,
-        read * outer.source_pitch + beside * across.source_pitch,
-        o * outer.target_pitch + a * across.target_pitch,
-        outer.clear_first <= o < outer.clear_end and across.clear_first <= a < across.clear_end,
-    )
-
-
-@inlined
-def spot_of(plan, line, first, span):
-    """Of the strip of a line that begins with output `first`."""
-    along = plan.along
-    read = first * along.stride - along.low
-    return Spot(
-        read,
-        line.source_at + read * along.source_pitch,
-        line.target_at + first * along.target_pitch,
-        line.clear and along.clear_first <= first and first + span <= along.clear_end,
-    )
+def next_place(plan, outer, across, residue, first):
+    """Of the strip after that one."""
+    first += plan.strip_step
+    if first >= plan.along.outputs:
+        residue += 1
+        if residue == plan.residues:
+            residue, across = 0, across + 1
+            if across == plan.across.outputs:
+                across, outer = 0, outer + 1
+        first = residue
+    return outer, across, residue, first
 
 
 @inlined
@@ -74,3 +55,35 @@ def kind_of(plan, residue, first):
     if first + plan.strip_step < plan.along.outputs:
         return plan.whole
     return plan.last_of_longer if residue < plan.longer else plan.last_of_others
+
+
+@inlined
+def _clear(axis, first, span):
+    return axis.clear_first <= first and first + span <= axis.clear_end
+
+
+@inlined
+def spot_of(plan, outer, across, first, span):
+    o, a, p = plan.outer, plan.across, plan.along
+    at_o, at_a, at_p = outer * o.stride - o.low, across * a.stride - a.low, first * p.stride - p.low
+    return Spot(
+        at_o,
+        at_a,
+        at_p,
+        at_o * o.source_pitch + at_a * a.source_pitch + at_p * p.source_pitch,
+        outer * o.target_pitch + across * a.target_pitch + first * p.target_pitch,
+        _clear(o, outer, 1) and _clear(a, across, 1) and _clear(p, first, span),
+    )
+
+
+@device_function
+def see_reads(plan, chains, reads, along, vectors):
+    """Of each chain a word: bit s is set where its read s is in the image, and of a vector that is stored."""
+    step, extent, c = plan.groups.read_step, plan.along.extent, plan.chains
+    for n in range(c.all):
+        first = along + get(chains, n)
+        low, high = max(0, -first), max(0, extent - first)
+        if step > 1:
+            low, high = (low + step - 1) // step, (high + step - 1) // step
+        high = min(high, (vectors - 1) * c.advance + (c.taps if n < c.shared else 1))
+        put(reads, n, (1 << high) - (1 << low) if low < high else 0)

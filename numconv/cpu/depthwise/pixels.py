@@ -13,23 +13,23 @@ from ..runtime.launch import device_function, inlined
 from ..runtime.record import reader
 from ..runtime.tasks import over_shares
 from ..simd.streaming import to_boundary
-from ..simd.strip import Groups, View, strip_shape, strip_tile
+from ..simd.strip import Groups, View, strip_shape, strip_tile, words
 from ..simd.tiles import lanes
 from ..simd.vector import load_n, moved, zero_of
 from ..stages.epilogue import store_row
-from .order import kind_of, line_of, place_of, spot_of
+from .cut import MOST
+from .order import kind_of, next_place, place_of, see_reads, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
 
 
 @inlined
-def _strip(shape, plan, groups, task, sample, line, residue, first):
-    """All channels of the strip of a line that begins with output `first`.  The last register of channels overlaps the one before."""
-    channels, has_bias, n, strip = plan.channels, plan.has_bias, lanes(shape), kind_of(plan, residue, first)
-    spot, vectors = spot_of(plan, line, first, strip.span), strip.vectors
+def _channels(shape, plan, groups, task, sample, spot, strip, reads):
+    """All channels of a strip of a sample.  The last register of channels overlaps the one before."""
+    channels, has_bias, n, vectors = plan.channels, plan.has_bias, lanes(shape), strip.vectors
     x, y = moved(task.x, sample * plan.source_volume + spot.source_at), moved(task.y, sample * plan.target_volume + spot.target_at)
-    view = View(line.outer, line.across, spot.along, plan.outer.extent, plan.across.extent, plan.along.extent)
+    view = View(spot.outer, spot.across, spot.along, plan.outer.extent, plan.across.extent, plan.along.extent, reads)
     clear = 1 if spot.clear and spot.source_at + n <= plan.reads_end else 0
     # a register across two lines of a crowded set would fetch both, and both again for the next one
     shift, taps = to_boundary(task.x, 0, shape) if plan.at_lines else 0, moved(task.tables, plan.taps_at)
@@ -47,24 +47,19 @@ def _strip(shape, plan, groups, task, sample, line, residue, first):
 @device_function
 def _strips(shape, plan, task, number, end):
     """Those numbered `number` to `end`, of all samples in their order."""
-    g, strips = plan.groups, plan.strips
+    g, strips, reads, chains = plan.groups, plan.strips, words(MOST), moved(task.tables, plan.chains.at)
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
-    lines, residues, outputs, strip_step, sample = plan.across.outputs, plan.residues, plan.along.outputs, plan.strip_step, number // strips
-    o, a, residue, first = place_of(plan, number - sample * strips)
     while number < end:
-        sample_end = min(end, (sample + 1) * strips)
-        while number < sample_end:
-            its = line_of(plan, o, a)
-            while number < sample_end and residue < residues:
-                _strip(shape, plan, groups, task, sample, its, residue, first)
-                number, first = number + 1, first + strip_step
-                if first >= outputs:
-                    residue += 1
-                    first = residue
-            a, residue, first = a + 1, 0, 0
-            if a == lines:
-                o, a = o + 1, 0
-        o, a, sample = 0, 0, sample + 1
+        sample = number // strips
+        outer, across, residue, first = place_of(plan, number - sample * strips)
+        for _ in range(number, min(end, (sample + 1) * strips)):
+            strip = kind_of(plan, residue, first)
+            spot = spot_of(plan, outer, across, first, strip.span)
+            if not spot.clear or spot.source_at + lanes(shape) > plan.reads_end:
+                see_reads(plan, chains, reads, spot.along, strip.vectors)
+            _channels(shape, plan, groups, task, sample, spot, strip, reads)
+            outer, across, residue, first = next_place(plan, outer, across, residue, first)
+        number = (sample + 1) * strips
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,8 @@ from .cost import plane_cycles
 from .cut import Cut, ImageAxis, cuts, divided, groups_of
 
 SHARED_SETS = 1024  # bytes: pixels so far apart, or a multiple of it, share few sets of the first cache
+TOGETHER = 16  # planes at most whose strips are done in turn …
+TOGETHER_BYTES = 16 << 10  # … and what they may take up of the first cache
 NEVER = 1 << 62  # outputs: more than any axis has
 
 
@@ -43,12 +45,24 @@ class Strip(NamedTuple):
     last_lanes: int  # bits: which lanes of the last vector to write if all others are written whole; 0: they are not
 
 
+class Chains(NamedTuple):
+    """The groups of taps that differ on the axis along: what their reads there have in common for all taps of the other axes."""
+
+    shared: int  # groups of several taps …
+    taps: int  # … of that many
+    all: int  # with the taps left over; of flat strips none, since their reads differ by lanes
+    advance: int  # reads from one vector to the next
+    at: int  # in the table: what each one's first tap reads, seen from the first tap of all
+
+
 class StripPlan(NamedTuple):
     """The record.  A *plane* is of one channel; channels last, a whole sample.  Lengths in elements, places of tables in integers.
 
     The strips of a plane are numbered by the axes outer, across, along; on the last by residue, then by block.
     """
 
+    planes: int
+    together: int  # planes of which a strip is done in turn before the next one, so that its place is worked out once
     strips: int  # of a plane
     strips_of_line: int  # … on the axis along alone
     outer: StripAxis
@@ -76,6 +90,7 @@ class StripPlan(NamedTuple):
     activation: int  # its code
     has_bias: int  # 0 or 1
     groups: Groups
+    chains: Chains
     at_lines: int  # 1: channels last, registers of channels begin at lines of the input
     whole: Strip
     last_of_longer: Strip  # the last one of a longer residue …
@@ -140,11 +155,11 @@ def _strip(c: Cut, vectors: int, end: int, drop: int) -> Strip:
     )
 
 
-def _taps(c: Cut, pitches: list[int]) -> np.ndarray:
+def _taps(c: Cut, chains: tuple[np.ndarray, np.ndarray], pitches: list[int]) -> np.ndarray:
     """Records of FirstTap: the first of each group, then those left over."""
     outer, across, along = (0, 1, 2) if c.along == 2 else (0, 2, 1)
-    parts = []
-    for own in groups_of(c):
+    parts, before = [], 0
+    for own in chains:
         taps: list[Any] = [np.array(a.live) if i != c.along else own for i, a in enumerate(c.axes[:3])]
         t, h, w = at = [taps[0][:, None, None], taps[1][:, None], taps[2]]
         records = np.empty((t.size, h.size, w.size, len(FirstTap._fields)), np.int64)
@@ -155,10 +170,12 @@ def _taps(c: Cut, pitches: list[int]) -> np.ndarray:
             outer=read[outer],
             across=read[across],
             along=read[along],
+            chain=(before + np.arange(own.size)).reshape(at[c.along].shape),
         )
         for number, field in enumerate(fields):
             records[..., number] = field
         parts.append(records.ravel())
+        before += own.size
     return np.concatenate(parts)
 
 
@@ -182,7 +199,12 @@ def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
     rest = along.outputs if c.flat else along.outputs // c.interval  # on the axis along; of a residue
     longer, others = (n - (blocks - 1) * (strip_step if c.flat else c.rows) for n, blocks in ((rest + 1, d.blocks_of_longer), (rest, d.blocks)))
     vectors = -(-others // c.interval) if c.flat else others
+    groups, planes = groups_of(c), problem.batch * (1 if last else problem.out_channels)
+    chains, size = np.concatenate(groups) * c.axes[c.along].dilation, np.dtype(problem.dtype).itemsize
+    plane_bytes = (source_volume + prod(a.outputs for a in c.axes)) * size
     plan = StripPlan(
+        planes=planes,
+        together=max(1, min(TOGETHER, TOGETHER_BYTES // max(1, plane_bytes))),
         strips=c.strips,
         strips_of_line=d.strips,
         outer=axes[0],
@@ -218,17 +240,24 @@ def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
             target_pitch=target_pitch,
             drop=0 if last else drop,
         ),
-        at_lines=last and problem.in_channels * np.dtype(problem.dtype).itemsize % SHARED_SETS == 0,
+        chains=Chains(
+            shared=groups[0].size,
+            taps=c.taps,
+            all=0 if c.flat else chains.size,
+            advance=c.advance,
+            at=size_of(StripPlan),
+        ),
+        at_lines=last and problem.in_channels * size % SHARED_SETS == 0,
         whole=_strip(c, c.rows, strip_step, drop),
         last_of_longer=_strip(c, longer, 0, drop),
         last_of_others=_strip(c, vectors, others, drop),
-        taps_at=size_of(StripPlan),
+        taps_at=size_of(StripPlan) + chains.size,
     )
     return PreparedStrips(
         plan=plan,
-        numbers=table(plan, _taps(c, pitch_in)),
+        numbers=table(plan, chains, _taps(c, groups, pitch_in)),
         shape=(c.rows, c.taps, c.advance, c.axes[-1].stride, int(c.flat), int(c.crowded)),
         lanes=c.lanes,
         narrow_lanes=c.narrow_lanes,
-        tasks=problem.batch * (1 if last else problem.out_channels) * c.strips,
+        tasks=planes * c.strips,
     )

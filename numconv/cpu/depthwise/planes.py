@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from ..runtime.launch import device_function, inlined
 from ..runtime.record import reader
 from ..runtime.tasks import over_shares
-from ..simd.strip import Groups, View, strip_shape, strip_tile
+from ..simd.strip import Groups, View, strip_shape, strip_tile, words
 from ..simd.tiles import lanes
 from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
-from .order import kind_of, line_of, place_of, spot_of
+from .cut import MOST
+from .order import kind_of, next_place, place_of, see_reads, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
@@ -36,11 +37,9 @@ class Plane(NamedTuple):
 
 
 @inlined
-def _strip(wide, narrow, plan, groups, taps, plane, line, residue, first):
-    """All columns of the strip of a line that begins with output `first`."""
-    strip = kind_of(plan, residue, first)
+def _columns(wide, narrow, plan, groups, taps, plane, spot, strip, reads):
+    """All columns of a strip of a plane."""
     vectors, outputs, last = strip.vectors, strip.outputs, strip.last_lanes
-    spot = spot_of(plan, line, first, strip.span)
     source, target = moved(plane.x, spot.source_at), moved(plane.y, spot.target_at)
     columns, step = plan.columns, plan.step
     room = outputs if columns == 1 else ANY
@@ -50,7 +49,7 @@ def _strip(wide, narrow, plan, groups, taps, plane, line, residue, first):
         width, read = lanes(narrow) if short else lanes(wide), column * step
         clear = spot.clear and plan.clear_first <= column and min(column + width, plan.row) <= plan.clear_end
         clear = 1 if clear and spot.source_at + read + width * step <= plan.reads_end else 0
-        view = View(line.outer, line.across + read, spot.along, plan.outer.extent, plan.across.extent, plan.along.extent)
+        view = View(spot.outer, spot.across + read, spot.along, plan.outer.extent, plan.across.extent, plan.along.extent, reads)
         x, y = moved(source, read), moved(target, column)
         if short:
             strip_tile(narrow, x, plane.weights, y, plane.bias, groups, taps, view, clear, last, vectors, room)
@@ -60,36 +59,43 @@ def _strip(wide, narrow, plan, groups, taps, plane, line, residue, first):
         _activate(wide, target, 1 if groups.drop else vectors, outputs, groups.target_pitch, plan.activation)
 
 
+@inlined
+def _plane(plan, task, k):
+    channel, channel_filters = k % plan.channels, plan.channel_filters
+    source = k if channel_filters == 1 else k // channel_filters
+    return Plane(
+        moved(task.x, source * plan.source_volume),
+        moved(task.weights, channel * plan.filter_size),
+        moved(task.y, k * plan.target_volume),
+        get(task.bias, channel) if plan.has_bias else zero_of(task.bias),
+    )
+
+
 @device_function
 def _strips(wide, narrow, plan, task, number, end):
-    """Those numbered `number` to `end`, of all planes in their order."""
-    strips, channels, channel_filters, has_bias = plan.strips, plan.channels, plan.channel_filters, plan.has_bias
-    source_volume, target_volume, filter_size = plan.source_volume, plan.target_volume, plan.filter_size
-    lines, residues, outputs, strip_step, g = plan.across.outputs, plan.residues, plan.along.outputs, plan.strip_step, plan.groups
+    """Those numbered `number` to `end`: of some planes together the first strip, then the next one."""
+    strips, g, reads = plan.strips, plan.groups, words(MOST)
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
-    taps, k = moved(task.tables, plan.taps_at), number // strips
-    channel, source, filter_ = k % channels, k // channel_filters, k % channel_filters
-    o, a, residue, first = place_of(plan, number - k * strips)
+    taps, chains = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at)
     while number < end:
-        bias = get(task.bias, channel) if has_bias else zero_of(task.bias)
-        x, w, y = moved(task.x, source * source_volume), moved(task.weights, channel * filter_size), moved(task.y, k * target_volume)
-        plane, plane_end = Plane(x, w, y, bias), min(end, (k + 1) * strips)
-        while number < plane_end:
-            its = line_of(plan, o, a)
-            while number < plane_end and residue < residues:
-                _strip(wide, narrow, plan, groups, taps, plane, its, residue, first)
-                number, first = number + 1, first + strip_step
-                if first >= outputs:
-                    residue += 1
-                    first = residue
-            a, residue, first = a + 1, 0, 0
-            if a == lines:
-                o, a = o + 1, 0
-        o, a, k, channel, filter_ = 0, 0, k + 1, channel + 1, filter_ + 1
-        if channel == channels:
-            channel = 0
-        if filter_ == channel_filters:
-            filter_, source = 0, source + 1
+        first_plane = number // (plan.together * strips) * plan.together
+        planes = min(plan.together, plan.planes - first_plane)
+        number -= first_plane * strips
+        s = number // planes
+        k = number - s * planes
+        some_end = min(end - first_plane * strips, planes * strips)
+        outer, across, residue, first = place_of(plan, s)
+        while number < some_end:
+            strip = kind_of(plan, residue, first)
+            spot = spot_of(plan, outer, across, first, strip.span)
+            see_reads(plan, chains, reads, spot.along, strip.vectors)
+            strip_end = min(some_end, number + planes - k)
+            while number < strip_end:
+                _columns(wide, narrow, plan, groups, taps, _plane(plan, task, first_plane + k), spot, strip, reads)
+                number, k = number + 1, k + 1
+            k = 0
+            outer, across, residue, first = next_place(plan, outer, across, residue, first)
+        number += first_plane * strips
 
 
 @lru_cache(maxsize=64)

@@ -15,10 +15,9 @@ from ..runtime.record import table
 from ..runtime.tasks import Work, perform
 from ..stages.filters import Filters, packer
 from . import pixels, planes
-from .cut import axes_of, tap_pitch
+from .cut import MOST, axes_of, tap_pitch
 from .plan import PreparedStrips, cut_for, prepared
 
-MOST = 4096  # taps; the tables grow with them, and a Fourier transform is faster long before
 SMALL_WORK = 2e5  # multiply-adds; fewer are done in the calling thread
 
 

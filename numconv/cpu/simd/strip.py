@@ -59,6 +59,7 @@ class FirstTap(NamedTuple):
     outer: int  # on the axes of View
     across: int
     along: int
+    chain: int  # number among the groups that differ on the axis along: of its word of View.reads
 
 
 class View(NamedTuple):
@@ -74,6 +75,7 @@ class View(NamedTuple):
     outer_extent: int
     across_extent: int
     along_extent: int
+    reads: Any  # pointer to words: of each chain, which of its reads lie in the image; of flat strips, whose lanes tell, none are set
 
 
 @intrinsic(prefer_literal=True)
@@ -171,7 +173,7 @@ class _Sums:
             tap = emit_record(b, b.gep(self.taps, [b.mul(b.add(first, i), INTP(len(FirstTap._fields)))]), FirstTap)
             if border is None:
                 return self.group(tap, taps, None, sums)
-            seen, reads = border.group(tap, taps)
+            seen, reads = border.group(tap)
             return _where(b, seen, sums, lambda sums: self.group(tap, taps, reads(), sums))
 
         return _repeat(b, count, values, group)
@@ -217,28 +219,44 @@ class _Border:
         b, span = self.builder, INTP((self.shape.lanes - 1) * self.shape.step)
         return b.icmp_unsigned("<", b.add(first, span), b.add(end, span))
 
-    def group(self, tap: FirstTap, taps: int) -> tuple[Any, Any]:
+    def group(self, tap: FirstTap) -> tuple[Any, Any]:
         """Whether the group's reads are inside on the axes that they share; () -> (number of a read) -> whether it is inside, () -> masks."""
         b, shape, view = self.builder, self.shape, self.view
-        across, along = b.add(view.across, tap.across), b.add(view.along, tap.along)
-        seen = b.icmp_unsigned("<", b.add(view.outer, tap.outer), view.outer_extent)
-        if shape.flat or self.held is not None:
-            seen = b.and_(seen, b.icmp_unsigned("<", across, view.across_extent))
-        else:
-            seen = b.and_(seen, self.some(across, view.across_extent))
+        across = b.add(view.across, tap.across)
+        seen = b.icmp_unsigned("<", b.add(view.outer, tap.outer), view.outer_extent)  # nor is a negative one less
+        by_lane = not shape.flat and self.held is None
+        seen = b.and_(seen, self.some(across, view.across_extent) if by_lane else b.icmp_unsigned("<", across, view.across_extent))
+        if shape.flat:
+            along = b.add(view.along, tap.along)
 
-        def reads() -> Any:
-            held = self.held if shape.flat or self.held else None if shape.crowded else self.masks(across, view.across_extent)
-
-            def read(s: int) -> tuple[Any, Any]:
+            def piece(s: int) -> tuple[Any, Any]:
                 at = b.add(along, b.mul(self.read_step, INTP(s)))
-                if shape.flat:
-                    return self.some(at, view.along_extent), lambda: self.masks(at, view.along_extent)
-                return b.icmp_unsigned("<", at, view.along_extent), lambda: held or self.masks(across, view.across_extent)
+                return self.some(at, view.along_extent), lambda: self.masks(at, view.along_extent)
 
-            return read
+            return seen, lambda: piece
+        reads = b.load(b.gep(view.reads, [tap.chain]))
 
-        return seen, reads
+        def rows() -> Any:
+            held = self.held or (None if shape.crowded else self.masks(across, view.across_extent))
+
+            def row(s: int) -> tuple[Any, Any]:
+                inside = b.icmp_unsigned("!=", b.and_(reads, INTP(1 << s)), INTP(0))
+                return inside, lambda: held or self.masks(across, view.across_extent)
+
+            return row
+
+        return b.and_(seen, b.icmp_unsigned("!=", reads, INTP(0))), rows
+
+
+@intrinsic(prefer_literal=True)
+def words(typingctx, count):  # type: ignore[no-untyped-def]
+    """A pointer to so many integers on this function's stack, not set."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        place = cgutils.alloca_once(builder, ir.ArrayType(INTP, count.literal_value))
+        return builder.bitcast(place, INTP.as_pointer())
+
+    return types.CPointer(types.intp)(count), codegen
 
 
 @intrinsic
