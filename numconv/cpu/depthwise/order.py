@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..runtime.launch import device_function, inlined
-from ..simd.vector import get, moved, put
+from ..simd.vector import get, put
 
 
 class Spot(NamedTuple):
@@ -76,14 +76,19 @@ def spot_of(plan, outer, across, first, span):
     )
 
 
+@inlined
+def _steps(plan, distance):
+    """How many reads of a group fit into it, rounded up.  The plan is asked each time: of a step in a register LLVM makes two loops."""
+    step = plan.groups.read_step
+    return distance if step == 1 else (distance + step - 1) // step
+
+
 @device_function
 def see_reads(plan, chains, reads, along, vectors):
     """Of each chain a word: bit s is set where its read s is in the image, and of a vector that is stored."""
-    step, extent, c = plan.groups.read_step, plan.along.extent, plan.chains
+    c = plan.chains
     for n in range(c.all):
         first = along + get(chains, n)
-        low, high = max(0, -first), max(0, extent - first)
-        if step > 1:
-            low, high = (low + step - 1) // step, (high + step - 1) // step
+        low, high = _steps(plan, max(0, -first)), _steps(plan, max(0, plan.along.extent - first))
         high = min(high, (vectors - 1) * c.advance + (c.taps if n < c.shared else 1))
         put(reads, n, (1 << high) - (1 << low) if low < high else 0)

@@ -19,7 +19,7 @@ from .cut import Cut, ImageAxis, cuts, divided, groups_of
 
 SHARED_SETS = 1024  # bytes: pixels so far apart, or a multiple of it, share few sets of the first cache
 TOGETHER = 16  # planes at most whose strips are done in turn …
-TOGETHER_BYTES = 16 << 10  # … and what they may take up of the first cache
+TOGETHER_BYTES = 32 << 10  # … and what they may take up of the first cache
 NEVER = 1 << 62  # outputs: more than any axis has
 
 

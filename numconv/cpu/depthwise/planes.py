@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..runtime.launch import device_function, inlined
 from ..runtime.record import reader
 from ..runtime.tasks import over_shares
-from ..simd.strip import Groups, View, strip_shape, strip_tile, words
+from ..simd.strip import Groups, View, called, strip_shape, strip_tile, words
 from ..simd.tiles import lanes
 from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
@@ -21,14 +21,18 @@ ANY = 1 << 40  # room for any store
 
 
 @device_function
-def _activate(vector, y, rows, length, pitch, activation):
-    for m in range(rows):
-        row = moved(y, m * pitch)
-        store_row(vector, row, row, length, 1, zero_of(y), activation)
+def _activate(vector, plan, groups, strip, y, planes):
+    """A strip of some planes."""
+    called()
+    rows, length, pitch, activation = 1 if groups.drop else strip.vectors, strip.outputs, groups.target_pitch, plan.activation
+    for k in range(planes):
+        for m in range(rows):
+            row = moved(y, k * plan.target_volume + m * pitch)
+            store_row(vector, row, row, length, 1, zero_of(y), activation)
 
 
-class Plane(NamedTuple):
-    """What the strips of a plane have in common, as pointers but for the bias."""
+class Piece(NamedTuple):
+    """A strip of a plane, as pointers but for the bias."""
 
     x: Any
     weights: Any
@@ -37,10 +41,9 @@ class Plane(NamedTuple):
 
 
 @inlined
-def _columns(wide, narrow, plan, groups, taps, plane, spot, strip, reads):
+def _columns(wide, narrow, plan, groups, taps, piece, spot, strip, reads):
     """All columns of a strip of a plane."""
     vectors, outputs, last = strip.vectors, strip.outputs, strip.last_lanes
-    source, target = moved(plane.x, spot.source_at), moved(plane.y, spot.target_at)
     columns, step = plan.columns, plan.step
     room = outputs if columns == 1 else ANY
     for j in range(columns):
@@ -50,52 +53,50 @@ def _columns(wide, narrow, plan, groups, taps, plane, spot, strip, reads):
         clear = spot.clear and plan.clear_first <= column and min(column + width, plan.row) <= plan.clear_end
         clear = 1 if clear and spot.source_at + read + width * step <= plan.reads_end else 0
         view = View(spot.outer, spot.across + read, spot.along, plan.outer.extent, plan.across.extent, plan.along.extent, reads)
-        x, y = moved(source, read), moved(target, column)
+        x, y = moved(piece.x, read), moved(piece.y, column)
         if short:
-            strip_tile(narrow, x, plane.weights, y, plane.bias, groups, taps, view, clear, last, vectors, room)
+            strip_tile(narrow, x, piece.weights, y, piece.bias, groups, taps, view, clear, last, vectors, room)
         else:
-            strip_tile(wide, x, plane.weights, y, plane.bias, groups, taps, view, clear, last, vectors, room)
-    if plan.activation > 0:
-        _activate(wide, target, 1 if groups.drop else vectors, outputs, groups.target_pitch, plan.activation)
-
-
-@inlined
-def _plane(plan, task, k):
-    channel, channel_filters = k % plan.channels, plan.channel_filters
-    source = k if channel_filters == 1 else k // channel_filters
-    return Plane(
-        moved(task.x, source * plan.source_volume),
-        moved(task.weights, channel * plan.filter_size),
-        moved(task.y, k * plan.target_volume),
-        get(task.bias, channel) if plan.has_bias else zero_of(task.bias),
-    )
+            strip_tile(wide, x, piece.weights, y, piece.bias, groups, taps, view, clear, last, vectors, room)
 
 
 @device_function
 def _strips(wide, narrow, plan, task, number, end):
     """Those numbered `number` to `end`: of some planes together the first strip, then the next one."""
-    strips, g, reads = plan.strips, plan.groups, words(MOST)
+    strips, together, channels, channel_filters = plan.strips, plan.together, plan.channels, plan.channel_filters
+    source_volume, target_volume, filter_size, g = plan.source_volume, plan.target_volume, plan.filter_size, plan.groups
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
-    taps, chains = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at)
+    taps, chains, reads = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at), words(MOST)
     while number < end:
-        first_plane = number // (plan.together * strips) * plan.together
-        planes = min(plan.together, plan.planes - first_plane)
-        number -= first_plane * strips
+        plane = number // (together * strips) * together
+        planes, number, some_end = min(together, plan.planes - plane), number - plane * strips, end - plane * strips
         s = number // planes
-        k = number - s * planes
-        some_end = min(end - first_plane * strips, planes * strips)
+        k, some_end = number - s * planes, min(some_end, planes * strips)
         outer, across, residue, first = place_of(plan, s)
+        first_channel, first_source = plane % channels, plane // channel_filters
+        first_filter = plane - first_source * channel_filters
         while number < some_end:
             strip = kind_of(plan, residue, first)
             spot = spot_of(plan, outer, across, first, strip.span)
             see_reads(plan, chains, reads, spot.along, strip.vectors)
-            strip_end = min(some_end, number + planes - k)
-            while number < strip_end:
-                _columns(wide, narrow, plan, groups, taps, _plane(plan, task, first_plane + k), spot, strip, reads)
-                number, k = number + 1, k + 1
-            k = 0
+            now, channel, source, filter_ = min(planes - k, some_end - number), first_channel + k, first_source, first_filter + k
+            if k > 0:
+                channel, source, filter_ = channel % channels, source + filter_ // channel_filters, filter_ % channel_filters
+            y = moved(task.y, (plane + k) * target_volume + spot.target_at)
+            for i in range(now):
+                bias = get(task.bias, channel) if plan.has_bias else zero_of(task.bias)
+                x, w = moved(task.x, source * source_volume + spot.source_at), moved(task.weights, channel * filter_size)
+                _columns(wide, narrow, plan, groups, taps, Piece(x, w, moved(y, i * target_volume), bias), spot, strip, reads)
+                channel, filter_ = channel + 1, filter_ + 1
+                if channel == channels:
+                    channel = 0
+                if filter_ == channel_filters:
+                    filter_, source = 0, source + 1
+            if plan.activation > 0:
+                _activate(wide, plan, groups, strip, y, now)
+            number, k = number + now, 0
             outer, across, residue, first = next_place(plan, outer, across, residue, first)
-        number += first_plane * strips
+        number += plane * strips
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +104,7 @@ def driver(shape: tuple[int, int, int, int, int, int], tile_lanes: int, narrow_l
     """The loop over the strips of all planes, for one shape of strips."""
     rows, taps, advance, step, flat, crowded = shape
 
-    @inlined
+    @device_function
     def body(task, number, end):
         wide = strip_shape(rows, taps, advance, step, tile_lanes, flat, crowded)
         narrow = strip_shape(rows, taps, advance, step, narrow_lanes, flat, crowded)

@@ -61,11 +61,14 @@ def lanes_of_bits(builder: Any, bits: Any, vector: ir.VectorType) -> Any:
 
 
 def lanes_inside(builder: Any, first: Any, end: Any, lanes: int, registers: int) -> list[Any]:
-    """Of elements first + i, in so many registers one after the other, those in [0, end); first and end fit into 32 bits."""
-    narrow = [splat(builder, builder.trunc(n, I32), lanes) for n in (first, end)]
-    kind = narrow[0].type
-    at = [builder.add(narrow[0], ir.Constant(kind, list(range(r * lanes, (r + 1) * lanes)))) for r in range(registers)]
-    return [builder.icmp_unsigned("<", n, narrow[1]) for n in at]  # nor is a negative one less
+    """Of elements first + i, in so many registers one after the other, those in [0, end); first and end fit into 32 bits.
+
+    Two comparisons: a single one, unsigned, LLVM would make again before every load that it masks.
+    """
+    b = builder
+    start, stop = (splat(b, b.trunc(n, I32), lanes) for n in (first, end))
+    at = [b.add(start, ir.Constant(start.type, list(range(r * lanes, (r + 1) * lanes)))) for r in range(registers)]
+    return [b.and_(b.icmp_signed(">=", n, ir.Constant(n.type, None)), b.icmp_signed("<", n, stop)) for n in at]
 
 
 def masked_load(builder: Any, vector: ir.VectorType) -> Any:

@@ -248,13 +248,30 @@ class _Border:
         return b.and_(seen, b.icmp_unsigned("!=", reads, INTP(0))), rows
 
 
+def _unset(builder: Any, kind: Any) -> Any:
+    """A pointer to such a value on this function's stack.  `alloca_once` sets it to zero, in an inlined function each time around."""
+    with builder.goto_entry_block():
+        return builder.alloca(kind)
+
+
+@intrinsic
+def called(typingctx):  # type: ignore[no-untyped-def]
+    """The function that says so stays one of its own: what it alone needs in registers is not held around the loops of its caller."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        builder.function.attributes.discard("alwaysinline")
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 @intrinsic(prefer_literal=True)
 def words(typingctx, count):  # type: ignore[no-untyped-def]
     """A pointer to so many integers on this function's stack, not set."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        place = cgutils.alloca_once(builder, ir.ArrayType(INTP, count.literal_value))
-        return builder.bitcast(place, INTP.as_pointer())
+        return builder.bitcast(_unset(builder, ir.ArrayType(INTP, count.literal_value)), INTP.as_pointer())
 
     return types.CPointer(types.intp)(count), codegen
 
@@ -330,7 +347,7 @@ def _deliver(builder: Any, values: list[Any], y: Any, groups: Groups, rows: Any,
             b.branch(done)
             b.position_at_end(done)
         with part:
-            kept = cgutils.alloca_once(b, ir.ArrayType(vector, len(values)))
+            kept = _unset(b, ir.ArrayType(vector, len(values)))
             for m, value in enumerate(values):
                 b.store(value, b.gep(kept, [INTP(0), INTP(m)]))
             with cgutils.for_range(b, rows) as loop:
