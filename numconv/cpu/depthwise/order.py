@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..runtime.launch import device_function, inlined
+from ..simd.strip import Seen
 from ..simd.vector import get, put
+from .cut import MOST
+
+WORDS = MOST * len(Seen._fields)  # on a worker's stack
 
 
 class Spot(NamedTuple):
@@ -79,16 +83,19 @@ def spot_of(plan, outer, across, first, span):
 @inlined
 def _steps(plan, distance):
     """How many reads of a group fit into it, rounded up.  The plan is asked each time: of a step in a register LLVM makes two loops."""
-    step = plan.groups.read_step
-    return distance if step == 1 else (distance + step - 1) // step
+    up = distance + plan.groups.read_step - 1
+    return up >> plan.chains.shift if plan.chains.shift >= 0 else up // plan.groups.read_step
 
 
 @device_function
 def see_reads(plan, chains, reads, along, vectors):
-    """Of each chain a word: bit s is set where its read s is in the image, and of a vector that is stored."""
+    """A Seen of each chain, of the reads of vectors that are stored."""
     c = plan.chains
     for n in range(c.all):
-        first = along + get(chains, n)
-        low, high = _steps(plan, max(0, -first)), _steps(plan, max(0, plan.along.extent - first))
-        high = min(high, (vectors - 1) * c.advance + (c.taps if n < c.shared else 1))
-        put(reads, n, (1 << high) - (1 << low) if low < high else 0)
+        first, extent = along + get(chains, n), plan.along.extent
+        last = (vectors - 1) * c.advance + (c.taps if n < c.shared else 1)
+        low, high = _steps(plan, max(0, -first - c.span)), min(last, _steps(plan, max(0, extent - first)))
+        put(reads, 2 * n, (1 << high) - (1 << low) if low < high else 0)
+        if c.span > 0:
+            low, high = _steps(plan, max(0, -first)), min(last, _steps(plan, max(0, extent - first - c.width + 1)))
+            put(reads, 2 * n + 1, (1 << high) - (1 << low) if low < high else 0)

@@ -17,8 +17,7 @@ from ..simd.strip import Groups, View, strip_shape, strip_tile, words
 from ..simd.tiles import lanes
 from ..simd.vector import load_n, moved, zero_of
 from ..stages.epilogue import store_row
-from .cut import MOST
-from .order import kind_of, next_place, place_of, see_reads, spot_of
+from .order import WORDS, kind_of, next_place, place_of, see_reads, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
@@ -47,7 +46,7 @@ def _channels(shape, plan, groups, task, sample, spot, strip, reads):
 @device_function
 def _strips(shape, plan, task, number, end):
     """Those numbered `number` to `end`, of all samples in their order."""
-    g, strips, reads, chains = plan.groups, plan.strips, words(MOST), moved(task.tables, plan.chains.at)
+    g, strips, reads, chains = plan.groups, plan.strips, words(WORDS), moved(task.tables, plan.chains.at)
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
     while number < end:
         sample = number // strips

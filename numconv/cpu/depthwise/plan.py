@@ -50,8 +50,11 @@ class Chains(NamedTuple):
 
     shared: int  # groups of several taps …
     taps: int  # … of that many
-    all: int  # with the taps left over; of flat strips none, since their reads differ by lanes
+    all: int  # with the taps left over
     advance: int  # reads from one vector to the next
+    span: int  # positions from the first lane of a read to its last on that axis: 0 where the lanes are on another one
+    width: int  # positions that its registers hold
+    shift: int  # the step from one read to the next is 1 << shift; −1: it is no power of two
     at: int  # in the table: what each one's first tap reads, seen from the first tap of all
 
 
@@ -243,8 +246,11 @@ def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
         chains=Chains(
             shared=groups[0].size,
             taps=c.taps,
-            all=0 if c.flat else chains.size,
+            all=chains.size,
             advance=c.advance,
+            span=(columns.last_lanes - 1) * along.stride if c.flat else 0,
+            width=columns.last_lanes * along.stride if c.flat else 1,
+            shift=c.read_step.bit_length() - 1 if c.read_step & (c.read_step - 1) == 0 else -1,
             at=size_of(StripPlan),
         ),
         at_lines=last and problem.in_channels * size % SHARED_SETS == 0,

@@ -12,8 +12,7 @@ from ..simd.strip import Groups, View, called, strip_shape, strip_tile, words
 from ..simd.tiles import lanes
 from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
-from .cut import MOST
-from .order import kind_of, next_place, place_of, see_reads, spot_of
+from .order import WORDS, kind_of, next_place, place_of, see_reads, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
@@ -66,7 +65,7 @@ def _strips(wide, narrow, plan, task, number, end):
     strips, together, channels, channel_filters = plan.strips, plan.together, plan.channels, plan.channel_filters
     source_volume, target_volume, filter_size, g = plan.source_volume, plan.target_volume, plan.filter_size, plan.groups
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
-    taps, chains, reads = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at), words(MOST)
+    taps, chains, reads = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at), words(WORDS)
     while number < end:
         plane = number // (together * strips) * together
         planes, number, some_end = min(together, plan.planes - plane), number - plane * strips, end - plane * strips
@@ -78,7 +77,9 @@ def _strips(wide, narrow, plan, task, number, end):
         while number < some_end:
             strip = kind_of(plan, residue, first)
             spot = spot_of(plan, outer, across, first, strip.span)
-            see_reads(plan, chains, reads, spot.along, strip.vectors)
+            reads_end = spot.source_at + (plan.last_column + lanes(wide)) * plan.step
+            if not (spot.clear and plan.clear_first == 0 and plan.row <= plan.clear_end and reads_end <= plan.reads_end):
+                see_reads(plan, chains, reads, spot.along, strip.vectors)
             now, channel, source, filter_ = min(planes - k, some_end - number), first_channel + k, first_source, first_filter + k
             if k > 0:
                 channel, source, filter_ = channel % channels, source + filter_ // channel_filters, filter_ % channel_filters

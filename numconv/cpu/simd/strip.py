@@ -75,7 +75,14 @@ class View(NamedTuple):
     outer_extent: int
     across_extent: int
     along_extent: int
-    reads: Any  # pointer to words: of each chain, which of its reads lie in the image; of flat strips, whose lanes tell, none are set
+    reads: Any  # pointer to a Seen of each chain
+
+
+class Seen(NamedTuple):
+    """What the groups of a chain see on the axis along: a bit for each read."""
+
+    some: int  # whether a lane of it is in the image
+    whole: int  # whether all that its registers hold is; of strips whose lanes are on another axis not said
 
 
 @intrinsic(prefer_literal=True)
@@ -214,6 +221,21 @@ class _Border:
         """Of the registers of a read whose first lane is there, on the axis of the lanes."""
         return lanes_inside(self.builder, first, end, self.shape.lanes, self.shape.step)
 
+    def unless(self, whole: Any, first: Any, end: Any) -> list[Any]:
+        """Those masks, worked out unless all lanes are inside: most are."""
+        b, shape = self.builder, self.shape
+        every = ir.Constant(ir.VectorType(ir.IntType(1), shape.lanes), [1] * shape.lanes)
+        before = b.block
+        with b.if_then(b.not_(whole)):
+            found, after = self.masks(first, end), b.block
+        masks = []
+        for mask in found:
+            phi = b.phi(every.type)
+            phi.add_incoming(every, before)
+            phi.add_incoming(mask, after)
+            masks.append(phi)
+        return masks
+
     def some(self, first: Any, end: Any) -> Any:
         """Whether a lane is inside: the last one not before the image, the first one not behind it."""
         b, span = self.builder, INTP((self.shape.lanes - 1) * self.shape.step)
@@ -224,28 +246,32 @@ class _Border:
         b, shape, view = self.builder, self.shape, self.view
         across = b.add(view.across, tap.across)
         seen = b.icmp_unsigned("<", b.add(view.outer, tap.outer), view.outer_extent)  # nor is a negative one less
+
+        def bit(word: Any, s: int) -> Any:
+            return b.icmp_unsigned("!=", b.and_(word, INTP(1 << s)), INTP(0))
+
         by_lane = not shape.flat and self.held is None
         seen = b.and_(seen, self.some(across, view.across_extent) if by_lane else b.icmp_unsigned("<", across, view.across_extent))
+        reads = emit_record(b, b.gep(view.reads, [b.mul(tap.chain, INTP(len(Seen._fields)))]), Seen)
+        seen = b.and_(seen, b.icmp_unsigned("!=", reads.some, INTP(0)))
         if shape.flat:
             along = b.add(view.along, tap.along)
 
             def piece(s: int) -> tuple[Any, Any]:
                 at = b.add(along, b.mul(self.read_step, INTP(s)))
-                return self.some(at, view.along_extent), lambda: self.masks(at, view.along_extent)
+                return bit(reads.some, s), lambda: self.unless(bit(reads.whole, s), at, view.along_extent)
 
             return seen, lambda: piece
-        reads = b.load(b.gep(view.reads, [tap.chain]))
 
         def rows() -> Any:
             held = self.held or (None if shape.crowded else self.masks(across, view.across_extent))
 
             def row(s: int) -> tuple[Any, Any]:
-                inside = b.icmp_unsigned("!=", b.and_(reads, INTP(1 << s)), INTP(0))
-                return inside, lambda: held or self.masks(across, view.across_extent)
+                return bit(reads.some, s), lambda: held or self.masks(across, view.across_extent)
 
             return row
 
-        return b.and_(seen, b.icmp_unsigned("!=", reads, INTP(0))), rows
+        return seen, rows
 
 
 def _unset(builder: Any, kind: Any) -> Any:
