@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from math import prod
 
 import numpy as np
 import pytest
 import reference
 from guarded import guarded
 
+from numconv.cpu.depthwise.cut import groups_of
 from numconv.cpu.depthwise.plan import cut_for, prepared
-from numconv.cpu.depthwise.rows import ROWS
+from numconv.cpu.depthwise.rows import ROWS, _of_planes
 from numconv.cpu.machine import detect
+from numconv.cpu.runtime.tasks import perform
 from numconv.problem import ConvProblem
 
 ROW = ROWS[0]
@@ -101,17 +103,48 @@ def test_other_machines(name: str, number: int) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_every_tap_once(case: tuple) -> None:
-    """Those that see the image, in groups or alone."""
+    """Those that see the image, in groups or alone; and the groups are as many as the cost counts."""
     cut, _ = cut_for(_problem(case), detect())
-    step = np.eye(3, dtype=int)[cut.along] * cut.tap_step
-    taps = [tuple(np.array(first) + j * step) for first in cut.shared for j in range(cut.taps)] + list(cut.single)
-    assert sorted(taps) == list(product(*(axis.live for axis in cut.axes)))
+    shared, single = groups_of(cut)
+    taps = [int(a) + j * cut.tap_step for a in shared for j in range(cut.taps)] + single.tolist()
+    assert sorted(taps) == list(cut.axes[cut.along].live)
+    others = prod(len(axis.live) for i, axis in enumerate(cut.axes) if i != cut.along)
+    assert (cut.shared, cut.single) == (shared.size * others, single.size * others)
 
 
-def test_tables_stay_small() -> None:
-    """What differs between strips is their place; masks repeat."""
-    p = _problem((1, (2000, 3000), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)))
-    assert prepared(p, detect()).masks < 1000
+@pytest.mark.parametrize("multiplier", [1, 3])
+@pytest.mark.parametrize("spatial", [(5, 9), (40, 50)])
+@pytest.mark.parametrize("workers", [1, 2, 3, 5, 7])
+def test_shares_begin_anywhere(workers: int, spatial: tuple[int, int], multiplier: int) -> None:
+    """In the middle of planes that are done together, and of their strips."""
+    p = _problem((multiplier, spatial, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 2))).with_(batch=7)
+    p = p.with_(outputs=tuple(n + 2 - d * 2 for n, d in zip(spatial, (1, 2), strict=True)))
+    rng = np.random.default_rng(12)
+    x, w, bias = (rng.integers(-4, 5, shape).astype("float32") for shape in ((7, 3, *spatial), p.weight_shape, p.out_channels))
+    out = np.full(p.result_shape, 99, "float32")
+    perform(_of_planes(p, detect(), workers), x, w, bias, out)
+    np.testing.assert_array_equal(out, reference.conv(x, w, bias, pads=((1, 1), (1, 1)), dilation=(1, 2), groups=3))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_plans_do_not_grow(channels_last: bool) -> None:
+    """With extents, stride or dilation: kinds of strips are in them, not strips."""
+
+    def size(extent: int, stride: int = 1, pad: int = 1, dilation: int = 1) -> int:
+        p = _problem((1, (extent, 1000), (3, 3), (stride, 1), ((pad, pad), (1, 1)), (dilation, 1)))
+        p = p.with_(layout="channels_last") if channels_last else p
+        return prepared(p, detect()).numbers.nbytes
+
+    assert size(100) == size(10**8) < 2000
+    assert size(9, 2**31 - 1, 1) < 2000 > size(9, 1, 2**30, 2**30)
+
+
+def test_wide_dilation() -> None:
+    """As wide as its padding, on nine samples: one tap sees the image."""
+    p = ConvProblem("forward", 1, 1, 1, 1, (9,), (3,), (1,), (2**30,), (2**30,), (9,), "float32", "float32")
+    x, out = np.arange(9, dtype="float32").reshape(1, 1, 9), np.full((1, 1, 9), np.nan, "float32")
+    ROW.run(p, (x, np.array([[[2, 3, 5]]], "float32"), None), out, detect())
+    np.testing.assert_array_equal(out, 3 * x)
 
 
 def test_refusals() -> None:
@@ -119,4 +152,5 @@ def test_refusals() -> None:
     assert ROW.refuses(plain.with_(groups=1)) == "serves one input channel per group"
     assert ROW.refuses(plain.with_(padding_mode="reflect"))
     assert "last axis" in str(ROW.refuses(_problem((1, (5, 9), (3, 3), (1, 3), ((1, 1), (1, 1)), (1, 1)))))
+    assert "shorter" in str(ROW.refuses(plain.with_(spatial=(5, 2**31), outputs=(5, 2**31))))
     assert "last axis" in str(ROW.refuses(_problem((1, (9, 1), (3, 1), (3, 1), ((1, 1), (0, 0)), (1, 1)))))

@@ -21,7 +21,7 @@ PLANE_STARTED = 15.0  # cycles a plane
 
 def plane_cycles(c: Cut, machine: Machine) -> float:
     """Of one plane; channels last, of as many registers of channels as the cut has columns."""
-    border = 1.0 if any([a.low for a in c.axes]) else 0.0  # share of the strips that need masks
+    border = 1.0 if any(a.low for a in c.axes) else 0.0  # share of the strips that need masks
     if not c.flat and c.columns.number > 2:
         border *= 2 / c.columns.number
     load = LOAD + border * MASK.get(machine.vector_bytes, MASK_BY_LANE)

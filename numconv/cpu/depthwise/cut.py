@@ -19,6 +19,7 @@ import numpy as np
 from ...kernel import Machine
 from ...problem import ConvProblem
 from ..geometry.axes import collapsed, three
+from ..geometry.jobs import seen
 
 #: vectors per strip, by number of SIMD registers: their sums, the weights of a group of taps and one input must fit
 ROWS = {32: (4, 7, 8, 14), 16: (4, 7, 8)}
@@ -41,11 +42,9 @@ class ImageAxis(NamedTuple):
     live: range  # taps that see the image, and any between them
 
 
-def _live(kernel: int, stride: int, dilation: int, low: int, outputs: int, extent: int) -> range:
-    """From the first tap that some output has in the image or behind its beginning, to the last that is not behind its end."""
-    first = max(0, -(((outputs - 1) * stride - low) // dilation))
-    last = min(kernel - 1, (extent - 1 + low) // dilation)
-    return range(first, last + 1) if first <= last else range(1)
+def _live(*axis: int) -> range:
+    first, number = seen(*axis)
+    return range(first, first + number) or range(1)
 
 
 @lru_cache(maxsize=256)
@@ -56,7 +55,7 @@ def axes_of(problem: ConvProblem) -> tuple[ImageAxis, ImageAxis, ImageAxis]:
     low, dilation, outputs = three(p.pad_low, 0), three(p.dilation, 1), three(p.outputs, 1)
     weights = (kernel[1] * kernel[2], kernel[2], 1)
     axes = [
-        ImageAxis(n, k, s, lo, d, o, w, _live(k, s, d, lo, o, n))
+        ImageAxis(n, k, s, lo, d, o, w, _live(k, s, d, lo, n, o))
         for n, k, s, lo, d, o, w in zip(spatial, kernel, stride, low, dilation, outputs, weights, strict=True)
     ]
     return tuple(sorted(axes, key=lambda a: a.spatial > 1 or a.outputs > 1))  # type: ignore[return-value]

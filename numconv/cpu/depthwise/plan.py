@@ -167,7 +167,8 @@ def _taps(c: Cut, chains: tuple[np.ndarray, np.ndarray], pitches: list[int]) -> 
         t, h, w = at = [taps[0][:, None, None], taps[1][:, None], taps[2]]
         records = np.empty((t.size, h.size, w.size, len(FirstTap._fields)), np.int64)
         read = [n * a.dilation for n, a in zip(at, c.axes, strict=False)]
-        fields = FirstTap(
+        of_all: Any = FirstTap  # with an array of all of them in each field
+        fields = of_all(
             source_at=sum(n * pitch for n, pitch in zip(read, pitches, strict=False)),
             weight_at=sum(n * a.weights for n, a in zip(at, c.axes, strict=False)),
             outer=read[outer],
@@ -200,7 +201,9 @@ def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
     reach = sum(a.live[-1] * a.dilation * pitch for a, pitch in zip(c.axes, pitch_in, strict=True))
     reach += (strip_step - c.interval) * along.stride * along.source_pitch
     rest = along.outputs if c.flat else along.outputs // c.interval  # on the axis along; of a residue
-    longer, others = (n - (blocks - 1) * (strip_step if c.flat else c.rows) for n, blocks in ((rest + 1, d.blocks_of_longer), (rest, d.blocks)))
+    longer, others = (
+        n - (blocks - 1) * (strip_step if c.flat else c.rows) for n, blocks in ((rest + 1, d.blocks_of_longer), (rest, d.blocks))
+    )
     vectors = -(-others // c.interval) if c.flat else others
     groups, planes = groups_of(c), problem.batch * (1 if last else problem.out_channels)
     chains, size = np.concatenate(groups) * c.axes[c.along].dilation, np.dtype(problem.dtype).itemsize

@@ -18,6 +18,7 @@ from . import pixels, planes
 from .cut import MOST, axes_of, tap_pitch
 from .plan import PreparedStrips, cut_for, prepared
 
+LONGEST = 1 << 31  # elements of the last axis: which lanes are inside is worked out in 32 bits
 SMALL_WORK = 2e5  # multiply-adds; fewer are done in the calling thread
 
 
@@ -80,8 +81,14 @@ def _refuse(problem: ConvProblem) -> str | None:
 
 
 def _refuse_planes(problem: ConvProblem) -> str | None:
-    steps = "serves strides of 1 and 2 on the last axis of more than one pixel"
-    return _refuse(problem) or (None if axes_of(problem)[2].stride <= 2 else steps)
+    refused = _refuse(problem)
+    if refused is None:
+        last = axes_of(problem)[2]
+        if last.stride > 2:
+            return "serves strides of 1 and 2 on the last axis of more than one pixel"
+        if last.spatial >= LONGEST:
+            return f"serves last axes shorter than {LONGEST}"
+    return refused
 
 
 def _refuse_pixels(problem: ConvProblem) -> str | None:
