@@ -196,10 +196,10 @@ def depthwise() -> Sheet:
         "a plane of x, read where it lies:\nsource_at, then read_pitch from\nvector to vector of a group of taps",
         bold=(1, 2, 3, 4, 5, 6),
     )
-    s.column(252, 200, "tables: first cache")
-    s.grid(274, 100, 4, 3, "", "strips: source_at, target_at,\nvectors, outputs")
+    s.column(252, 200, "plan: first cache")
+    s.grid(274, 100, 3, 3, "", "kinds of strips: vectors,\noutputs, span")
     s.grid(274, 180, 3, 2, "", "taps: where each group reads")
-    s.grid(274, 240, 8, 3, "zero", "masks: which lanes of a read\nlie in the plane, for all planes")
+    s.grid(274, 240, 8, 3, "zero", "which reads of a strip see the\nimage: words, for all planes")
     s.column(466, 310, "registers: one strip")
     s.text(488, 58, "one vector of a row of x …", "small")
     s.grid(488, 64, 8, 1, "source")

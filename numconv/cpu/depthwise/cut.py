@@ -94,7 +94,7 @@ class Cut(NamedTuple):
         return self.along == len(self.axes) - 1
 
 
-class Division(NamedTuple):
+class StripDivision(NamedTuple):
     """Of the outputs of an axis into strips: interleaved residues whose strips do not mix, each divided into blocks."""
 
     residues: int
@@ -107,11 +107,11 @@ class Division(NamedTuple):
         return self.longer * self.blocks_of_longer + (self.residues - self.longer) * self.blocks
 
 
-def divided(outputs: int, interval: int, rows: int, flat: bool) -> Division:
+def divided(outputs: int, interval: int, rows: int, flat: bool) -> StripDivision:
     if flat:
-        return Division(1, 0, 0, -(-outputs // (rows * interval)))
+        return StripDivision(1, 0, 0, -(-outputs // (rows * interval)))
     each, longer = divmod(outputs, interval)
-    return Division(min(interval, outputs), longer, each // rows + 1, -(-each // rows))
+    return StripDivision(min(interval, outputs), longer, each // rows + 1, -(-each // rows))
 
 
 def shared_of(taps: int, step: int, group: int) -> int:

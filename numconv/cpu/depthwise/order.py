@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..runtime.launch import device_function, inlined
-from ..simd.strip import Seen
+from ..simd.border import Seen
 from ..simd.vector import get, put
 from .cut import MOST
 
-WORDS = MOST * len(Seen._fields)  # on a worker's stack
+SEEN_WORDS = MOST * len(Seen._fields)  # on a worker's stack
 
 
 class Spot(NamedTuple):
@@ -26,26 +26,27 @@ class Spot(NamedTuple):
 @device_function
 def place_of(plan, number):
     """Of a strip of a plane: its output on the axes outer and across, its residue and its first output on the axis along."""
-    line = number // plan.strips_of_line
-    block = number - line * plan.strips_of_line
-    before = plan.longer * plan.blocks_of_longer
+    order = plan.order
+    line = number // order.strips
+    block = number - line * order.strips
+    before = order.longer * order.blocks_of_longer
     if block < before:
-        residue = block // plan.blocks_of_longer
-        block -= residue * plan.blocks_of_longer
+        residue = block // order.blocks_of_longer
+        block -= residue * order.blocks_of_longer
     else:
-        others = (block - before) // plan.blocks
-        residue, block = plan.longer + others, block - before - others * plan.blocks
+        others = (block - before) // order.blocks
+        residue, block = order.longer + others, block - before - others * order.blocks
     outer = line // plan.across.outputs
-    return outer, line - outer * plan.across.outputs, residue, residue + block * plan.strip_step
+    return outer, line - outer * plan.across.outputs, residue, residue + block * order.step
 
 
 @inlined
 def next_place(plan, outer, across, residue, first):
     """Of the strip after that one."""
-    first += plan.strip_step
+    first += plan.order.step
     if first >= plan.along.outputs:
         residue += 1
-        if residue == plan.residues:
+        if residue == plan.order.residues:
             residue, across = 0, across + 1
             if across == plan.across.outputs:
                 across, outer = 0, outer + 1
@@ -56,9 +57,9 @@ def next_place(plan, outer, across, residue, first):
 @inlined
 def kind_of(plan, residue, first):
     """The record of what kind of strip begins there."""
-    if first + plan.strip_step < plan.along.outputs:
-        return plan.whole
-    return plan.last_of_longer if residue < plan.longer else plan.last_of_others
+    if first + plan.order.step < plan.along.outputs:
+        return plan.kinds.whole
+    return plan.kinds.last_of_longer if residue < plan.order.longer else plan.kinds.last_of_others
 
 
 @inlined

@@ -1,6 +1,6 @@
 """The loops of `depthwise_last`, channels last: see the folder.
 
-Channels are in the lanes, each with its own weights.  Strips, reads and masks are those of planes, with the channels as one axis more, on
+Channels are in the lanes, each with its own weights.  Strips and their reads are those of planes, with the channels as one axis more, on
 which nothing is summed.
 """
 
@@ -12,12 +12,14 @@ from typing import Any
 from ..runtime.launch import device_function, inlined
 from ..runtime.record import reader
 from ..runtime.tasks import over_shares
+from ..simd.border import View
+from ..simd.frames import words
 from ..simd.streaming import to_boundary
-from ..simd.strip import Groups, View, strip_shape, strip_tile, words
+from ..simd.strip import Groups, strip_shape, strip_tile
 from ..simd.tiles import lanes
 from ..simd.vector import load_n, moved, zero_of
 from ..stages.epilogue import store_row
-from .order import WORDS, kind_of, next_place, place_of, see_reads, spot_of
+from .order import SEEN_WORDS, kind_of, next_place, place_of, see_reads, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
@@ -46,7 +48,7 @@ def _channels(shape, plan, groups, task, sample, spot, strip, reads):
 @device_function
 def _strips(shape, plan, task, number, end):
     """Those numbered `number` to `end`, of all samples in their order."""
-    g, strips, reads, chains = plan.groups, plan.strips, words(WORDS), moved(task.tables, plan.chains.at)
+    g, strips, reads, chains = plan.groups, plan.strips, words(SEEN_WORDS), moved(task.tables, plan.chains.at)
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
     while number < end:
         sample = number // strips

@@ -13,9 +13,10 @@ from ...activations import ACTIVATIONS
 from ...kernel import Machine
 from ...problem import ConvProblem
 from ..runtime.record import size_of, table
-from ..simd.strip import FirstTap, Groups
+from ..simd.border import FirstTap
+from ..simd.strip import Groups
 from .cost import plane_cycles
-from .cut import Cut, ImageAxis, cuts, divided, groups_of
+from .cut import Cut, ImageAxis, StripDivision, cuts, divided, groups_of
 
 SHARED_SETS = 1024  # bytes: pixels so far apart, or a multiple of it, share few sets of the first cache
 TOGETHER = 16  # planes at most whose strips are done in turn …
@@ -45,6 +46,14 @@ class Strip(NamedTuple):
     last_lanes: int  # bits: which lanes of the last vector to write if all others are written whole; 0: they are not
 
 
+class StripKinds(NamedTuple):
+    """All that a plane has."""
+
+    whole: Strip
+    last_of_longer: Strip  # the last one of a longer residue …
+    last_of_others: Strip  # … and of another
+
+
 class Chains(NamedTuple):
     """The groups of taps that differ on the axis along: what their reads there have in common for all taps of the other axes."""
 
@@ -58,25 +67,27 @@ class Chains(NamedTuple):
     at: int  # in the table: what each one's first tap reads, seen from the first tap of all
 
 
-class StripPlan(NamedTuple):
-    """The record.  A *plane* is of one channel; channels last, a whole sample.  Lengths in elements, places of tables in integers.
+class StripOrder(NamedTuple):
+    """How the strips of a plane follow one another: by the axes outer, across, along; on the last by residue, then by block."""
 
-    The strips of a plane are numbered by the axes outer, across, along; on the last by residue, then by block.
-    """
+    strips: int  # of a line, which is what only the axis along tells apart
+    residues: int  # on that axis
+    longer: int  # of them, the first, that have an output more than the others
+    blocks_of_longer: int  # strips of one of those …
+    blocks: int  # … and of one of the others
+    step: int  # outputs from one strip to the next of its residue
+
+
+class StripPlan(NamedTuple):
+    """The record.  A *plane* is of one channel; channels last, a whole sample.  Lengths in elements, places of tables in integers."""
 
     planes: int
     together: int  # planes of which a strip is done in turn before the next one, so that its place is worked out once
     strips: int  # of a plane
-    strips_of_line: int  # … on the axis along alone
     outer: StripAxis
     across: StripAxis  # of planes cut in strips of whole rows, with the one output 0: the columns are on it
     along: StripAxis
-    residues: int  # on the axis along
-    longer: int  # of them, the first, that have an output more than the others
-    blocks_of_longer: int  # strips of one of those …
-    blocks: int  # … and of one of the others
-    interval: int  # outputs from one vector of a strip to the next, on the axis along
-    strip_step: int  # … and from one strip to the next of its residue
+    order: StripOrder
     columns: int  # vectors side by side
     last_column: int  # first output of the last of them
     narrow: int  # 1: that one is of narrow vectors
@@ -95,9 +106,7 @@ class StripPlan(NamedTuple):
     groups: Groups
     chains: Chains
     at_lines: int  # 1: channels last, registers of channels begin at lines of the input
-    whole: Strip
-    last_of_longer: Strip  # the last one of a longer residue …
-    last_of_others: Strip  # … and of another
+    kinds: StripKinds
     taps_at: int  # in the table: records of FirstTap
 
 
@@ -183,55 +192,72 @@ def _taps(c: Cut, chains: tuple[np.ndarray, np.ndarray], pitches: list[int]) -> 
     return np.concatenate(parts)
 
 
+def _chains(c: Cut, shared: int, number: int) -> Chains:
+    lanes, stride, step = c.columns.last_lanes, c.axes[c.along].stride, c.read_step
+    return Chains(
+        shared=shared,
+        taps=c.taps,
+        all=number,
+        advance=c.advance,
+        span=(lanes - 1) * stride if c.flat else 0,
+        width=lanes * stride if c.flat else 1,
+        shift=step.bit_length() - 1 if step & (step - 1) == 0 else -1,
+        at=size_of(StripPlan),
+    )
+
+
+def _kinds(c: Cut, d: StripDivision, drop: int) -> StripKinds:
+    step, outputs = c.rows * c.interval, c.axes[c.along].outputs
+    whole = _strip(c, c.rows, step, drop)
+    if c.flat:
+        rest = outputs - (d.blocks - 1) * step
+        return StripKinds(whole, whole, _strip(c, -(-rest // c.interval), rest, drop))
+    each = outputs // c.interval
+    return StripKinds(
+        whole=whole,
+        last_of_longer=_strip(c, each + 1 - (d.blocks_of_longer - 1) * c.rows, 0, drop),
+        last_of_others=_strip(c, each - (d.blocks - 1) * c.rows, 0, drop),
+    )
+
+
+def _reach(c: Cut, source_pitches: list[int]) -> int:
+    """From where the first tap reads for the first output of a strip to where the last one does for its last vector."""
+    taps = sum(a.live[-1] * a.dilation * pitch for a, pitch in zip(c.axes, source_pitches, strict=True))
+    return taps + (c.rows - 1) * c.interval * c.axes[c.along].stride * source_pitches[c.along]
+
+
 @lru_cache(maxsize=512)
 def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
     """All that does not depend on the data."""
     c, _ = cut_for(problem, machine)
-    last = problem.layout == "channels_last"
+    last, size = problem.layout == "channels_last", np.dtype(problem.dtype).itemsize
     pitch_in, pitch_out = _pitches([a.spatial for a in c.axes]), _pitches([a.outputs for a in c.axes])
     axes = [_axis(a, *pitches) for a, *pitches in zip(c.axes, pitch_in, pitch_out, strict=True)]
-    along, columns = axes[c.along], c.columns
-    rows_in_strips = c.along == 1  # whole rows of outputs, or of columns
-    across = axes[2]._replace(outputs=1, clear_first=0, clear_end=1) if rows_in_strips else axes[1]
-    row = axes[-1]._replace(clear_first=0, clear_end=NEVER) if c.flat else axes[-1]
+    along, columns, row = axes[c.along], c.columns, axes[-1]
+    source_volume, target_volume = c.axes[0].spatial * pitch_in[0], c.axes[0].outputs * pitch_out[0]
     d = divided(along.outputs, c.interval, c.rows, c.flat)
-    target_pitch, strip_step = c.interval * along.target_pitch, c.rows * c.interval
+    target_pitch = c.interval * along.target_pitch
     drop = target_pitch if c.flat or c.interval == 1 else 0
-    source_volume = prod(a.spatial for a in c.axes)
-    reach = sum(a.live[-1] * a.dilation * pitch for a, pitch in zip(c.axes, pitch_in, strict=True))
-    reach += (strip_step - c.interval) * along.stride * along.source_pitch
-    rest = along.outputs if c.flat else along.outputs // c.interval  # on the axis along; of a residue
-    longer, others = (
-        n - (blocks - 1) * (strip_step if c.flat else c.rows) for n, blocks in ((rest + 1, d.blocks_of_longer), (rest, d.blocks))
-    )
-    vectors = -(-others // c.interval) if c.flat else others
     groups, planes = groups_of(c), problem.batch * (1 if last else problem.out_channels)
-    chains, size = np.concatenate(groups) * c.axes[c.along].dilation, np.dtype(problem.dtype).itemsize
-    plane_bytes = (source_volume + prod(a.outputs for a in c.axes)) * size
+    chains = np.concatenate(groups) * c.axes[c.along].dilation
     plan = StripPlan(
         planes=planes,
-        together=max(1, min(TOGETHER, TOGETHER_BYTES // max(1, plane_bytes))),
+        together=max(1, min(TOGETHER, TOGETHER_BYTES // max(1, (source_volume + target_volume) * size))),
         strips=c.strips,
-        strips_of_line=d.strips,
         outer=axes[0],
-        across=across,
+        across=row._replace(outputs=1, clear_first=0, clear_end=1) if c.along == 1 else axes[1],
         along=along,
-        residues=d.residues,
-        longer=d.longer,
-        blocks_of_longer=d.blocks_of_longer,
-        blocks=d.blocks,
-        interval=c.interval,
-        strip_step=strip_step,
+        order=StripOrder(d.strips, *d, c.rows * c.interval),
         columns=columns.number,
         last_column=columns.last,
         narrow=columns.last_lanes < c.lanes,
         row=row.outputs,
-        clear_first=row.clear_first,
-        clear_end=row.clear_end,
-        reads_end=source_volume - reach,
+        clear_first=0 if c.flat else row.clear_first,
+        clear_end=NEVER if c.flat else row.clear_end,
+        reads_end=source_volume - _reach(c, pitch_in),
         step=row.stride,
         source_volume=source_volume,
-        target_volume=prod(a.outputs for a in c.axes),
+        target_volume=target_volume,
         filter_size=problem.taps,
         channels=problem.out_channels,
         channel_filters=problem.group_out,
@@ -246,20 +272,9 @@ def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
             target_pitch=target_pitch,
             drop=0 if last else drop,
         ),
-        chains=Chains(
-            shared=groups[0].size,
-            taps=c.taps,
-            all=chains.size,
-            advance=c.advance,
-            span=(columns.last_lanes - 1) * along.stride if c.flat else 0,
-            width=columns.last_lanes * along.stride if c.flat else 1,
-            shift=c.read_step.bit_length() - 1 if c.read_step & (c.read_step - 1) == 0 else -1,
-            at=size_of(StripPlan),
-        ),
+        chains=_chains(c, groups[0].size, chains.size),
         at_lines=last and problem.in_channels * size % SHARED_SETS == 0,
-        whole=_strip(c, c.rows, strip_step, drop),
-        last_of_longer=_strip(c, longer, 0, drop),
-        last_of_others=_strip(c, vectors, others, drop),
+        kinds=_kinds(c, d, drop),
         taps_at=size_of(StripPlan) + chains.size,
     )
     return PreparedStrips(

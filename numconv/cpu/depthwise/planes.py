@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from ..runtime.launch import device_function, inlined
 from ..runtime.record import reader
 from ..runtime.tasks import over_shares
-from ..simd.strip import Groups, View, called, strip_shape, strip_tile, words
+from ..simd.border import View
+from ..simd.frames import called, words
+from ..simd.strip import Groups, strip_shape, strip_tile
 from ..simd.tiles import lanes
 from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
-from .order import WORDS, kind_of, next_place, place_of, see_reads, spot_of
+from .order import SEEN_WORDS, kind_of, next_place, place_of, see_reads, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
@@ -30,7 +32,7 @@ def _activate(vector, plan, groups, strip, y, planes):
             store_row(vector, row, row, length, 1, zero_of(y), activation)
 
 
-class Piece(NamedTuple):
+class PlaneStrip(NamedTuple):
     """A strip of a plane, as pointers but for the bias."""
 
     x: Any
@@ -65,7 +67,7 @@ def _strips(wide, narrow, plan, task, number, end):
     strips, together, channels, channel_filters = plan.strips, plan.together, plan.channels, plan.channel_filters
     source_volume, target_volume, filter_size, g = plan.source_volume, plan.target_volume, plan.filter_size, plan.groups
     groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
-    taps, chains, reads = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at), words(WORDS)
+    taps, chains, reads = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at), words(SEEN_WORDS)
     while number < end:
         plane = number // (together * strips) * together
         planes, number, some_end = min(together, plan.planes - plane), number - plane * strips, end - plane * strips
@@ -87,7 +89,7 @@ def _strips(wide, narrow, plan, task, number, end):
             for i in range(now):
                 bias = get(task.bias, channel) if plan.has_bias else zero_of(task.bias)
                 x, w = moved(task.x, source * source_volume + spot.source_at), moved(task.weights, channel * filter_size)
-                _columns(wide, narrow, plan, groups, taps, Piece(x, w, moved(y, i * target_volume), bias), spot, strip, reads)
+                _columns(wide, narrow, plan, groups, taps, PlaneStrip(x, w, moved(y, i * target_volume), bias), spot, strip, reads)
                 channel, filter_ = channel + 1, filter_ + 1
                 if channel == channels:
                     channel = 0

@@ -16,8 +16,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+from .border import Border, FirstTap, View
 from .emit import I32, element_type, emit_fma, emit_record, splat
-from .masks import lane_mask, lanes_inside, masked_load, store_low
+from .frames import unset
+from .masks import lane_mask, masked_load, store_low
 from .tiles import INTP
 from .vector import Vector
 
@@ -51,70 +53,28 @@ class Groups(NamedTuple):
     drop: int  # of the outputs that there is room for, those that a vector has fewer of than the one before
 
 
-class FirstTap(NamedTuple):
-    """The first tap of a group, or one left over, seen from the first tap of all."""
-
-    source_at: int  # in x
-    weight_at: int  # in w
-    outer: int  # on the axes of View
-    across: int
-    along: int
-    chain: int  # number among the groups that differ on the axis along: of its word of View.reads
-
-
-class View(NamedTuple):
-    """Where a strip lies: what the first tap reads for its first output, perhaps outside, and how long the axes are.
-
-    *along*: the axis on which its vectors follow one another.  *across*: the other one of the plane's two; of planes cut in strips of whole
-    rows the lanes are on it.
-    """
-
-    outer: int
-    across: int
-    along: int
-    outer_extent: int
-    across_extent: int
-    along_extent: int
-    reads: Any  # pointer to a Seen of each chain
-
-
-class Seen(NamedTuple):
-    """What the groups of a chain see on the axis along: a bit for each read."""
-
-    some: int  # whether a lane of it is in the image
-    whole: int  # whether all that its registers hold is; of strips whose lanes are on another axis not said
-
-
 @intrinsic(prefer_literal=True)
 def strip_shape(typingctx, rows, taps, advance, step, lanes, flat, crowded):  # type: ignore[no-untyped-def]
     """The (dataless) value that carries a strip's shape in its type."""
-    numbers = (rows, taps, advance, step, lanes, flat, crowded)
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
-    return StripShape(*(n.literal_value for n in numbers))(*numbers), codegen
+    found = StripShape(
+        rows.literal_value,
+        taps.literal_value,
+        advance.literal_value,
+        step.literal_value,
+        lanes.literal_value,
+        flat.literal_value,
+        crowded.literal_value,
+    )
+    return found(rows, taps, advance, step, lanes, flat, crowded), codegen
 
 
 def loads(rows: int, taps: int, advance: int) -> range:
     """Which multiples of the distance a group of taps reads: one for each vector and tap, the same ones once."""
     return range(0, (rows - 1) * advance + taps, advance if taps == 1 else 1)  # groups have no fewer taps than vectors advance
-
-
-def _where(builder: Any, condition: Any, values: list[Any], make: Any) -> list[Any]:
-    """make(values) where the condition holds, else as they are."""
-    before = builder.block
-    with builder.if_then(condition):
-        made, after = make(values), builder.block
-    result = []
-    for old, new in zip(values, made, strict=True):
-        if new is not old:
-            phi = builder.phi(old.type)
-            phi.add_incoming(old, before)
-            phi.add_incoming(new, after)
-            new = phi
-        result.append(new)
-    return result
 
 
 def _rolled(module: Any) -> Any:
@@ -148,6 +108,22 @@ def _repeat(builder: Any, count: Any, values: list[Any], step: Any) -> list[Any]
     return result
 
 
+def _where(builder: Any, condition: Any, values: list[Any], make: Any) -> list[Any]:
+    """make(values) where the condition holds, else as they are."""
+    before = builder.block
+    with builder.if_then(condition):
+        made, after = make(values), builder.block
+    result = []
+    for old, new in zip(values, made, strict=True):
+        if new is not old:
+            phi = builder.phi(old.type)
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, after)
+            new = phi
+        result.append(new)
+    return result
+
+
 class _Sums:
     """The sums of a strip: what does not change from one group of taps to the next."""
 
@@ -172,7 +148,7 @@ class _Sums:
             return parts[0]
         return b.shuffle_vector(*parts, ir.Constant(ir.VectorType(I32, n), [2 * lane for lane in range(n)]))
 
-    def sweep(self, first: Any, count: Any, taps: int, border: _Border | None, values: list[Any]) -> list[Any]:
+    def sweep(self, first: Any, count: Any, taps: int, border: Border | None, values: list[Any]) -> list[Any]:
         """`count` groups of `taps` taps, from number `first` on; `border`: None where all that they read is there."""
         b = self.builder
 
@@ -210,98 +186,6 @@ class _Sums:
         return sums
 
 
-class _Border:
-    """Which reads of a strip lie in the image, and which of their lanes: it follows from where the strip lies."""
-
-    def __init__(self, builder: Any, shape: StripShape, view: View, read_step: Any, held: Any) -> None:
-        self.builder, self.shape, self.view, self.read_step = builder, shape, view, read_step
-        self.held = held  # the mask of each register of any read; None where it depends on the tap
-
-    def masks(self, first: Any, end: Any) -> list[Any]:
-        """Of the registers of a read whose first lane is there, on the axis of the lanes."""
-        return lanes_inside(self.builder, first, end, self.shape.lanes, self.shape.step)
-
-    def unless(self, whole: Any, first: Any, end: Any) -> list[Any]:
-        """Those masks, worked out unless all lanes are inside: most are."""
-        b, shape = self.builder, self.shape
-        every = ir.Constant(ir.VectorType(ir.IntType(1), shape.lanes), [1] * shape.lanes)
-        before = b.block
-        with b.if_then(b.not_(whole)):
-            found, after = self.masks(first, end), b.block
-        masks = []
-        for mask in found:
-            phi = b.phi(every.type)
-            phi.add_incoming(every, before)
-            phi.add_incoming(mask, after)
-            masks.append(phi)
-        return masks
-
-    def some(self, first: Any, end: Any) -> Any:
-        """Whether a lane is inside: the last one not before the image, the first one not behind it."""
-        b, span = self.builder, INTP((self.shape.lanes - 1) * self.shape.step)
-        return b.icmp_unsigned("<", b.add(first, span), b.add(end, span))
-
-    def group(self, tap: FirstTap) -> tuple[Any, Any]:
-        """Whether the group's reads are inside on the axes that they share; () -> (number of a read) -> whether it is inside, () -> masks."""
-        b, shape, view = self.builder, self.shape, self.view
-        across = b.add(view.across, tap.across)
-        seen = b.icmp_unsigned("<", b.add(view.outer, tap.outer), view.outer_extent)  # nor is a negative one less
-
-        def bit(word: Any, s: int) -> Any:
-            return b.icmp_unsigned("!=", b.and_(word, INTP(1 << s)), INTP(0))
-
-        by_lane = not shape.flat and self.held is None
-        seen = b.and_(seen, self.some(across, view.across_extent) if by_lane else b.icmp_unsigned("<", across, view.across_extent))
-        reads = emit_record(b, b.gep(view.reads, [b.mul(tap.chain, INTP(len(Seen._fields)))]), Seen)
-        seen = b.and_(seen, b.icmp_unsigned("!=", reads.some, INTP(0)))
-        if shape.flat:
-            along = b.add(view.along, tap.along)
-
-            def piece(s: int) -> tuple[Any, Any]:
-                at = b.add(along, b.mul(self.read_step, INTP(s)))
-                return bit(reads.some, s), lambda: self.unless(bit(reads.whole, s), at, view.along_extent)
-
-            return seen, lambda: piece
-
-        def rows() -> Any:
-            held = self.held or (None if shape.crowded else self.masks(across, view.across_extent))
-
-            def row(s: int) -> tuple[Any, Any]:
-                return bit(reads.some, s), lambda: held or self.masks(across, view.across_extent)
-
-            return row
-
-        return seen, rows
-
-
-def _unset(builder: Any, kind: Any) -> Any:
-    """A pointer to such a value on this function's stack.  `alloca_once` sets it to zero, in an inlined function each time around."""
-    with builder.goto_entry_block():
-        return builder.alloca(kind)
-
-
-@intrinsic
-def called(typingctx):  # type: ignore[no-untyped-def]
-    """The function that says so stays one of its own: what it alone needs in registers is not held around the loops of its caller."""
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        builder.function.attributes.discard("alwaysinline")
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@intrinsic(prefer_literal=True)
-def words(typingctx, count):  # type: ignore[no-untyped-def]
-    """A pointer to so many integers on this function's stack, not set."""
-
-    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.bitcast(_unset(builder, ir.ArrayType(INTP, count.literal_value)), INTP.as_pointer())
-
-    return types.CPointer(types.intp)(count), codegen
-
-
 @intrinsic
 def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, view, clear, last, rows, room):  # type: ignore[no-untyped-def]
     """y[m·target_pitch + lane] = bias + Σ w[…]·x[…], m < rows, lane < room − m·drop.
@@ -322,7 +206,7 @@ def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, view, clear, last,
         sums = _Sums(builder, tile, dtype, own, x, w, groups, taps)
         start = [bias if own else splat(builder, bias, tile.lanes)] * tile.rows
 
-        def total(border: _Border | None) -> list[Any]:
+        def total(border: Border | None) -> list[Any]:
             values = sums.sweep(INTP(0), groups.shared, tile.taps, border, start) if tile.taps > 1 else start
             return sums.sweep(groups.shared, groups.single, 1, border, values)
 
@@ -332,7 +216,7 @@ def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, view, clear, last,
             with border:
                 there = [lane_mask(builder, tile.lanes, room)] if own else None
                 place = View(*cgutils.unpack_tuple(builder, view))
-                masked = total(_Border(builder, tile, place, groups.read_step, there))
+                masked = total(Border(builder, tile, place, groups.read_step, there))
                 masked_end = builder.block
         results = [builder.phi(start[0].type) for _ in range(tile.rows)]
         for phi, a, b in zip(results, unmasked, masked, strict=True):
@@ -373,7 +257,7 @@ def _deliver(builder: Any, values: list[Any], y: Any, groups: Groups, rows: Any,
             b.branch(done)
             b.position_at_end(done)
         with part:
-            kept = _unset(b, ir.ArrayType(vector, len(values)))
+            kept = unset(b, ir.ArrayType(vector, len(values)))
             for m, value in enumerate(values):
                 b.store(value, b.gep(kept, [INTP(0), INTP(m)]))
             with cgutils.for_range(b, rows) as loop:
