@@ -112,7 +112,7 @@ def _registers(problem: ConvProblem, machine: Machine) -> int:
 def _cost_of_pixels(problem: ConvProblem, machine: Machine) -> float:
     """Likewise."""
     cut, cycles = cut_for(problem.with_(batch=1), machine)
-    return cycles / len(cut.columns) * _registers(problem, machine) * machine.cycle
+    return cycles / cut.columns.number * _registers(problem, machine) * machine.cycle
 
 
 def _workspace_of_pixels(problem: ConvProblem, machine: Machine) -> int:
