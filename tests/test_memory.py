@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import threading
+import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,57 @@ CALLS: dict[str, Any] = {
     "convolve": lambda i: nc.convolve(image(50 + i), image(9)),
     "layer": lambda i: LAYER(image(1, 4, 9, 9 + i)),
 }
+
+
+NAMED: dict[str, Any] = {
+    "spread": lambda i: nc.conv2d(image(1, 4, 9, 9 + i), image(4, 4, 3, 3), padding=1, algorithm="spread"),
+    "spread, channels last": lambda i: nc.conv2d(image(1, 9, 9 + i, 4), image(4, 4, 3, 3), layout="channels_last", algorithm="spread"),
+    "spread, transposed": lambda i: nc.conv_transpose2d(image(1, 4, 9, 9 + i), image(4, 4, 3, 3), stride=2, algorithm="spread"),
+    "winograd": lambda i: nc.conv2d(image(1, 4, 9, 30 + i), image(4, 4, 3, 3), padding=1, algorithm="winograd"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_is_kept_is_weighed(name: str) -> None:
+    """Against what is allocated and not freed: not far below it, and not many times as much, since much is held from two places."""
+    call, count = NAMED[name], 30
+    call(0)  # compiled
+    memory.forget()
+    workspace.forget()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for i in range(1, 1 + count):
+            call(i)
+        workspace.forget()
+        gc.collect()
+        allocated = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert allocated < 20_000 * count
+    assert 0.8 * allocated <= memory.held() <= 4 * allocated, (allocated / count, memory.held() / count)
+
+
+@pytest.mark.parametrize("shapes", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_soak_stays_flat(shapes: int, small: int) -> None:
+    """Memory after a third of the shapes and after all of them, what may be kept apart."""
+    x, w, held = image(1, 2, 40, 40 + shapes // 37), image(2, 2, 3, 3), []
+    call = partial(nc.conv2d, padding=1, algorithm="spread")
+    call(x, w)
+    tracemalloc.start()
+    try:
+        for i in range(shapes):
+            call(x[:, :, : 3 + i % 37, : 3 + i // 37], w)
+            assert memory.held() <= small
+            if i in (shapes // 3, shapes - 1):
+                memory.forget()
+                workspace.forget()
+                gc.collect()
+                held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert held[1] - held[0] < 30_000  # bytes: what 2 shapes keep
 
 
 def test_all_is_bounded_together(small: int) -> None:
