@@ -10,13 +10,13 @@ All is counted by arithmetic: a cut costs the same to look at whatever the image
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from math import gcd, prod
 from typing import NamedTuple
 
 import numpy as np
 
 from ...kernel import Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..geometry.axes import collapsed, three
 from ..geometry.jobs import seen
@@ -47,7 +47,7 @@ def _live(*axis: int) -> range:
     return range(first, first + number) or range(1)
 
 
-@lru_cache(maxsize=256)
+@kept
 def axes_of(problem: ConvProblem) -> tuple[ImageAxis, ImageAxis, ImageAxis]:
     """Three, those of extent 1 first: so a column of pixels is a row."""
     p = collapsed(problem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ...activations import ACTIVATIONS
 from ...kernel import Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..runtime.record import size_of, table
 from ..simd.border import FirstTap
@@ -122,7 +122,7 @@ class PreparedStrips:
     tasks: int  # strips of all planes
 
 
-@lru_cache(maxsize=512)
+@kept
 def cut_for(problem: ConvProblem, machine: Machine) -> tuple[Cut, float]:
     """The cheapest, and its cycles per plane; channels last, those of its `columns`."""
     return min([(c, plane_cycles(c, machine)) for c in cuts(problem, machine)], key=lambda found: found[1])
@@ -226,7 +226,7 @@ def _reach(c: Cut, source_pitches: list[int]) -> int:
     return taps + (c.rows - 1) * c.interval * c.axes[c.along].stride * source_pitches[c.along]
 
 
-@lru_cache(maxsize=512)
+@kept
 def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
     """All that does not depend on the data."""
     c, _ = cut_for(problem, machine)

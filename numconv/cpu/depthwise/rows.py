@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ...kernel import Kernel, Machine
+from ...memory import kept
 from ...problem import ConvProblem
 from ..adapt.mirror import mirrored
 from ..runtime.launch import ParallelKernel, threads
@@ -37,13 +37,13 @@ def _work(p: PreparedStrips, loop: ParallelKernel, workers: int) -> Work:
     )
 
 
-@lru_cache(maxsize=512)
+@kept
 def _of_planes(problem: ConvProblem, machine: Machine, workers: int) -> Work:
     p = prepared(problem, machine)
     return _work(p, planes.driver(p.shape, p.lanes, p.narrow_lanes), workers)
 
 
-@lru_cache(maxsize=512)
+@kept
 def _of_pixels(problem: ConvProblem, machine: Machine, workers: int) -> Work:
     p = prepared(problem, machine)
     return _work(p, pixels.driver(p.shape, p.lanes), workers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ MOST_PARTS = 256  # into which an axis is cut
 LEAST_ROW = 64  # positions of a row that is cut
 
 
-@lru_cache(maxsize=256)
+@kept
 def _even(count: int) -> np.ndarray:
     """Even parts, from the whole down."""
     parts = -(-count // np.arange(1, min(count, MOST_PARTS) + 1))
