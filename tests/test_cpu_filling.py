@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 import reference
 from guarded import guarded
 
-from numconv.cpu.dense.positions import cost, plan
+from numconv.cpu.dense.positions import cost
 from numconv.cpu.dense.positions.plan import prepared
+from numconv.cpu.dense.positions.reads import ReadAxis, geometry
 from numconv.cpu.dense.rows import ROWS
-from numconv.cpu.geometry.taps import geometry, unfold
+from numconv.cpu.geometry.jobs import job_of, least_of
 from numconv.cpu.machine import detect
 from numconv.cpu.runtime.launch import threads
 from numconv.problem import ConvProblem
@@ -107,16 +109,16 @@ def test_packed_weights(case: tuple, back: bool) -> None:
     grouped = grouped.swapaxes(1, 2) if back else grouped  # group, produced, summed, taps
     order = [min(r, g.produced - 1) for r in range(-(-g.produced // rows) * rows)]
     expected = []
-    for job in g.jobs:
-        taps = [tuple(tap[0] for tap in taps) for taps in product(*(axis[2] for axis in job))]
-        one = (
-            np.stack([grouped[(slice(None), slice(None), slice(None), *tap)] for tap in taps], -1)
-            if taps
-            else np.empty((2, g.produced, g.summed, 0))
-        )
+    for job in product(*([job_of(a.taps, i) for i in range(a.taps.jobs)] for a in g.axes)):
+        each = [[j.tap + k * a.taps.period for k in range(j.taps)] for j, a in zip(job, g.axes, strict=True)]
+        one = np.stack([grouped[(slice(None), slice(None), slice(None), *tap)] for tap in product(*each)], -1)
         blocks = one.reshape(2, g.produced, -1)[:, order].reshape(2, -1, rows, one.shape[2] * one.shape[3]).swapaxes(2, 3)
         expected.append(blocks.reshape(-1))
     np.testing.assert_array_equal(packed, np.concatenate(expected))
+
+
+def _chunks_of(number: int) -> Any:
+    return lambda summed, channel_pitch, *_: np.full(channel_pitch.shape, float(min(number, summed)))
 
 
 @pytest.mark.parametrize("back", [False, True])
@@ -128,9 +130,8 @@ def test_chunks_of_channels(back: bool, step: int, monkeypatch: pytest.MonkeyPat
     p = p.with_(in_channels=2 * 100, out_channels=2 * 100, bias=True)
     machine = replace(detect(), name="in chunks")  # of which nothing is known yet
     with monkeypatch.context() as m:
-        for module in (cost, plan):
-            m.setattr(module, "chunk_of", lambda *_: 37)
-        assert prepared(p, machine, 1).plan.chunk == prepared(p, machine, threads()).plan.chunk == 37
+        m.setattr(cost, "chunk_of", _chunks_of(37))
+        assert prepared(p, machine, 1).plan.chunk == prepared(p, machine, threads(), False).plan.chunk == 37
     assert prepared(p, detect(), 1).plan.chunk == 100
     x, w, bias = (rng.standard_normal(s, np.float32) for s in ((1, *p.source[:1], *p.source[1]), p.weight_shape, (200,)))
     row, results = GATHER if back else DIRECT, []
@@ -150,21 +151,34 @@ def test_chunks_of_channels(back: bool, step: int, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(out, expected)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+def _sample(axis: ReadAxis, job: Any, u: int, k: int) -> int:
+    """What tap k of a job reads for target u, by where the copy has it."""
+    taps, residue, v, step = axis.taps, u % axis.spread, u // axis.spread, axis.taps.advance // axis.apart
+    read = (least_of(taps, job) - axis.origin) // axis.apart + max(0, -step * (job.taps - 1)) + k * step
+    assert 0 <= read < axis.reads
+    begin, sample = axis.apart * (read % axis.phases) % axis.modulus, axis.apart * read // axis.modulus
+    return axis.origin + residue * taps.step + begin + (sample + v) * axis.spread * taps.step
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, (*c[0], *c[1], *c[2]))))
-def test_unfolded_taps_read_the_same_samples(case: tuple, back: bool, number: int) -> None:
-    """Of every job, target and tap: the padded coordinate, by residue, phase and shift."""
+def test_copies_have_what_taps_read(case: tuple, back: bool, number: int) -> None:
+    """Of every job, target and tap, whichever axes are unfolded; boxes divide all targets, and gaps hold zeros."""
     p = _problem(*case, back=back)
-    for before, after in zip(geometry(p).axes, unfold(p, number).axes, strict=True):
-        for (first, count, taps), (first_after, count_after, taps_after) in zip(before.jobs, after.jobs, strict=True):
-            assert (first, count) == (first_after, count_after)
-            for u in range(count):
-                residue, v = u % before.spread, u // before.spread
-                reads = [(a, before.coordinate(residue, v + shift, before.phases[slot])) for a, slot, shift in taps]
-                assert reads == [
-                    (a, after.coordinate(u % after.spread, u // after.spread + shift, after.phases[slot])) for a, slot, shift in taps_after
-                ]
+    g = geometry(p).unfolded(number, "zeros")
+    for axis in g.axes:
+        taps = axis.taps
+        for job in [job_of(taps, i) for i in range(taps.jobs)]:
+            assert job.targets <= axis.most * axis.spread
+            for u, k in product(range(job.targets), range(job.taps)):
+                assert _sample(axis, job, u, k) == job.at + u * taps.step + k * taps.advance
+        begins = [axis.apart * i % axis.modulus for i in range(axis.phases)]
+        assert axis.last == max(begins) // axis.spread
+    w, length = g.axes[2], g.axes[2].most + g.axes[2].reach
+    for begin in (w.apart * i % w.modulus for i in range(w.phases)):
+        inside = [0 <= w.origin + begin + j * w.taps.step < w.taps.source for j in range(length)]
+        assert not any(inside[: g.gap]) and not any(inside[length - g.gap :])
 
 
 @pytest.mark.parametrize("back", [False, True])
@@ -177,8 +191,7 @@ def test_weights_packed_in_the_tasks(case: tuple, back: bool, chunk: int, monkey
     row, machine = GATHER if back else DIRECT, replace(detect(), name=f"chunks of {chunk}")
     x, w = (guarded(rng.standard_normal(s, np.float32), True) for s in ((1, *p.source[:1], *p.source[1]), p.weight_shape))
     with monkeypatch.context() as m:
-        for module in (cost, plan):
-            m.setattr(module, "chunk_of", lambda box, *_: min(chunk, box.g.summed))
+        m.setattr(cost, "chunk_of", _chunks_of(chunk))
         results = [np.full(p.result_shape, np.nan, np.float32) for _ in range(2)]
         for out, weights in zip(results, (row.pack(p, w, machine), w), strict=True):
             row.run(p, (x, weights, None), out, machine)

@@ -84,14 +84,14 @@ def _case(function: Callable[..., Any], case: Case, dtype: str) -> Callable[[], 
 
 def _tiles(dtype: str) -> Iterator[Job]:
     """One small and one large call for every register tile that the choice ever makes on this machine."""
-    from ..cpu.dense.positions.plan import tile_for
+    from ..cpu.dense.positions.choice import tile_for
     from ..cpu.machine import detect
 
     seen = set()
     for channels in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 96):
         for side in (7, 14, 28, 56, 112):
             shapes = ((1, 16, side, side), (channels, 16, 3, 3))
-            problem = nc.explain(nc.conv2d, *(np.zeros(s, dtype) for s in shapes)).plan.problem
+            problem: Any = nc.explain(nc.conv2d, *(np.zeros(s, dtype) for s in shapes)).plan.problem
             tile = tile_for(problem, detect())
             if tile in seen:
                 continue

@@ -16,11 +16,11 @@ class PreparedDense:
 
     plan: Any  # the record of `positions` or of `channels`
     numbers: np.ndarray  # int64: the record, then its tables
-    offsets: np.ndarray  # of every term, from where a tile begins in what it reads: int32 or int64
+    offsets: np.ndarray  # int32 or int64: of every term, from where a tile begins in what it reads; of `positions` their type alone
     tile: tuple[Any, ...]  # what is compiled in: the arguments of the order's `driver`
     tasks: int  # a sample
     room: int  # elements of scratch a worker
-    filters: np.ndarray  # for the packer: how the weights lie as given …
-    places: np.ndarray | None  # … and where they go; None: as `channels.terms` says
+    filters: np.ndarray  # for the packer: how the weights lie as given
     packed: int  # elements of the packed weights
+    places: int  # integers that packing them ahead of all tasks notes down
     cycles: float  # predicted, of all workers

@@ -48,8 +48,7 @@ class Order:
         for given in (False, True):
             p = self.prepared(problem, machine, machine.cores, given)
             elements, ahead = _workers(problem, p, machine.cores) * p.room, given and not p.plan.packs
-            places = p.plan.summed * problem.taps if p.places is None else 0
-            most = max(most, (elements + ahead * p.packed) * np.dtype(problem.dtype).itemsize + ahead * places * 8)
+            most = max(most, (elements + ahead * p.packed) * np.dtype(problem.dtype).itemsize + ahead * p.places * 8)
         return most
 
     def row(self, name: str, directions: set[str], honours: set[str], summary: str) -> Kernel:
@@ -89,13 +88,13 @@ def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, gi
 def _by_rows(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.ndarray) -> None:
     rows, _, lanes = p.tile
     loop, blocks = interleaver(rows, lanes), -(-p.plan.filters.produced // rows)
-    (loop if w.size > SMALL_INTERLEAVE else loop.serial)(w.reshape(-1), packed, p.filters, p.places, blocks, problem.groups * blocks)
+    (loop if w.size > SMALL_INTERLEAVE else loop.serial)(w.reshape(-1), packed, p.filters, blocks, problem.groups * blocks)
 
 
 def _by_columns(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.ndarray) -> None:
     _, vectors, lanes, *_ = p.tile
     loop, blocks = packer(vectors, lanes), problem.groups * p.plan.filters.blocks
-    parts, places = -(-2 * threads() // blocks), np.empty(p.plan.summed * problem.taps, np.int64)
+    parts, places = -(-2 * threads() // blocks), np.empty(p.places, np.int64)
     term_places.serial(p.numbers, places)
     (loop if w.size > SMALL_PACK else loop.serial)(w.reshape(-1), packed, p.filters, places, parts, parts * blocks)
 

@@ -112,7 +112,7 @@ def part(value, divisor):  # type: ignore[no-untyped-def]
     return value if divisor == 1 else value // divisor
 
 
-@anywhere
+@rarely
 def job_of(axis, i):  # type: ignore[no-untyped-def]
     """Job i: that of tap first + i."""
     if axis.target_step == 1:  # no division

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect
+from typing import Any
+
+import numpy as np
 
 from ...kernel import Machine
 
@@ -18,6 +21,11 @@ SMALL_PROBLEM = 3e5  # multiply-adds of a problem that its call costs more than:
 def up(value: int, multiple: int) -> int:
     """The least multiple that is no less."""
     return -(-value // multiple) * multiple
+
+
+def over(extent: Any, part: Any) -> Any:
+    """How many parts, of arrays of integers held as floats."""
+    return np.ceil(extent / part)
 
 
 def parts(extent: int, least: int = 1) -> list[int]:

@@ -134,6 +134,15 @@ class PartCompiler(Compiler):
         return super().compile_extra(func)
 
 
+class CallCompiler(PartCompiler):
+    """For what stays a call, however short LLVM finds it."""
+
+    def compile_extra(self, func: Any) -> Any:
+        result = super().compile_extra(func)
+        result.library.get_function(result.fndesc.llvm_func_name).add_function_attribute("noinline")
+        return result
+
+
 _signatures: dict[Any, Any] = {}
 
 

@@ -18,7 +18,7 @@ from numba.extending import overload, register_jitable
 
 from ...forks import threads_lost
 from .cache import identity, keep
-from .compiling import PartCompiler, WholeCompiler, shared_out
+from .compiling import CallCompiler, PartCompiler, WholeCompiler, shared_out
 from .cores import usable_cores
 from .pace import busy
 
@@ -193,8 +193,8 @@ def anywhere(function: Any) -> Any:
 
 
 def rarely(function: Any) -> Any:
-    """The same for what few calls come to: in kernels a call, also where what calls it is inlined."""
-    return register_jitable(forceinline=False, **INNER)(function)
+    """The same for what is long and seldom comes to pass: in kernels a call."""
+    return register_jitable(forceinline=False, **INNER | {"pipeline_class": CallCompiler})(function)
 
 
 def by_type(choose: Any, inline: bool = False) -> Any:

@@ -44,14 +44,19 @@ def size_of(kind: type) -> int:
     return layout_of(kind).itemsize // 8
 
 
-def _integers(part: Any) -> list[int]:
-    """Of a record, those within it included, or of a list of records."""
-    return [n for field in part for n in (_integers(field) if isinstance(field, tuple) else (int(field),))]
+def _append(part: Any, integers: list[Any]) -> list[Any]:
+    """Those of a record, of records within it and of lists of records."""
+    for field in part:
+        if isinstance(field, tuple):
+            _append(field, integers)
+        else:
+            integers.append(field)
+    return integers
 
 
 def _array(part: Any) -> np.ndarray:
     if not isinstance(part, np.ndarray):
-        return np.array(_integers(part), np.int64)
+        return np.array(_append(part, []), np.int64)
     if part.dtype == np.uint16:  # masks of lanes, four to an integer: `masks_at` reads them
         return np.concatenate([part.ravel(), np.zeros(-part.size % 4, np.uint16)]).view(np.int64)
     return part.ravel()

@@ -8,46 +8,54 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..geometry.taps import PhasedAxis
-from ..runtime.launch import device_function, inlined
+from ...problem import Ints
+from ..geometry.jobs import part, source_of
+from ..runtime.launch import anywhere, device_function, inlined, rarely
 from ..runtime.record import reader, size_of
 from ..simd.strided import load_every, stepping
 from ..simd.tiles import lanes
-from ..simd.vector import get, moved, prefetch, put, store, zero_of
+from ..simd.vector import get, moved, prefetch, put, store
+
+APART = 1 << 62  # a modulus, for each read to be a piece of its own
 
 
 class FillAxis(NamedTuple):
-    """One of the axes t, h, w.  Sample j of a phase is at padded coordinate spread·(phase + j·step), from where the box begins."""
+    """One of the axes t, h, w.
+
+    Read x of the first target is the sample origin + apart·x of the source.  In the copy it is in piece x % phases, which has every
+    `step`-th sample of the source from origin + apart·x % modulus on: there it is sample apart·x // modulus, and other targets' follow.
+    """
 
     source: int  # extent
-    copied: int  # samples of each phase in the copy
-    phases: int  # of the source modulo the step that some tap reads; each is a piece of the copy
-    step: int
-    spread: int  # a dilated axis is that many interleaved ones, one of which a box reads
-    sources_at: int  # in the table: the source index of each padded coordinate, −1 for a zero; of w in other padding modes only
-    phases_at: int  # in the table: of t and h a Phase each; of w an Inside for each phase of each box along w
+    origin: int  # in the source, where the copy of the first box begins
+    reads: int  # of the first target, by some tap
+    apart: int
+    phases: int
+    modulus: int
+    step: int  # in the source, from a sample of a piece to its next one
+    targets: int  # of a box
+    copied: int  # samples of each piece
+    pitch: int  # in the copy, from a sample to the next: planes, rows, elements
+    piece_pitch: int  # in the copy, from a piece to the next one
 
 
 class Fill(NamedTuple):
-    """How a box is copied.  Pitches in elements of the copy."""
+    """How a box is copied, in elements of the copy."""
 
     t: FillAxis
     h: FillAxis
-    w: FillAxis
-    row_pitch: int  # less than what a row takes by `gap`
-    plane_pitch: int
-    phase_pitch: int
+    w: FillAxis  # its `copied`: what a row takes, less `gap`
+    phase_pitch: int  # from a piece to the next, of all axes
     channel_pitch: int
     gap: int  # zeros that end a row and are the beginning of the next one
-    origin: int  # source column of padded column 0
-    edges: int  # 1: in a padding mode that is not zeros, samples outside are those that `sources_at` names
+    mode: int  # the padding mode, of MODES
     ahead: int  # elements on from a row to the one that is asked for while it is copied; 0: none is
 
 
 class Phase(NamedTuple):
-    """Of an outer axis."""
+    """A piece of an outer axis."""
 
-    offset: int  # padded coordinate of its sample 0
+    offset: int  # in the source, of its sample 0, from where the box begins
     first: int  # samples [first, end) are read by some tap
     end: int
 
@@ -66,20 +74,73 @@ phase_at, inside_at = reader(Phase), reader(Inside)
 PHASE_SIZE, INSIDE_SIZE = size_of(Phase), size_of(Inside)
 
 
-def phases_of(axis: PhasedAxis, box: int) -> list[Phase]:
-    """For boxes of so many targets."""
-    reads = [(slot, shift) for targets in axis.jobs for _, slot, shift in targets.taps]
-    shifts = [[shift for at, shift in reads if at == slot] or [0] for slot in range(len(axis.phases))]
-    return [Phase(offset, min(of), max(of) + box) for offset, of in zip(axis.phases, shifts, strict=True)]
+@rarely
+def place_of(axis, x):  # type: ignore[no-untyped-def]
+    """Of read x, in the copy."""
+    return (x - part(x, axis.phases) * axis.phases) * axis.piece_pitch + part(x * axis.apart, axis.modulus) * axis.pitch
 
 
-def inside(start: int, step: int, extent: int, count: int, lanes: int) -> Inside:
+@rarely
+def phase_of(axis, i):  # type: ignore[no-untyped-def]
+    """Piece i: its reads are i, i + phases, …"""
+    first, last = i * axis.apart // axis.modulus, axis.reads - 1 - (axis.reads - 1 - i) % axis.phases
+    return Phase(i * axis.apart - first * axis.modulus, first, last * axis.apart // axis.modulus + axis.targets)
+
+
+@anywhere
+def inside(start, step, extent, count, lanes):  # type: ignore[no-untyped-def]
     """Of a row of `extent` elements whose sample j < count is element start + j·step."""
-    first = min(count, max(0, -(start // step)))
-    end = max(first, min(count, (extent - 1 - start) // step + 1))
+    first = min(count, max(0, -part(start, step)))
+    end = max(first, min(count, part(extent - 1 - start, step) + 1))
     whole = -(-first // lanes) * lanes
     # of step·lanes elements loaded for a vector, the last step − 1 are not used
-    return Inside(start, first, end, whole, whole + max(0, end - (step > 1) - whole) // lanes * lanes)
+    return Inside(start, first, end, whole, whole + max(0, end - (1 if step > 1 else 0) - whole) // lanes * lanes)
+
+
+def notes_size(phases: Ints, copied: Ints) -> int:
+    """Integers that a worker notes down, of so many pieces and samples of each along t, h and w."""
+    (t, h, w), (planes, rows, _) = phases, copied
+    return (t + h) * PHASE_SIZE + w * INSIDE_SIZE + t * planes + h * rows
+
+
+@inlined
+def _notes(fill):
+    """Where the pieces of h begin among the notes, the insides of w, and the sources of planes and rows: a −1 is a zero."""
+    h = fill.t.phases * PHASE_SIZE
+    w = h + fill.h.phases * PHASE_SIZE
+    planes = w + fill.w.phases * INSIDE_SIZE
+    return h, w, planes, planes + fill.t.phases * fill.t.copied
+
+
+@device_function
+def _note_axis(axis, mode, corner, phases, sources):
+    """The pieces of an outer axis, and the sources of their samples."""
+    for i in range(axis.phases):
+        phase = phase_of(axis, i)
+        put(phases, 0, phase.offset)
+        put(phases, 1, phase.first)
+        put(phases, 2, phase.end)
+        phases, at = moved(phases, PHASE_SIZE), corner + phase.offset
+        for j in range(axis.copied):
+            put(sources, j, source_of(mode, at + j * axis.step, axis.source))
+        sources = moved(sources, axis.copied)
+
+
+@device_function
+def _note(shape, fill, notes, corner):
+    """What is the same for all channels of a box."""
+    (at_h, at_w, planes_at, rows_at), w = _notes(fill), fill.w
+    _note_axis(fill.t, fill.mode, corner[0], notes, moved(notes, planes_at))
+    _note_axis(fill.h, fill.mode, corner[1], moved(notes, at_h), moved(notes, rows_at))
+    insides = moved(notes, at_w)
+    for i in range(w.phases):
+        row = inside(corner[2] + phase_of(w, i).offset, w.step, w.source, w.copied, lanes(shape))
+        put(insides, 0, row.start)
+        put(insides, 1, row.first)
+        put(insides, 2, row.end)
+        put(insides, 3, row.whole)
+        put(insides, 4, row.whole_end)
+        insides = moved(insides, INSIDE_SIZE)
 
 
 @inlined
@@ -99,84 +160,78 @@ def copy_row(shape, source, step, target, inside, count):
 
 
 @inlined
-def _fill_phase(shape, fill, tables, source, target, corner, phase_t, phase_h, inside, ahead):
-    """One phase of one channel of the box.  The rows `ahead` elements on are asked for; 0: none."""
-    t, h, w, row_pitch, gap = fill.t, fill.h, fill.w, fill.row_pitch, fill.gap
-    step, width, spread_t, step_t, sources_t = w.step, lanes(shape), t.spread, t.step, t.sources_at + corner[0]
-    source_h, source_w, plane_pitch = h.source, w.source, fill.plane_pitch
+def _fill_phase(shape, fill, source, target, phase_t, phase_h, planes, rows, inside, ahead):
+    """One phase of one channel of the box; `planes`, `rows`: their sources.  The rows `ahead` elements on are asked for; 0: none."""
+    w, gap, plane_pitch, row_pitch = fill.w, fill.gap, fill.t.pitch, fill.h.pitch
+    step, width, source_h, source_w = w.step, lanes(shape), fill.h.source, w.source
     start, begin, end, whole, whole_end = inside.start, inside.first, inside.end, inside.whole, inside.whole_end
     for j in range(phase_t.first, phase_t.end):
-        plane = get(tables, sources_t + spread_t * (phase_t.offset + j * step_t))
-        first, last, pitch = phase_h.first, phase_h.end, h.spread * h.step
+        plane = get(planes, j)
+        first, last = phase_h.first, phase_h.end
         to = j * plane_pitch + first * row_pitch
-        at = h.sources_at + corner[1] + h.spread * phase_h.offset + first * pitch
-        for _ in range(first, last):
-            row = get(tables, at)
+        for i in range(first, last):
+            row = get(rows, i)
             place = (plane * source_h + row) * source_w + start
             live = -(plane >= 0) & -(row >= 0)
             within = Inside(start, begin & live, end & live, whole & live, whole_end & live)
-            for i in range(0, row_pitch * step if ahead else 0, width):
-                prefetch(source, place + ahead + i)
+            for k in range(0, row_pitch * step if ahead else 0, width):
+                prefetch(source, place + ahead + k)
             copy_row(shape, moved(source, place & live), step, moved(target, to), within, row_pitch)
             to += row_pitch
-            at += pitch
         copy_row(shape, source, step, moved(target, to), Inside(0, 0, 0, 0, 0), gap)
 
 
 @device_function
-def _fill_channels(shape, fill, tables, source, target, channels, corner):
+def _fill_channels(shape, fill, notes, source, target, channels):
     """`fill_box` for the step in the shape."""
-    t, h, w, volume = fill.t, fill.h, fill.w, fill.t.source * fill.h.source * fill.w.source
-    phases_t, phases_h, insides = t.phases_at, h.phases_at, w.phases_at + corner[2] * w.phases * INSIDE_SIZE
-    end_t, end_h, end_w = phases_t + t.phases * PHASE_SIZE, phases_h + h.phases * PHASE_SIZE, insides + w.phases * INSIDE_SIZE
+    t, h, volume = fill.t, fill.h, fill.t.source * fill.h.source * fill.w.source
+    at_h, at_w, planes_at, rows_at = _notes(fill)
     for c in range(channels):
-        channel, slot = moved(source, c * volume), c * fill.channel_pitch
-        for at_t in range(phases_t, end_t, PHASE_SIZE):
-            for at_h in range(phases_h, end_h, PHASE_SIZE):
-                for at_w in range(insides, end_w, INSIDE_SIZE):
-                    phase_t, phase_h, inside = phase_at(tables, at_t), phase_at(tables, at_h), inside_at(tables, at_w)
-                    ahead = fill.ahead if at_w == insides else 0  # the other phases lie in the same lines
-                    _fill_phase(shape, fill, tables, channel, moved(target, slot), corner, phase_t, phase_h, inside, ahead)
+        channel, slot, planes = moved(source, c * volume), c * fill.channel_pitch, moved(notes, planes_at)
+        for at_t in range(0, at_h, PHASE_SIZE):
+            rows = moved(notes, rows_at)
+            for at in range(at_h, at_w, PHASE_SIZE):
+                for of_w in range(at_w, planes_at, INSIDE_SIZE):
+                    phase_t, phase_h, inside = phase_at(notes, at_t), phase_at(notes, at), inside_at(notes, of_w)
+                    ahead = fill.ahead if of_w == at_w else 0  # the other phases lie in the same lines
+                    _fill_phase(shape, fill, channel, moved(target, slot), phase_t, phase_h, planes, rows, inside, ahead)
                     slot += fill.phase_pitch
+                rows = moved(rows, h.copied)
+            planes = moved(planes, t.copied)
 
 
 @device_function
-def _fill_edges(fill, tables, source, target, channels, corner):
-    """What `_fill_channels` left 0 in the rows that it copied, by table and element by element."""
-    t, h, w = fill.t, fill.h, fill.w
+def _fill_edges(fill, notes, source, target, channels):
+    """What `_fill_channels` left 0 in the rows that it copied, element by element."""
+    t, h, w, mode = fill.t, fill.h, fill.w, fill.mode
+    _, at_w, planes_at, rows_at = _notes(fill)
     for row in range(channels * t.phases * h.phases * w.phases * t.copied * h.copied):
         y, rest = row % h.copied, row // h.copied
         x, slot = rest % t.copied, rest // t.copied
         by_w, rest = slot % w.phases, slot // w.phases
         by_h, by_t, c = rest % h.phases, rest // h.phases % t.phases, rest // h.phases // t.phases
-        offset_t = phase_at(tables, t.phases_at + by_t * PHASE_SIZE).offset
-        offset_h = phase_at(tables, h.phases_at + by_h * PHASE_SIZE).offset
-        at_t = get(tables, t.sources_at + corner[0] + t.spread * (offset_t + x * t.step))
-        at_h = get(tables, h.sources_at + corner[1] + h.spread * (offset_h + y * h.step))
-        inside = inside_at(tables, w.phases_at + (corner[2] * w.phases + by_w) * INSIDE_SIZE)
-        start, first, end = inside.start - fill.origin, inside.first, inside.end
+        at_t, at_h = get(notes, planes_at + by_t * t.copied + x), get(notes, rows_at + by_h * h.copied + y)
+        inside = inside_at(notes, at_w + by_w * INSIDE_SIZE)
+        start, first, end = inside.start, inside.first, inside.end
         line = ((c * t.source + at_t) * h.source + at_h) * w.source
-        to = c * fill.channel_pitch + slot % (t.phases * h.phases * w.phases) * fill.phase_pitch + x * fill.plane_pitch + y * fill.row_pitch
-        for j in range(fill.row_pitch if at_t >= 0 and at_h >= 0 else 0):
+        to = c * fill.channel_pitch + slot % (t.phases * h.phases * w.phases) * fill.phase_pitch + x * t.pitch + y * h.pitch
+        for j in range(h.pitch):
             if j < first or j >= end:
-                place = get(tables, w.sources_at + start + j * w.step)
-                put(target, to + j, get(source, line + place) if place >= 0 else zero_of(source))
+                put(target, to + j, get(source, line + source_of(mode, start + j * w.step, w.source)))
 
 
 @device_function
-def fill_box(shape, fill, tables, source, target, channels, corner):
-    """The box whose first samples are at `corner`: padded coordinates along t and h, number of the box along w.
-
-    `source` points to its first channel, `tables` to the plan's table.
-    """
+def fill_box(shape, fill, notes, source, target, channels, corner):
+    """The box whose copy begins at `corner`, in the source.  `source` points to its first channel, `notes` to room for `notes_size`."""
     step = fill.w.step
+    _note(shape, fill, notes, corner)
     if step == 1:
-        _fill_channels(stepping(shape, 1), fill, tables, source, target, channels, corner)
+        _fill_channels(stepping(shape, 1), fill, notes, source, target, channels)
     elif step == 2:
-        _fill_channels(stepping(shape, 2), fill, tables, source, target, channels, corner)
+        _fill_channels(stepping(shape, 2), fill, notes, source, target, channels)
     elif step == 4:
-        _fill_channels(stepping(shape, 4), fill, tables, source, target, channels, corner)
+        _fill_channels(stepping(shape, 4), fill, notes, source, target, channels)
     else:
-        _fill_channels(stepping(shape, 0), fill, tables, source, target, channels, corner)
-    if fill.edges:
-        _fill_edges(fill, tables, source, target, channels, corner)
+        _fill_channels(stepping(shape, 0), fill, notes, source, target, channels)
+    if fill.mode:
+        _fill_edges(fill, notes, source, target, channels)

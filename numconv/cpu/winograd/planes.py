@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..runtime.launch import by_type, device_function, inlined
+from ..runtime.launch import by_type, device_function
 from ..simd.strided import stepping
 from ..simd.tiles import lanes, rows
 from ..simd.vector import get, moved, zero_of
@@ -21,7 +21,6 @@ from .box import share_of
 from .points import outputs
 from .transforms import analyse, fill_row, restore, restore_rows
 
-_inside = inlined(inside)
 
 
 def _row_dense(by_w, plan, task, row, left, bounds, target, pitch):  # type: ignore[no-untyped-def]
@@ -56,7 +55,7 @@ def _samples(by_a, by_w, plan, task, x, phase, first, box, v):
     of_row, positions, v_pitch, phase_pitch = a.positions, i.positions, plan.v.pitch, plan.planes.phase_pitch
     first_o, first_i, left = first
     m_a, f_w, vector, residues = outputs(rows(by_a)), rows(by_w), stepping(by_w, 1), box.a.residues
-    bounds = _inside(left, w.step, w.source, plan.planes.strided_size, lanes(by_w))
+    bounds = inside(left, w.step, w.source, plan.planes.strided_size, lanes(by_w))
     phase_first, of_box = phase
     samples = of_box - (a.box - box.a.tiles) * m_a
     lines = box.i.tiles + i.halo

@@ -206,8 +206,8 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         tasks=problem.groups * boxes * plan.splits,
         room=up(places_at + a.summed * a.taps * packs * 8 // size, 16),
         filters=table(filters),
-        places=None,
         packed=problem.groups * blocks * filters.block_size,
+        places=a.summed * problem.taps,
         cycles=c.cycles,
     )
 

@@ -1,16 +1,22 @@
-"""What a task of `direct` and `gather` costs, in cycles of one worker at the clock that Machine.flops assumes.
+"""What a task of `direct` and `gather` costs, in cycles of one worker at the clock that Machine.flops assumes: of all candidates at once.
+
+Candidates are arrays that broadcast to (tiles, boxes, splits), of integers held as floats.
 
 Fitted on a Zen 4 (AVX-512) on 2026-11-24 unless said otherwise; decisions 12, 26, 28, 30 and 32 have the layers.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...geometry.taps import Geometry, taps_of
-from ...geometry.tiles import term_cycles, up
+from ...geometry.tiles import over, term_cycles
+from .reads import Geometry
 
 TASK_START = 200.0  # cycles a task: its number taken apart, its calls
 TILE_PASS = 30.0  # cycles a tile begun and stored, each pass over its terms
@@ -38,40 +44,81 @@ PAST = 16 << 20  # bytes of a result that no cache holds: it is stored past them
 PAST_RUN = 4096  # … in runs of so many bytes, or whole lines
 
 
-class BoxCopy:
-    """A box of targets, and the copy of the source that it asks for."""
+class RowTiles(NamedTuple):
+    """Register tiles, all of which are tried: arrays."""
 
-    def __init__(self, g: Geometry, box: tuple[int, int, int], line: int, unfolded: int) -> None:
-        """`line`: elements of a cache line; `unfolded`: axes, from the last, whose taps have a copy each."""
-        self.g, self.box, self.unfolded = g, box, unfolded
-        counts = tuple(a.count for a in g.axes)
-        self.boxes = tuple(-(-c // b) * a.spread for c, b, a in zip(counts, box, g.axes, strict=True))
-        self.share = prod(counts) / prod(-(-c // b) * b for c, b in zip(counts, box, strict=True))  # the last boxes are smaller
-        planes, rows, columns = (b + a.reach for b, a in zip(box, g.axes, strict=True))
-        self.gap = g.gap if self.boxes[2] == 1 else 0
-        self.extents = (planes, rows, columns - self.gap)  # of one phase; of the last axis, the pitch of its rows
-        self.phases = tuple(len(a.phases) for a in g.axes)
-        e = self.extents
-        self.phase_pitch = up(prod(e), line) if unfolded else prod(e) + self.gap
-        pitch = up(self.phase_pitch * prod(self.phases), line)
-        self.channel_pitch = pitch if (pitch // line) % 2 else pitch + line  # an odd number of lines spreads over all cache sets
-        self.positions = ((box[0] - 1) * e[1] + box[1] - 1) * e[2] + box[2]
-        whole_rows = box[0] * box[1] == 1 or (self.boxes[2] == 1 and e[2] == box[2] and g.axes[1].spread == 1)
-        whole_planes = box[0] == 1 or (self.boxes[1] == 1 and e[1] == box[1] and g.axes[0].spread == 1)
-        single = len(g.jobs) == 1 and all(a.target_step == 1 for a in g.axes)
-        self.one_piece = whole_rows and whole_planes and single  # the targets of a box are one piece of memory, as their samples are
-
-    def place(self, phase: tuple[int, int, int], shift: tuple[int, int, int]) -> int:
-        """Offset of a tap in one channel of the copy."""
-        f, e = self.phases, self.extents
-        slot = (phase[0] * f[1] + phase[1]) * f[2] + phase[2]
-        return slot * self.phase_pitch + (shift[0] * e[1] + shift[1]) * e[2] + shift[2]
+    rows: Any
+    vectors: Any
+    wide: Any  # cycles a term of a tile …
+    narrow: Any  # … and of one that is one register wide
+    most: Any  # terms of a pass
 
 
-def chunk_of(box: BoxCopy, size: int, machine: Machine) -> int:
+class BoxCopy(NamedTuple):
+    """A box of targets, and the copy of the source that it asks for; integers, or arrays of all of them."""
+
+    unfolded: Any  # axes, from the last, whose taps have a copy each
+    box: tuple[Any, Any, Any]  # targets of an axis, of a job and residue
+    boxes: tuple[Any, Any, Any]
+    extents: tuple[Any, Any, Any]  # planes and rows of one piece, and the pitch of these
+    gap: Any
+    phase_pitch: Any
+    channel_pitch: Any
+    positions: Any
+    one_piece: Any  # 1: the targets of a box are one piece of memory, as their samples are
+
+    def number(self, i: int) -> BoxCopy:
+        """One of them."""
+        found: Any = (tuple(int(part[i]) for part in of) if isinstance(of, tuple) else int(of[i]) for of in self)
+        return BoxCopy(*found)
+
+
+class Boxes(NamedTuple):
+    """Those that are tried."""
+
+    copy: BoxCopy
+    share: Any  # of the targets of so many whole boxes there are so many: the last boxes are smaller
+    pieces: Any
+    read: Any  # samples of a channel of the source that a box goes over
+    chunk: Any  # channels at a time
+
+
+def boxes_of(geometries: list[Geometry], unfolded: Any, box: Any, size: int, machine: Machine) -> Boxes:
+    """Of boxes, (axis, box), with so many axes unfolded each, the geometries of which are given; `size`: bytes of an element."""
+    numbers = [[(a.most, a.spread, a.reach, a.phases, a.last, a.taps.step) for a in g.axes] for g in geometries]
+    count, spread, reach, phases, last, step = np.array(numbers, np.float64).transpose(2, 1, 0)[:, :, unfolded]
+    g, line = geometries[0], LINE_BYTES // size
+    whole = over(count, box)
+    each = whole * spread
+    planes, rows, columns = box + reach
+    gap = np.where(each[2] == 1, np.array([float(g.gap) for g in geometries])[unfolded], 0.0)
+    pitch, pieces = columns - gap, phases.prod(0)
+    phase_pitch = np.where(unfolded > 0, over(planes * rows * pitch, line) * line, planes * rows * pitch + gap)
+    lines = over(phase_pitch * pieces, line)
+    channel_pitch = np.where(lines % 2 == 1, lines, lines + 1) * line  # an odd number of lines spreads over all cache sets
+    whole_rows = (box[0] * box[1] == 1) | ((each[2] == 1) & (pitch == box[2]) & (spread[1] == 1))
+    whole_planes = (box[0] == 1) | ((each[1] == 1) & (rows == box[1]) & (spread[0] == 1))
+    single = g.jobs == 1 and all(a.taps.target_step == 1 for a in g.axes)
+    read = np.minimum(np.array(g.source, np.float64)[:, None], (box - 1 + reach) * step + last + 1)
+    copy = BoxCopy(
+        unfolded=unfolded,
+        box=tuple(box),
+        boxes=tuple(each),
+        extents=(planes, rows, pitch),
+        gap=gap,
+        phase_pitch=phase_pitch,
+        channel_pitch=channel_pitch,
+        positions=((box[0] - 1) * rows + box[1] - 1) * pitch + box[2],
+        one_piece=whole_rows & whole_planes & single,
+    )
+    share = count.prod(0) / (whole * box).prod(0)
+    return Boxes(copy, share, pieces, read.prod(0), chunk_of(g.summed, channel_pitch, size, machine))
+
+
+def chunk_of(summed: int, channel_pitch: Any, size: int, machine: Machine) -> Any:
     """Input channels whose copies fit in half of the second cache, evenly divided."""
-    most = max(1, machine.l2 // 2 // (box.channel_pitch * size))
-    return -(-box.g.summed // -(-box.g.summed // most))
+    most = np.maximum(1.0, machine.l2 // 2 // (channel_pitch * size))
+    return over(summed, over(summed, most))
 
 
 def pass_terms(rows: int, size: int, machine: Machine) -> int:
@@ -84,65 +131,77 @@ def pass_terms(rows: int, size: int, machine: Machine) -> int:
     return max(LEAST_PASS, machine.l1 // (2 * size * max(rows, PASS_ROWS)))
 
 
-def fits(box: BoxCopy, tile: tuple[int, int], size: int, machine: Machine) -> bool:
-    """Whether the second cache holds what is copied, and the sums that wait."""
-    g = box.g
-    if g.summed * g.produced <= FEW_PRODUCTS and g.summed * box.channel_pitch * size > int(machine.l1 * FEW_SHARE):
-        return False
-    chunk = chunk_of(box, size, machine)
-    enough = chunk == g.summed or chunk * max(taps_of(job) for job in g.jobs) >= LEAST_CHUNK_TERMS
-    sums = box.positions * size * (g.produced * len(g.jobs) if chunk < g.summed else min(tile[0], g.produced))
-    return enough and chunk * box.channel_pitch * size <= machine.l2 // 2 and sums <= machine.l2 * (4 if chunk < g.summed else 1) // 4
+def tiles_of(tiles: tuple[tuple[int, int], ...], size: int, machine: Machine) -> RowTiles:
+    """Of (rows, vectors)."""
+
+    def term(rows: int, vectors: int) -> float:
+        """Cycles: the multiply-adds or the loads, whichever takes longer, and the loop."""
+        return term_cycles(rows, vectors, machine, vectors + rows * WEIGHT_LOADS, TERM_LOOP / machine.multiply_adds)
+
+    of = [(float(r), float(v), term(r, v), term(r, 1), float(pass_terms(r, size, machine))) for r, v in tiles]
+    return RowTiles(*np.array(of).T.reshape(5, -1, 1, 1))
 
 
-def _term(rows: int, vectors: int, machine: Machine) -> float:
-    """Cycles a term of a tile: the multiply-adds or the loads, whichever takes longer, and the loop."""
-    return term_cycles(rows, vectors, machine, vectors + rows * WEIGHT_LOADS, TERM_LOOP / machine.multiply_adds)
+def fits(g: Geometry, b: Boxes, tiles: RowTiles, size: int, machine: Machine) -> Any:
+    """Whether the second cache holds what is copied, and the sums that wait; of (tiles, boxes)."""
+    channel_pitch, parted, rows = b.copy.channel_pitch, b.chunk < g.summed, tiles.rows[..., 0]
+    sums = b.copy.positions * np.where(parted, g.produced * g.jobs, np.minimum(rows, g.produced)) * size
+    fit = (b.chunk * channel_pitch * size <= machine.l2 // 2) & (sums <= np.where(parted, machine.l2, machine.l2 // 4))
+    fit &= ~parted | (b.chunk * g.together >= LEAST_CHUNK_TERMS)
+    if g.summed * g.produced <= FEW_PRODUCTS:
+        fit &= g.summed * channel_pitch * size <= int(machine.l1 * FEW_SHARE)
+    return fit
 
 
-def task_cycles(box: BoxCopy, tile: tuple[int, int], lanes: int, splits: int, groups: int, size: int, machine: Machine) -> float:
-    """Of one task; `size`: bytes of an element."""
-    g = box.g
-    rows, vectors = tile
-    blocks = -(-(-(-g.produced // rows)) // splits)
-    wide, narrow = divmod(-(-box.positions // lanes), vectors)
-    terms = sum(taps_of(job) for job in g.jobs) * g.summed
-    chunk = chunk_of(box, size, machine)
-    chunks = -(-g.summed // chunk)
-    most = pass_terms(rows, size, machine)
-    passes = chunks * sum(max(1, round(taps_of(job) * chunk / most)) for job in g.jobs)
-    tiles = terms * (wide * _term(rows, vectors, machine) + narrow * _term(rows, 1, machine)) + TILE_PASS * passes * (wide + narrow)
+def _passes(g: Geometry, b: Boxes, tiles: RowTiles) -> Any:
+    """Over the terms of all jobs."""
+    passes: Any = 0
+    for kinds in product(*(a.kinds for a in g.axes)):
+        jobs, taps = prod(number for number, _ in kinds), prod(of_each for _, of_each in kinds)
+        passes = passes + jobs * np.maximum(1.0, np.round(taps * b.chunk[:, None] / tiles.most))
+    return over(g.summed, b.chunk)[:, None] * passes
+
+
+def task_cycles(g: Geometry, b: Boxes, tiles: RowTiles, splits: Any, groups: int, lanes: int, size: int, machine: Machine) -> Any:
+    """Of one task."""
+    rows, vectors, copy = tiles.rows, tiles.vectors, b.copy
+    blocks, registers = over(over(g.produced, rows), splits), over(copy.positions, lanes)[:, None]
+    wide = registers // vectors
+    narrow, terms = registers - wide * vectors, g.taps * g.summed
+    cycles = terms * (wide * tiles.wide + narrow * tiles.narrow) + TILE_PASS * _passes(g, b, tiles) * (wide + narrow)
+    kept = (over(g.summed, b.chunk) - 1)[:, None] * KEPT_VECTOR * rows * (wide * vectors + narrow)
     weights = blocks * rows * terms * size
-    cycles = TASK_START + blocks * (tiles + (chunks - 1) * KEPT_VECTOR * rows * (wide * vectors + narrow))
-    cycles += FAR_WEIGHTS * weights if weights * splits * groups > machine.l2 // 2 else 0.0
-    source_rows, step = g.summed * prod(box.phases) * box.extents[0] * box.extents[1], g.axes[2].step
+    cycles = TASK_START + blocks * (cycles + kept)
+    cycles = cycles + np.where(weights * splits * groups > machine.l2 // 2, FAR_WEIGHTS * weights, 0.0)
+    step = g.axes[2].taps.step
     slower = step if step < GATHERED_STEP else lanes * GATHERED_LANE
-    cycles += source_rows * (COPIED_ROW + DIRECT_COPIED_VECTOR * -(-box.extents[2] // lanes)) * max(1, slower)
+    source_rows, row = g.summed * b.pieces * copy.extents[0] * copy.extents[1], over(copy.extents[2], lanes)
+    cycles += (source_rows * (COPIED_ROW + DIRECT_COPIED_VECTOR * row) * max(1, slower))[:, None]
     if g.summed * prod(g.source) * size > machine.l2:
-        read = prod(min(s, (b - 1 + a.reach) * a.step + a.phases[-1] + 1) for s, b, a in zip(g.source, box.box, g.axes, strict=True))
-        cycles += FAR_SAMPLES * g.summed * read * size
-    return cycles + min(g.produced, blocks * rows) * _stores(box, wide, narrow, vectors, lanes)
+        cycles += (FAR_SAMPLES * g.summed * b.read * size)[:, None]
+    return cycles + np.minimum(g.produced, blocks * rows) * _stores(g, copy, wide, narrow, vectors, lanes)
 
 
-def _stores(box: BoxCopy, wide: int, narrow: int, vectors: int, lanes: int) -> float:
+def _stores(g: Geometry, copy: BoxCopy, wide: Any, narrow: Any, vectors: Any, lanes: int) -> Any:
     """Of one channel."""
-    if box.one_piece:
-        return wide * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR * vectors) + narrow * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR)
-    step = box.g.axes[2].target_step
+    step, box = g.axes[2].taps.target_step, copy.box
     apart = 1.0 if step == 1 else STORED_ALTERNATE if step == 2 else lanes * STORED_LANE
-    return box.box[0] * box.box[1] * len(box.g.jobs) * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR * apart * -(-box.box[2] // lanes))
+    by_rows = box[0] * box[1] * g.jobs * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR * apart * over(box[2], lanes))
+    if not copy.one_piece.any():
+        return by_rows[:, None]
+    at_once = wide * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR * vectors) + narrow * (DIRECT_STORED_ROW + DIRECT_STORED_VECTOR)
+    return np.where(copy.one_piece[:, None], at_once, by_rows[:, None])
 
 
-def ahead(box: BoxCopy, size: int, machine: Machine) -> int:
+def ahead(g: Geometry, copy: BoxCopy, size: int, machine: Machine) -> int:
     """How far ahead of the copy its source is asked for: a channel, where it comes from beyond the second cache in short pieces."""
-    g = box.g
-    piece = box.extents[1] * g.axes[1].step * g.source[2] * size
+    piece = copy.extents[1] * g.axes[1].taps.step * g.source[2] * size
     return prod(g.source) if g.summed * prod(g.source) * size > machine.l2 and piece <= SHORT_PIECE else 0
 
 
-def past_caches(box: BoxCopy, problem: ConvProblem, size: int) -> bool:
+def past_caches(g: Geometry, copy: BoxCopy, problem: ConvProblem, size: int) -> bool:
     """Whether results are stored past the caches: more than these hold, in long runs or whole lines."""
-    g, row = box.g, box.box[2] * size
+    row = copy.box[2] * size
     held = problem.batch * problem.groups * g.produced * prod(g.target) * size
     whole_lines = row % LINE_BYTES == 0 and g.target[2] * size % LINE_BYTES == 0
-    return held >= PAST and g.axes[2].target_step == 1 and (row >= PAST_RUN or whole_lines)
+    return held >= PAST and g.axes[2].taps.target_step == 1 and (row >= PAST_RUN or whole_lines)

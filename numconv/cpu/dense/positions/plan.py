@@ -1,13 +1,7 @@
-"""The choice of tile and boxes for `direct` and `gather`, and their record: everything that the kernel knows of a problem.
-
-The tile depends on the problem and the machine alone (packed weights do); boxes and splits also on the number of workers, which changes
-no bit of the result.
-"""
+"""The record of `direct` and `gather`: everything that the kernel knows of a problem, in a size that no problem changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -15,40 +9,36 @@ import numpy as np
 
 from ....activations import ACTIVATIONS
 from ....kernel import Machine
+from ....memory import kept
 from ....problem import ConvProblem
-from ...geometry.axes import Three, three
-from ...geometry.taps import Geometry, geometry, taps_of, unfold, weight_taps
-from ...geometry.tiles import SMALL_PROBLEM, parts, up
-from ...runtime.record import size_of, table
+from ...geometry.jobs import MODES, kinds_of, unserved
+from ...geometry.tiles import up
+from ...runtime.record import table
 from ...runtime.workspace import spaced
 from ...stages.deliver import Finish
-from ...stages.fill import Fill, FillAxis, Inside, Phase, inside, phases_of
-from ...stages.pack import Interleaved, Stretch, stretches_of
+from ...stages.fill import Fill, FillAxis, notes_size
+from ...stages.pack import Interleaved
 from ..plan import SMALL_WORK, PreparedDense
-from .cost import LINE_BYTES, BoxCopy, ahead, chunk_of, fits, pass_terms, past_caches, task_cycles
+from .choice import Choice, alone, best
+from .cost import ahead, pass_terms, past_caches
+from .reads import Geometry
 
-#: rows × vectors, by number of SIMD registers; the sums, one row of inputs and one broadcast weight must fit
-ROW_TILES: dict[int, tuple[tuple[int, int], ...]] = {32: ((12, 2), (8, 3), (4, 6), (2, 8), (1, 8)), 16: ((6, 2), (4, 3), (2, 4), (1, 8))}
-NARROW = 128  # targets; longer rows are not worth unfolding (2026-11-24)
-LONG = 512  # targets; longer rows are cut …
-LEAST_CUT = 64  # … into parts no shorter than this, times the rows beside each other up to four
 STORE_TERMS = 1024  # terms, during which the sums of the tile before find their way to memory
 CROWDED_SUMS = 1024  # bytes: rows of sums a multiple of it apart share few sets of the first cache
+#: offsets of terms are 32 or 64 bits wide: what a kernel finds in their place tells it which
+OFFSETS = np.zeros(1, np.int32), np.zeros(1, np.int64)
 
 
 class BoxAxis(NamedTuple):
     """One of the axes t, h, w, in elements of that axis."""
 
-    target: int  # extent
     box: int  # targets of a task, of each job and residue
     boxes: int
-    step: int  # in the source, from one target of a job to the next
-    target_step: int  # in the target, likewise
     spread: int  # a dilated axis is that many interleaved ones, of which a box has one
 
 
 class DirectPlan(NamedTuple):
-    """The record.  Pitches and places in elements, from the beginning of this worker's room, or of the table."""
+    """The record.  Pitches and places in elements, from the beginning of this worker's room."""
 
     t: BoxAxis
     h: BoxAxis
@@ -58,195 +48,117 @@ class DirectPlan(NamedTuple):
     split_blocks: int  # blocks of a split
     chunk: int  # channels that are copied and summed at a time
     fill: Fill
-    filters: Interleaved
+    filters: Interleaved  # and the jobs, along each axis
     packs: int  # 1: weights are as given, and each task packs its blocks
+    unserved: int  # 1: there are targets that no tap serves
     pass_terms: int  # of a block at a time, over all positions
     one_piece: int  # 1: the targets of a box are one piece of memory, as their samples are
     store_after: int  # positions whose sums are stored together
     past: int  # 1: they are stored past the caches
     finish: Finish
-    sums_at: int  # in the room, after the copy: a block's sums, (channel, position)
+    sums_at: int  # after the copy: a block's sums, (channel, position)
     sums_pitch: int  # from one channel there to the next
-    block_at: int  # in the room: the block of weights that a task packs
-    jobs: int
-    jobs_at: int  # in the table: the jobs
-    stretches_at: int  # in the table: how weights as given become terms
+    block_at: int  # the block of weights that a task packs
+    notes_at: int  # what `stages.fill` notes down of the copy
+    offsets_at: int  # of the terms, of each kind of jobs …
+    offsets_pitch: int  # … so many
 
 
-class Job(NamedTuple):
-    """Targets that share their taps: all of them, or one stride phase of an input gradient."""
-
-    first: Three  # target
-    targets: Three  # their number
-    taps: int
-    first_term: int  # in the offsets
-    weights_at: int  # in the packed weights: its blocks, those of a group one after the other
-    stretch: int  # its first …
-    stretches: int  # … and how many
-
-
-def _candidates(g: Geometry, line: int, unfolded: int) -> list[BoxCopy]:
-    """Whole volumes, then runs of planes, runs of rows, runs of columns; evenly divided."""
-    ct, ch, cw = (a.count for a in g.axes)
-    boxes = [(bt, ch, cw) for bt in parts(ct)] + [(1, bh, cw) for bh in parts(ch)]
-    if ch == 1 or cw > LONG:
-        boxes += [(1, bh, b) for bh in (1, 2, 4, 8, 16) if bh <= ch for b in parts(cw, LEAST_CUT * min(4, bh))]
-    return [BoxCopy(g, b, line, unfolded) for b in dict.fromkeys(boxes)]
-
-
-@lru_cache(maxsize=64)
-def _boxes(problem: ConvProblem, line: int) -> list[BoxCopy]:
-    """For cache lines of so many elements: of the geometry as it is, and of those with the taps of narrow axes unfolded."""
-    g = geometry(problem)
-    boxes = _candidates(g, line, 0)
-    for n in (1, 2, 3) if g.axes[2].count < NARROW else ():
-        if any(len(job[3 - n].taps) > 1 for job in g.jobs):
-            boxes += _candidates(unfold(problem, n), line, n)
-    return boxes
-
-
-def _best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, int]) -> tuple[float, BoxCopy, int]:
-    """The cheapest: its cycles of all workers, its box, its splits."""
-    size = np.dtype(problem.dtype).itemsize
-    lanes = machine.vector_bytes // size
-    best: tuple[float, BoxCopy, int] | None = None
-    blocks = -(-geometry(problem).produced // tile[0])
-    boxes = _boxes(problem.with_(batch=1), LINE_BYTES // size)
-    for box in [b for b in boxes if fits(b, tile, size, machine)] or [min(boxes, key=lambda b: b.channel_pitch)]:
-        tasks = problem.batch * problem.groups * prod(box.boxes)
-        for splits in sorted({1, min(workers, blocks), min(2 * workers, blocks), min(4 * workers, blocks)}):
-            total = max(1, tasks * splits)
-            idle = -(-total // workers) * workers / total if workers > 1 else box.share
-            cost = task_cycles(box, tile, lanes, splits, problem.groups, size, machine) * total * idle
-            if best is None or cost < best[0]:
-                best = cost, box, splits
-    assert best is not None
-    return best
-
-
-@lru_cache(maxsize=1024)
-def tile_for(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
-    """(rows, vectors), for one sample and one worker, whatever the call has."""
-    one = problem.with_(batch=1)
-    tiles = ROW_TILES[32 if machine.registers >= 32 else 16]
-    if problem.dtype != "float32" or problem.multiplications < SMALL_PROBLEM:
-        tiles = (tiles[1], tiles[-1])  # each tile is seconds of compilation; these two waste little on any shape
-    return min(tiles, key=lambda tile: _best(one, machine, 1, tile)[0])
-
-
-def _jobs(problem: ConvProblem, g: Geometry, box: BoxCopy, rows: int, chunk: int) -> tuple[list[Job], list[Stretch], np.ndarray, int]:
-    """The jobs, their stretches of weights, the offsets of all terms of a chunk, and the elements of all packed weights."""
-    jobs: list[Job] = []
-    stretches: list[Stretch] = []
-    offsets, weights_at, first_term = [], 0, 0
-    channel = np.arange(chunk)[:, None] * box.channel_pitch
-    for t, h, w in g.jobs:
-        taps = [box.place((a.slot, b.slot, c.slot), (a.shift, b.shift, c.shift)) for a in t.taps for b in h.taps for c in w.taps]
-        found = stretches_of(weight_taps((t, h, w), three(problem.kernel, 1)), weights_at, rows)
-        job = Job(
-            first=Three(t.first, h.first, w.first),
-            targets=Three(t.number, h.number, w.number),
-            taps=len(taps),
-            first_term=first_term,
-            weights_at=weights_at,
-            stretch=len(stretches),
-            stretches=len(found),
+def _fill(problem: ConvProblem, c: Choice, ahead: int) -> Fill:
+    """How a box is copied."""
+    b, axes = c.copy, c.geometry.axes
+    _, rows, row_pitch = b.extents
+    of_h, of_w = axes[1].phases * axes[2].phases * b.phase_pitch, axes[2].phases * b.phase_pitch
+    pitches, pieces = (rows * row_pitch, row_pitch, 1), (of_h, of_w, b.phase_pitch)
+    t, h, w = (
+        FillAxis(
+            source=a.taps.source,
+            origin=a.origin,
+            reads=a.reads,
+            apart=a.apart,
+            phases=a.phases,
+            modulus=a.modulus,
+            step=a.taps.step * a.spread,
+            targets=targets,
+            copied=copied,
+            pitch=pitch,
+            piece_pitch=piece,
         )
-        jobs.append(job)
-        stretches += found
-        offsets.append((channel + np.array(taps, np.int64)[None, :]).ravel())
-        weights_at += problem.groups * -(-g.produced // rows) * g.summed * len(taps) * rows
-        first_term += offsets[-1].size
-    every = np.concatenate(offsets)
-    return jobs, stretches, every.astype(np.int32) if every.size == 0 or every.max() < 2**31 else every, weights_at
+        for a, targets, copied, pitch, piece in zip(axes, b.box, b.extents, pitches, pieces, strict=True)
+    )
+    return Fill(
+        t=t,
+        h=h,
+        w=w,
+        phase_pitch=b.phase_pitch,
+        channel_pitch=b.channel_pitch,
+        gap=b.gap,
+        mode=MODES[problem.padding_mode],
+        ahead=ahead,
+    )
 
 
-def _axes(g: Geometry, box: BoxCopy) -> Iterator[BoxAxis]:
-    for axis, target, b, n in zip(g.axes, g.target, box.box, box.boxes, strict=True):
-        yield BoxAxis(target=target, box=b, boxes=n, step=axis.step, target_step=axis.target_step, spread=axis.spread)
-
-
-def _filters(problem: ConvProblem, g: Geometry, jobs: list[Job], stretches: int) -> Interleaved:
+def _filters(problem: ConvProblem, g: Geometry) -> Interleaved:
+    t, h, w = (a.taps for a in g.axes)
     return Interleaved(
         produced=g.produced,
         channels=g.summed,
         filter_pitch=g.filter_pitch,
         channel_pitch=g.channel_pitch,
         group_pitch=g.group_pitch,
-        whole=g.channel_pitch == problem.taps == max(job.taps for job in jobs),
-        stretches=stretches,
+        whole=g.channel_pitch == problem.taps == g.together,
+        t=t,
+        h=h,
+        w=w,
     )
 
 
-def _fill(problem: ConvProblem, g: Geometry, box: BoxCopy, lanes: int, ahead: int, at: int) -> tuple[Fill, list[np.ndarray]]:
-    """How a box is copied, and the tables for it, the first of which lies `at` integers from the plan's beginning."""
-    zeros, w = problem.padding_mode == "zeros", g.axes[2]
-    insides = [
-        inside(w.origin + i * box.box[2] * w.step + phase, w.step, g.source[2], box.extents[2], lanes)
-        for i in range(box.boxes[2])
-        for phase in w.phases
-    ]
-    phases = [phases_of(axis, b) for axis, b in zip(g.axes[:2], box.box[:2], strict=True)]
-    tables = [table(*phases), table(insides), *(g.tables[:2] if zeros else g.tables)]
-    of_t, of_h = (len(p) * size_of(Phase) for p in phases)
-    phases_at = Three(at, at + of_t, at + of_t + of_h)
-    sources_at = phases_at.w + len(insides) * size_of(Inside)
-    axes = []
-    for k, (axis, extent, copied) in enumerate(zip(g.axes, g.source, box.extents, strict=True)):
-        axes.append(
-            FillAxis(
-                source=extent,
-                copied=copied,
-                phases=len(axis.phases),
-                step=axis.step,
-                spread=axis.spread,
-                sources_at=sources_at,
-                phases_at=phases_at[k],
-            )
-        )
-        sources_at += g.tables[k].size
-    by_t, by_h, by_w = axes
-    fill = Fill(
-        t=by_t,
-        h=by_h,
-        w=by_w,
-        row_pitch=box.extents[2],
-        plane_pitch=box.extents[1] * box.extents[2],
-        phase_pitch=box.phase_pitch,
-        channel_pitch=box.channel_pitch,
-        gap=box.gap,
-        origin=w.origin,
-        edges=not zeros,
-        ahead=ahead,
-    )
-    return fill, tables
+class DirectRoom(NamedTuple):
+    """A worker's scratch, in elements."""
+
+    sums_at: int
+    sums_pitch: int
+    block_at: int
+    notes_at: int
+    offsets_at: int
+    offsets_pitch: int
+    wide: bool  # offsets of 64 bits
+    size: int
 
 
-@lru_cache(maxsize=512)
+def _room(c: Choice, split_blocks: int, packs: bool, lanes: int, size: int) -> DirectRoom:
+    """Copy, sums, a gap that `spaced` keeps between workers, and what is written once and read often."""
+    g, b, rows = c.geometry, c.copy, c.tile[0]
+    terms, axes = g.together * c.chunk, [a.taps for a in g.axes]
+    sums_pitch = up(b.positions, lanes)
+    sums_pitch += lanes if sums_pitch * size % CROWDED_SUMS == 0 else 0
+    sums_at = up(c.chunk * b.channel_pitch + c.tile[1] * lanes + lanes, 16)
+    held = split_blocks * prod(a.jobs for a in axes) if c.chunk < g.summed else 1  # blocks whose sums are kept
+    block_at = spaced(up(sums_at + max(1, held) * rows * sums_pitch + 2 * lanes, 64) + 64, size)
+    notes_at = block_at + packs * up(rows * terms + lanes, 16)
+    offsets_at = notes_at + up(notes_size(tuple(a.phases for a in g.axes), b.extents) * 8 // size, 16)
+    wide = c.chunk * b.channel_pitch >= 2**31
+    kinds = prod(kinds_of(a) for a in axes)
+    end = offsets_at + up(-(-kinds * terms * (8 if wide else 4) // size), 16)
+    return DirectRoom(sums_at, sums_pitch, block_at, notes_at, offsets_at, terms, wide, end)
+
+
+@kept
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedDense:
     """`given`: the weights are, plain; where each block of filters is used by one task, that packs it itself."""
     if problem.multiplications <= SMALL_WORK:
         workers = 1
-    size, tile = np.dtype(problem.dtype).itemsize, tile_for(problem.with_(batch=1), machine)
+    size = np.dtype(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
-    cycles, box, splits = _best(problem, machine, workers, tile)
-    g, rows = unfold(problem, box.unfolded), tile[0]
+    c = best(problem, machine, workers, alone(problem, machine).tile)
+    g, rows = c.geometry, c.tile[0]
     blocks = -(-g.produced // rows)
-    split_blocks = -(-blocks // splits)
-    splits = -(-blocks // split_blocks)
-    packs = given and problem.batch == 1 and prod(box.boxes) == 1
-    chunk = chunk_of(box, size, machine)
-    jobs, stretches, offsets, packed = _jobs(problem, g, box, rows, chunk)
-    stretches_at = size_of(DirectPlan) + len(jobs) * size_of(Job)
-    fill, tables = _fill(problem, g, box, lanes, ahead(box, size, machine), stretches_at + len(stretches) * size_of(Stretch))
-    sums_pitch = up(box.positions, lanes)
-    sums_pitch += lanes if sums_pitch * size % CROWDED_SUMS == 0 else 0
-    terms = max(taps_of(job) for job in g.jobs) * chunk
+    split_blocks = -(-blocks // c.splits)
+    splits, boxes = -(-blocks // split_blocks), prod(c.copy.boxes)
+    packs = given and problem.batch == 1 and boxes == 1
+    room, terms = _room(c, split_blocks, packs, lanes, size), g.together * c.chunk
     passes = max(1, round(terms / pass_terms(rows, size, machine)))
-    sums_at = up(chunk * box.channel_pitch + tile[1] * lanes + lanes, 16)
-    held = split_blocks * len(g.jobs) if chunk < g.summed else 1  # blocks whose sums are kept
-    block_at = spaced(up(sums_at + held * rows * sums_pitch + 2 * lanes, 64) + 64, size)
-    t, h, w = _axes(g, box)
+    t, h, w = (BoxAxis(box=b, boxes=n, spread=a.spread) for b, n, a in zip(c.copy.box, c.copy.boxes, g.axes, strict=True))
     plan = DirectPlan(
         t=t,
         h=h,
@@ -254,37 +166,37 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         groups=problem.groups,
         splits=splits,
         split_blocks=split_blocks,
-        chunk=chunk,
-        fill=fill,
-        filters=_filters(problem, g, jobs, len(stretches)),
+        chunk=c.chunk,
+        fill=_fill(problem, c, ahead(g, c.copy, size, machine)),
+        filters=_filters(problem, g),
         packs=packs,
+        unserved=any(unserved(a.taps) for a in g.axes),
         pass_terms=-(-terms // passes) if terms else 1,
-        one_piece=box.one_piece,
-        store_after=tile[1] * lanes * -(-STORE_TERMS // (terms or STORE_TERMS)),
-        past=past_caches(box, problem, size),
+        one_piece=c.copy.one_piece,
+        store_after=c.tile[1] * lanes * -(-STORE_TERMS // (terms or STORE_TERMS)),
+        past=past_caches(g, c.copy, problem, size),
         finish=Finish(problem.bias, ACTIVATIONS[problem.activation], problem.shuffle, problem.groups * g.produced),
-        sums_at=sums_at,
-        sums_pitch=sums_pitch,
-        block_at=block_at,
-        jobs=len(jobs),
-        jobs_at=size_of(DirectPlan),
-        stretches_at=stretches_at,
+        sums_at=room.sums_at,
+        sums_pitch=room.sums_pitch,
+        block_at=room.block_at,
+        notes_at=room.notes_at,
+        offsets_at=room.offsets_at,
+        offsets_pitch=room.offsets_pitch,
     )
     return PreparedDense(
         plan=plan,
-        numbers=table(plan, jobs, stretches, *tables),
-        offsets=offsets,
-        tile=(*tile, lanes),
-        tasks=problem.groups * splits * prod(box.boxes),
-        room=block_at + packs * up(rows * terms + lanes, 16),
+        numbers=table(plan),
+        offsets=OFFSETS[room.wide],
+        tile=(*c.tile, lanes),
+        tasks=problem.groups * splits * boxes,
+        room=room.size,
         filters=table(plan.filters),
-        places=table(stretches),
-        packed=packed,
-        cycles=cycles,
+        packed=problem.groups * blocks * g.summed * g.taps * rows,
+        places=0,
+        cycles=c.cycles,
     )
 
 
 def seconds(problem: ConvProblem, machine: Machine) -> float:
     """Predicted for one sample on one core, memory aside."""
-    tile = tile_for(problem.with_(batch=1), machine)
-    return _best(problem.with_(batch=1), machine, 1, tile)[0] * machine.cycle
+    return alone(problem, machine).cycles * machine.cycle
