@@ -64,6 +64,17 @@ def test_copies_stay_inside(case: tuple, at_end: bool) -> None:
         np.testing.assert_array_equal(out, expected)
 
 
+def test_rows_that_share_zeros_keep_their_sums_apart() -> None:
+    """Targets three apart are stored with their bias from where their sums lie; those of the next row must not have it twice."""
+    p = ConvProblem("input_grad", 1, 17, 2, 1, (8, 7), (7, 3), (5, 3), (0, 2), (1, 5), (1, 1), "float32", "float32", bias=True)
+    rng, out = np.random.default_rng(5), np.full(p.result_shape, np.nan, np.float32)
+    y, w, bias = (rng.integers(-4, 5, s).astype(np.float32) for s in ((1, 2, 1, 1), p.weight_shape, (17,)))
+    GATHER.run(p, (y, w, bias), out, detect())
+    expected = np.zeros(p.result_shape, np.float32)
+    expected[0, :, :7, 3] = np.einsum("oca,o->ca", w[:, :, :, 1], y[0, :, 0, 0])
+    np.testing.assert_array_equal(out, expected + bias[:, None, None])
+
+
 @pytest.mark.parametrize("offset", [0, 1, 7])
 @pytest.mark.parametrize("width", [32, 1030])
 def test_results_past_the_caches(width: int, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,8 @@ class ReadAxis(NamedTuple):
         length, step = self.most + self.reach, self.taps.step
         before = -((self.origin + self.last) // step)  # samples of the last piece
         after = length - 1 - (self.taps.source - 1 - self.origin) // step  # of the first one
-        return max(0, min(before, after, length // 2))
+        # rows may share sums that are 0, too; not where `store_row` leaves what it made of them
+        return max(0, min(before, after, length // 2 if self.taps.target_step <= 2 else self.reach))
 
 
 class Geometry(NamedTuple):
