@@ -57,8 +57,8 @@ class Target(NamedTuple):
 
 
 @device_function
-def _store(vector, plan, task, target, sums, begin, box):
-    """`box` rows of a block's channels from `begin` on, out of the sums into y."""
+def _store(vector, plan, task, target, sums, first, begin, box):
+    """`box` rows of a block's channels, from row `first` of their plane and target `begin` of that row on, out of the sums into y."""
     t, h, w, finish, pitch, past = plan.filters.t, plan.filters.h, plan.filters.w, plan.finish, plan.sums_pitch, plan.past > 0
     row_pitch, plane_pitch, step_t, step_h = (
         plan.fill.h.pitch,
@@ -68,7 +68,7 @@ def _store(vector, plan, task, target, sums, begin, box):
     )
     planes, lines, count = box
     step, has_bias, activation = w.target_step, finish.has_bias, finish.activation
-    at_t, at_h, at_w = target.at[0] + step_t * begin[0], target.at[1] + step_h * begin[1], target.at[2] + step * begin[2]
+    at_t, at_h, at_w = target.at[0], target.at[1] + step_h * first, target.at[2] + step * begin
     for r in range(target.valid):
         bias = get(task.bias, target.channel + r) if has_bias else zero_of(task.bias)
         volume = (target.sample * finish.channels + shuffled(target.channel + r, finish)) * t.target + at_t
@@ -104,17 +104,16 @@ def _multiply(shape, plan, task, operands, sums, resume, final, target):
             else:
                 gemm_tile(narrow, block, moved(samples, j), at, moved(sums, j), some, pitch, resume or k > 0)
             j += size
-            if last and (j - stored >= store_after or j == end):
+            if last and (j == end or (j - stored >= store_after and (one_piece > 0 or planes == 1))):
+                first, begin, some_planes, some_lines, targets = 0, 0, planes, lines, count
                 if one_piece:
-                    box = (1, 1, min(j, positions) - stored)
-                    _store(vector, plan, task, target, moved(sums, stored), (0, 0, stored), box)
+                    begin, some_planes, some_lines, targets = stored, 1, 1, min(j, positions) - stored
                 elif planes == 1:  # the rows that are complete
                     ready = min(lines, max(0, (j - count) // row_pitch + 1))
-                    _store(vector, plan, task, target, moved(sums, done * row_pitch), (0, done, 0), (1, ready - done, count))
-                    done = ready
+                    first, some_lines, done = done, ready - done, ready
+                box = (some_planes, some_lines, targets)
+                _store(vector, plan, task, target, moved(sums, first * row_pitch + begin), first, begin, box)
                 stored = j
-        if last and planes > 1 and one_piece == 0:
-            _store(vector, plan, task, target, sums, (0, 0, 0), target.box)
 
 
 @inlined
@@ -159,8 +158,8 @@ def _offsets(plan, task, i, j, k):
 
 
 @device_function
-def _job(shape, plan, task, portion, number, before, sums):
-    """The blocks of a job of a box; where the sums of the next one go.  `before`: terms of all jobs before it."""
+def _job(shape, plan, task, portion, number, packed, sums):
+    """The blocks of a job of a box; where the sums of the next one go.  `packed`: its weights, if they are."""
     t, h, w, filters, mr, corner = plan.t, plan.h, plan.w, plan.filters, rows(shape), portion.corner
     i, j, k = number
     of_t, of_h, of_w = job_of(filters.t, i), job_of(filters.h, j), job_of(filters.w, k)
@@ -172,7 +171,6 @@ def _job(shape, plan, task, portion, number, before, sums):
     at_t, at_h = of_t.first + filters.t.target_step * corner[0], of_h.first + filters.h.target_step * corner[1]
     at, taps, summed = (at_t, at_h, of_w.first + filters.w.target_step * corner[2]), of_t.taps * of_h.taps * of_w.taps, filters.channels
     samples, offsets, channel = moved(task.room, begin_of(plan, (of_t, of_h, of_w))), _offsets(plan, task, i, j, k), portion.channel
-    before *= plan.groups * portion.blocks * summed
     for block in range(portion.first, portion.end):
         valid = min(mr, filters.produced - block * mr)
         if plan.packs:
@@ -181,7 +179,7 @@ def _job(shape, plan, task, portion, number, before, sums):
             jobs = ((i, i + 1), (j, j + 1), (k, k + 1))
             interleave(narrowed(shape), filters, moved(task.weights, given), valid, weights, 0, 0, portion.channels, jobs)
         else:
-            weights = moved(task.weights, (before + ((portion.group * portion.blocks + block) * summed + channel) * taps) * mr)
+            weights = moved(packed, ((portion.group * portion.blocks + block) * summed + channel) * taps * mr)
         target = Target(portion.sample, portion.group * filters.produced + block * mr, valid, at, box)
         operands = Operands(weights, samples, offsets, portion.channels * taps)
         _multiply(shape, plan, task, operands, sums, channel > 0, channel + plan.chunk >= summed, target)
@@ -206,12 +204,12 @@ def _task(shape, plan, task, number):
         portion, sums = Portion(sample, group, first, end, blocks, corner, channel, channels), moved(task.room, plan.sums_at)
         if plan.unserved and channel == 0:
             _unserved(shape, plan, task, portion)
-        before = 0
+        packed, each = task.weights, plan.groups * blocks * summed * mr
         for i in range(t.jobs):
             for j in range(h.jobs):
                 for k in range(w.jobs):
-                    sums = _job(shape, plan, task, portion, (i, j, k), before, sums)
-                    before += taps_of(t, i) * taps_of(h, j) * taps_of(w, k)
+                    sums = _job(shape, plan, task, portion, (i, j, k), packed, sums)
+                    packed = moved(packed, each * taps_of(t, i) * taps_of(h, j) * taps_of(w, k))
     if plan.past:
         fence()
 
