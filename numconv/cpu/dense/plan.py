@@ -16,7 +16,6 @@ class PreparedDense:
 
     plan: Any  # the record of `positions` or of `channels`
     numbers: np.ndarray  # int64: the record, then its tables
-    offsets: np.ndarray  # int32 or int64: of every term, from where a tile begins in what it reads; of `positions` their type alone
     tile: tuple[Any, ...]  # what is compiled in: the arguments of the order's `driver`
     tasks: int  # a sample
     room: int  # elements of scratch a worker

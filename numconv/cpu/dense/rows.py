@@ -77,7 +77,7 @@ def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, gi
     return Work(
         loop=order.driver(*p.tile),
         tables=p.numbers,
-        offsets=p.offsets,
+        offsets=p.numbers,  # the kernels note down their own
         tasks=problem.batch * p.tasks,
         workers=_workers(problem, p, workers),
         room_pitch=p.room,
@@ -86,7 +86,7 @@ def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, gi
 
 
 def _by_rows(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.ndarray) -> None:
-    rows, _, lanes = p.tile
+    rows, _, lanes, _ = p.tile
     loop, blocks = interleaver(rows, lanes), -(-p.plan.filters.produced // rows)
     (loop if w.size > SMALL_INTERLEAVE else loop.serial)(w.reshape(-1), packed, p.filters, blocks, problem.groups * blocks)
 

@@ -100,12 +100,6 @@ def moved(typingctx, place, by):  # type: ignore[no-untyped-def]
     return place(place, types.intp), lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
 
 
-@intrinsic
-def viewed(typingctx, place, like):  # type: ignore[no-untyped-def]
-    """A pointer of the type of `like` to where `place` points to."""
-    return like(place, like), lambda context, builder, sig, args: builder.bitcast(args[0], context.get_value_type(sig.return_type))
-
-
 @intrinsic(prefer_literal=True)
 def integers(typingctx, place, bits):  # type: ignore[no-untyped-def]
     """The same place as a pointer to integers of so many bits: a part of scratch memory that holds numbers of places."""

@@ -14,7 +14,7 @@ from ..runtime.launch import anywhere, device_function, inlined, rarely
 from ..runtime.record import reader, size_of
 from ..simd.strided import load_every, stepping
 from ..simd.tiles import lanes
-from ..simd.vector import get, moved, prefetch, put, store
+from ..simd.vector import compact, get, moved, prefetch, put, store
 
 APART = 1 << 62  # a modulus, for each read to be a piece of its own
 
@@ -115,6 +115,7 @@ def _notes(fill):
 @device_function
 def _note_axis(axis, mode, corner, phases, sources):
     """The pieces of an outer axis, and the sources of their samples."""
+    compact()
     for i in range(axis.phases):
         phase = phase_of(axis, i)
         put(phases, 0, phase.offset)
@@ -129,6 +130,7 @@ def _note_axis(axis, mode, corner, phases, sources):
 @device_function
 def _note(shape, fill, notes, corner):
     """What is the same for all channels of a box."""
+    compact()
     (at_h, at_w, planes_at, rows_at), w = _notes(fill), fill.w
     _note_axis(fill.t, fill.mode, corner[0], notes, moved(notes, planes_at))
     _note_axis(fill.h, fill.mode, corner[1], moved(notes, at_h), moved(notes, rows_at))

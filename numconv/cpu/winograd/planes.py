@@ -22,7 +22,6 @@ from .points import outputs
 from .transforms import analyse, fill_row, restore, restore_rows
 
 
-
 def _row_dense(by_w, plan, task, row, left, bounds, target, pitch):  # type: ignore[no-untyped-def]
     fill_row(by_w, row, plan.w.source, left, plan.i.positions, 1, target, pitch, target, 0)
 

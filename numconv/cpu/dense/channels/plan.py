@@ -201,7 +201,6 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     return PreparedDense(
         plan=plan,
         numbers=numbers,
-        offsets=numbers,
         tile=(*tile, lanes, 0 if a.last else w.taps.step, ahead > 0, notes.bits),
         tasks=problem.groups * boxes * plan.splits,
         room=up(places_at + a.summed * a.taps * packs * 8 // size, 16),

@@ -14,7 +14,7 @@ import numpy as np
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import SMALL_PROBLEM, over, parts
-from .cost import BoxCopy, Boxes, RowTiles, boxes_of, fits, task_cycles, tiles_of
+from .cost import BoxCopy, RowTiles, TriedBoxes, boxes_of, fits, task_cycles, tiles_of
 from .reads import Geometry, geometry
 
 #: rows × vectors, by number of SIMD registers; the sums, one row of inputs and one broadcast weight must fit
@@ -40,7 +40,7 @@ class Tried(NamedTuple):
 
     geometries: list[Geometry]
     tiles: RowTiles
-    boxes: Boxes
+    boxes: TriedBoxes
     splits: Any
     cycles: Any  # of a task of each; infinite where it is none
 

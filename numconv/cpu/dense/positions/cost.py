@@ -73,7 +73,7 @@ class BoxCopy(NamedTuple):
         return BoxCopy(*found)
 
 
-class Boxes(NamedTuple):
+class TriedBoxes(NamedTuple):
     """Those that are tried."""
 
     copy: BoxCopy
@@ -83,7 +83,7 @@ class Boxes(NamedTuple):
     chunk: Any  # channels at a time
 
 
-def boxes_of(geometries: list[Geometry], unfolded: Any, box: Any, size: int, machine: Machine) -> Boxes:
+def boxes_of(geometries: list[Geometry], unfolded: Any, box: Any, size: int, machine: Machine) -> TriedBoxes:
     """Of boxes, (axis, box), with so many axes unfolded each, the geometries of which are given; `size`: bytes of an element."""
     numbers = [[(a.most, a.spread, a.reach, a.phases, a.last, a.taps.step) for a in g.axes] for g in geometries]
     count, spread, reach, phases, last, step = np.array(numbers, np.float64).transpose(2, 1, 0)[:, :, unfolded]
@@ -112,7 +112,7 @@ def boxes_of(geometries: list[Geometry], unfolded: Any, box: Any, size: int, mac
         one_piece=whole_rows & whole_planes & single,
     )
     share = count.prod(0) / (whole * box).prod(0)
-    return Boxes(copy, share, pieces, read.prod(0), chunk_of(g.summed, channel_pitch, size, machine))
+    return TriedBoxes(copy, share, pieces, read.prod(0), chunk_of(g.summed, channel_pitch, size, machine))
 
 
 def chunk_of(summed: int, channel_pitch: Any, size: int, machine: Machine) -> Any:
@@ -142,7 +142,7 @@ def tiles_of(tiles: tuple[tuple[int, int], ...], size: int, machine: Machine) ->
     return RowTiles(*np.array(of).T.reshape(5, -1, 1, 1))
 
 
-def fits(g: Geometry, b: Boxes, tiles: RowTiles, size: int, machine: Machine) -> Any:
+def fits(g: Geometry, b: TriedBoxes, tiles: RowTiles, size: int, machine: Machine) -> Any:
     """Whether the second cache holds what is copied, and the sums that wait; of (tiles, boxes)."""
     channel_pitch, parted, rows = b.copy.channel_pitch, b.chunk < g.summed, tiles.rows[..., 0]
     sums = b.copy.positions * np.where(parted, g.produced * g.jobs, np.minimum(rows, g.produced)) * size
@@ -153,7 +153,7 @@ def fits(g: Geometry, b: Boxes, tiles: RowTiles, size: int, machine: Machine) ->
     return fit
 
 
-def _passes(g: Geometry, b: Boxes, tiles: RowTiles) -> Any:
+def _passes(g: Geometry, b: TriedBoxes, tiles: RowTiles) -> Any:
     """Over the terms of all jobs."""
     passes: Any = 0
     for kinds in product(*(a.kinds for a in g.axes)):
@@ -162,7 +162,7 @@ def _passes(g: Geometry, b: Boxes, tiles: RowTiles) -> Any:
     return over(g.summed, b.chunk)[:, None] * passes
 
 
-def task_cycles(g: Geometry, b: Boxes, tiles: RowTiles, splits: Any, groups: int, lanes: int, size: int, machine: Machine) -> Any:
+def task_cycles(g: Geometry, b: TriedBoxes, tiles: RowTiles, splits: Any, groups: int, lanes: int, size: int, machine: Machine) -> Any:
     """Of one task."""
     rows, vectors, copy = tiles.rows, tiles.vectors, b.copy
     blocks, registers = over(over(g.produced, rows), splits), over(copy.positions, lanes)[:, None]

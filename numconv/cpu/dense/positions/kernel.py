@@ -12,7 +12,7 @@ from ...runtime.tasks import Task, over_tasks
 from ...simd.streaming import fence
 from ...simd.strided import stepping
 from ...simd.tiles import columns, gemm_tile, lanes, narrowed, rows, tile_shape
-from ...simd.vector import get, moved, viewed, zero_of
+from ...simd.vector import compact, get, integers, moved, zero_of
 from ...stages.deliver import shuffled
 from ...stages.epilogue import store_row
 from ...stages.fill import fill_box
@@ -131,6 +131,7 @@ def _corner(plan, box):
 @device_function
 def _unserved(shape, plan, task, portion):
     """activation(bias) in the whole box: the targets that no tap serves keep it."""
+    compact()
     t, h, w, finish, vector, mr = plan.filters.t, plan.filters.h, plan.filters.w, plan.finish, stepping(shape, 1), rows(shape)
     corner, sums, piece, past = portion.corner, moved(task.room, plan.sums_at), plan.w.box, plan.past > 0
     step = min(1, piece)  # to LLVM a constant would be worth a copy of `store_row`
@@ -196,7 +197,7 @@ def _task(shape, plan, task, number):
     corner, start = _corner(plan, box_number)
     blocks, summed = (filters.produced + mr - 1) // mr, filters.channels
     first, end, volume = split * plan.split_blocks, min(blocks, (split + 1) * plan.split_blocks), t.source * h.source * w.source
-    notes = viewed(moved(task.room, plan.notes_at), task.tables)
+    notes = integers(moved(task.room, plan.notes_at), 64)
     for channel in range(0, summed, plan.chunk):
         channels = min(plan.chunk, summed - channel)
         x = moved(task.x, ((sample * plan.groups + group) * summed + channel) * volume)
@@ -214,21 +215,20 @@ def _task(shape, plan, task, number):
         fence()
 
 
-@device_function
-def _begin(task):
-    """Once a worker: what all its tasks look up."""
-    plan = plan_at(task.tables, 0)
-    offsets = viewed(moved(task.room, plan.offsets_at), task.offsets)
-    write_offsets(plan, offsets)
-    return Task(task.x, task.weights, task.bias, task.y, task.room, offsets, task.tables, task.shared)
-
-
 @lru_cache(maxsize=64)
-def driver(tile_rows: int, tile_vectors: int, tile_lanes: int) -> Any:
-    """The loop for one tile shape."""
+def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, bits: int) -> Any:
+    """The loop for one tile shape, and offsets of so many bits."""
+
+    @device_function
+    def begin(task):
+        """Notes where terms read."""
+        plan = plan_at(task.tables, 0)
+        offsets = integers(moved(task.room, plan.offsets_at), bits)
+        write_offsets(plan, offsets)
+        return Task(task.x, task.weights, task.bias, task.y, task.room, offsets, task.tables, task.shared)
 
     @device_function  # not `inlined`: Numba hands that on to all that is first compiled from there: a third more instructions
     def body(task, number):
         _task(tile_shape(tile_rows, tile_vectors, tile_lanes), plan_at(task.tables, 0), task, number)
 
-    return over_tasks("direct", body, _begin)
+    return over_tasks("direct", body, begin)

@@ -25,8 +25,6 @@ from .reads import Geometry
 
 STORE_TERMS = 1024  # terms, during which the sums of the tile before find their way to memory
 CROWDED_SUMS = 1024  # bytes: rows of sums a multiple of it apart share few sets of the first cache
-#: offsets of terms are 32 or 64 bits wide: what a kernel finds in their place tells it which
-OFFSETS = np.zeros(1, np.int32), np.zeros(1, np.int64)
 
 
 class BoxAxis(NamedTuple):
@@ -122,7 +120,7 @@ class DirectRoom(NamedTuple):
     notes_at: int
     offsets_at: int
     offsets_pitch: int
-    wide: bool  # offsets of 64 bits
+    bits: int  # of an offset
     size: int
 
 
@@ -137,10 +135,10 @@ def _room(c: Choice, split_blocks: int, packs: bool, lanes: int, size: int) -> D
     block_at = spaced(up(sums_at + max(1, held) * rows * sums_pitch + 2 * lanes, 64) + 64, size)
     notes_at = block_at + packs * up(rows * terms + lanes, 16)
     offsets_at = notes_at + up(notes_size(tuple(a.phases for a in g.axes), b.extents) * 8 // size, 16)
-    wide = c.chunk * b.channel_pitch >= 2**31
+    bits = 64 if c.chunk * b.channel_pitch >= 2**31 else 32
     kinds = prod(kinds_of(a) for a in axes)
-    end = offsets_at + up(-(-kinds * terms * (8 if wide else 4) // size), 16)
-    return DirectRoom(sums_at, sums_pitch, block_at, notes_at, offsets_at, terms, wide, end)
+    end = offsets_at + up(-(-kinds * terms * bits // 8 // size), 16)
+    return DirectRoom(sums_at, sums_pitch, block_at, notes_at, offsets_at, terms, bits, end)
 
 
 @kept
@@ -183,11 +181,11 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         offsets_at=room.offsets_at,
         offsets_pitch=room.offsets_pitch,
     )
+    numbers = table(plan)
     return PreparedDense(
         plan=plan,
-        numbers=table(plan),
-        offsets=OFFSETS[room.wide],
-        tile=(*c.tile, lanes),
+        numbers=numbers,
+        tile=(*c.tile, lanes, room.bits),
         tasks=problem.groups * splits * boxes,
         room=room.size,
         filters=table(plan.filters),

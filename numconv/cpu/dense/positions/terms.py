@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...geometry.jobs import kinds_of, least_of
 from ...runtime.launch import device_function, inlined
-from ...simd.vector import get, moved, put
+from ...simd.vector import compact, get, moved, put
 from ...stages.fill import place_of
 
 
@@ -35,6 +35,7 @@ def _reads(axis, apart, kind):
 @device_function
 def _write(fill, reads_t, reads_h, reads_w, channels, offsets):
     """Of one kind: (channel, tap)."""
+    compact()
     (taps_t, read_t, step_t), (taps_h, first_h, step_h), (taps_w, first_w, step_w), k = reads_t, reads_h, reads_w, 0
     for _ in range(taps_t):
         read_h = first_h
@@ -55,6 +56,7 @@ def _write(fill, reads_t, reads_h, reads_w, channels, offsets):
 @device_function
 def write_offsets(plan, offsets):
     """Of all kinds, one after the other."""
+    compact()
     fill, (t, h, w) = plan.fill, (plan.filters.t, plan.filters.h, plan.filters.w)
     for i in range(kinds_of(t)):
         for j in range(kinds_of(h)):
