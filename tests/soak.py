@@ -3,7 +3,7 @@
 Eight threads at once: new shapes without end, layers and pullbacks made, called, pickled, copied and dropped, forks whose children call,
 mistakes and their errors.  Every result is held against the sum of its terms at places picked at random (float64, from the definition), and
 against itself where the same call is made again.  Memory is the process's own, after a collection: what it holds once every cache
-is warm it may not outgrow by more than `--limit`.  Exits with 1 if a result was wrong, a child failed or memory grew.
+is warm it may not outgrow by more than `--limit`, and what a kernel takes that is compiled later.  Exits with 1 if a result was wrong, a child failed or memory grew.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numba
+from numba.core.event import Event, Listener, install_listener
 
 import numconv as nc
 
 Rng = np.random.Generator
 THREADS = 8
+KERNEL = 10.0  # MiB that a compilation leaves in the process, LLVM's own included
 HANGS = 60.0  # seconds without a tick
 WARM = 0.5  # of the time: kernels are compiled, caches fill
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -48,6 +50,18 @@ def ticks(pid: int) -> int:
     """What a process has had of the processor: on a busy machine a child may compile for minutes, and does not hang."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+class Compilations(Listener):
+    """How many kernels Numba has compiled; what they are made of is not counted."""
+
+    count = 0
+
+    def on_start(self, event: Event) -> None:
+        pass
+
+    def on_end(self, event: Event) -> None:
+        self.count += str(event.data["dispatcher"].py_func.__name__).endswith(("_parallel", "_serial"))
 
 
 class Conv:
@@ -205,11 +219,16 @@ class Soak:
             self.calls[number], turn = turn + 1, turn + 1
 
     def run(self, limit: float) -> int:
+        compiled = Compilations()
+        with install_listener("numba:compile", compiled):
+            return self._run(limit, compiled)
+
+    def _run(self, limit: float, compiled: Compilations) -> int:
         begin, seconds = time.monotonic(), self.end - time.monotonic()
         threads = [threading.Thread(target=self.work, args=(i,)) for i in range(THREADS)]
         for thread in threads:
             thread.start()
-        warm, most, forked, said = 0.0, 0.0, begin, begin
+        warm, most, forked, said, kernels = 0.0, 0.0, begin, begin, 0
         while any(thread.is_alive() for thread in threads):
             time.sleep(0.2)
             now = time.monotonic()
@@ -223,15 +242,18 @@ class Soak:
                 gc.collect()
                 held, said = resident(), now
                 if now - begin < WARM * seconds:
-                    warm = held
+                    warm, kernels = held, compiled.count
                 else:
                     warm, most = warm or held, max(most, held)
-                print(f"{now - begin:6.0f} s  {sum(self.calls):7d} acts  {self.forked:4d} forks  {held:7.0f} MiB", flush=True)
-        grown = most - warm
+                print(
+                    f"{now - begin:6.0f} s  {sum(self.calls):7d} acts  {self.forked:4d} forks  {held:7.0f} MiB  {compiled.count} kernels",
+                    flush=True,
+                )
+        later = compiled.count - kernels
+        grown = max(most, warm) - warm - KERNEL * later
         print(*self.wrong, sep="\n")
-        print(
-            f"seed {self.seed}: {sum(self.calls)} acts in {THREADS} threads, {self.forked} forks, memory {warm:.0f} MiB warm, +{grown:.0f}"
-        )
+        print(f"seed {self.seed}: {sum(self.calls)} acts in {THREADS} threads, {self.forked} forks, {warm:.0f} MiB after half of the time")
+        print(f"{later} kernels compiled since; memory {grown:+.0f} MiB beyond {KERNEL:.0f} for each of these")
         return 1 if self.wrong or grown > limit else 0
 
 

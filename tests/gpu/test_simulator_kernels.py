@@ -26,7 +26,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "plain": {"spatial": (4, 5), "kernel": (3, 3), "pad": 1},
     "one axis, groups, stride, dilation": {"spatial": (9,), "kernel": (3,), "groups": 2, "stride": 2, "pad": 2, "dilation": 2},
     "three axes, all unequal": {
-        "spatial": (2, 3, 4), "kernel": (2, 3, 2), "stride": (1, 2, 1), "pad": ((1, 0), (1, 2), (1, 1)), "dilation": (1, 1, 2),
+        "spatial": (2, 3, 4), "kernel": (2, 3, 2), "stride": (1, 2, 1), "pad": ((1, 1), (1, 2), (1, 1)), "dilation": (1, 1, 2),
         "channels": 2, "filters": 3, "batch": 1,
     },
     "channels last, relu": {"spatial": (3, 4), "kernel": (3, 2), "stride": (2, 1), "pad": 1, "layout": "channels_last", "act": "relu"},
