@@ -83,8 +83,8 @@ def _interleave_channels(shape, filters, source, valid, packed, job, channels):
         run_w = taps_w
     if run_w == w.kernel and h.period == 1:
         run_h = taps_h
-        if run_h == h.kernel and t.period == 1:
-            run_t = taps_t
+    if run_w == w.kernel and run_h == h.kernel and t.period == 1:
+        run_t = taps_t
     taps, run = taps_t * taps_h * taps_w, run_t * run_h * run_w
     number, count = (1, run * channels) if filters.whole else (channels, run)
     vectors, first, at_t, at_h, at_w = count - count % width, 0, 0, 0, 0

@@ -24,6 +24,7 @@ from .cost import ahead, pass_terms, past_caches
 from .reads import Geometry
 
 STORE_TERMS = 1024  # terms, during which the sums of the tile before find their way to memory
+FAR = 1 << 31  # elements of a copy: beyond it offsets take 64 bits
 CROWDED_SUMS = 1024  # bytes: rows of sums a multiple of it apart share few sets of the first cache
 
 
@@ -135,7 +136,7 @@ def _room(c: Choice, split_blocks: int, packs: bool, lanes: int, size: int) -> D
     block_at = spaced(up(sums_at + max(1, held) * rows * sums_pitch + 2 * lanes, 64) + 64, size)
     notes_at = block_at + packs * up(rows * terms + lanes, 16)
     offsets_at = notes_at + up(notes_size(tuple(a.phases for a in g.axes), b.extents) * 8 // size, 16)
-    bits = 64 if c.chunk * b.channel_pitch >= 2**31 else 32
+    bits = 64 if c.chunk * b.channel_pitch >= FAR else 32
     kinds = prod(kinds_of(a) for a in axes)
     end = offsets_at + up(-(-kinds * terms * bits // 8 // size), 16)
     return DirectRoom(sums_at, sums_pitch, block_at, notes_at, offsets_at, terms, bits, end)
