@@ -23,7 +23,6 @@ import layers
 import numpy as np
 
 BARS = {"ms": 1.0, "kB": 20.0, "explain ms": 5.0}
-WARM = 3  # shapes before any that counts: they compile
 LAYOUTS = ("channels_first", "channels_last")
 Call = Callable[[int], Callable[[], Any]]  # of the number of a shape
 
@@ -98,13 +97,21 @@ def seconds(call: Callable[[], Any], clock: Callable[[], float]) -> float:
     return clock() - begin
 
 
+def forgotten(make: Call, shapes: int) -> list[Callable[[], Any]]:
+    """Calls at so many shapes, whose kernels are compiled: a width may take another tile than the one before."""
+    from numconv import memory
+
+    calls = [make(number) for number in range(shapes)]
+    for call in calls:
+        call()
+    memory.forget()
+    return calls
+
+
 def beyond(make: Call, shapes: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds of a first call beyond a known one, the median."""
-    for number in range(WARM):
-        make(number)()
     found = []
-    for number in range(WARM, WARM + shapes):
-        call = make(number)
+    for call in forgotten(make, shapes):
         first = seconds(call, clock)
         found.append(first - min(seconds(call, clock) for _ in range(3)))
     return statistics.median(found)
@@ -114,9 +121,7 @@ def kept(make: Call, shapes: int) -> float:
     """Bytes a shape, the results and scratch apart."""
     from numconv.cpu.runtime import workspace
 
-    for number in range(WARM):
-        make(number)()
-    calls = [make(WARM + 1000 + number) for number in range(shapes)]
+    calls = forgotten(make, shapes)
     workspace.forget()
     gc.collect()
     tracemalloc.start()
