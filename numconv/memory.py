@@ -113,6 +113,19 @@ def _weight_of_class(kind: type) -> int | None:
     return None if None in fields else 56 + sum(8 + size for size in fields if size is not None)
 
 
+#: of classes whose objects hold others: bytes of the first that came, its arrays apart, and which fields are arrays
+_first_of_class: dict[type, tuple[int, tuple[str, ...]]] = {}
+
+
+def _weigh_first(value: Any) -> tuple[int, tuple[str, ...]]:
+    """To walk through each of them would take a tenth of what a new shape may cost."""
+    parts = value._asdict() if hasattr(value, "_asdict") else vars(value)
+    arrays = tuple(name for name, part in parts.items() if hasattr(part, "nbytes"))
+    rest = 100 + sum(10 + (112 if name in arrays else weight(part)) for name, part in parts.items())
+    found = _first_of_class[type(value)] = rest, arrays
+    return found
+
+
 def weight(value: Any) -> int:
     """Bytes, by rough rules, rather too many: `tests/test_memory.py` holds them against what is allocated."""
     kind = type(value)
@@ -121,10 +134,11 @@ def weight(value: Any) -> int:
         return known
     if kind is str or kind is bytes:
         return 56 + len(value)
+    if hasattr(kind, "_fields") or hasattr(kind, "__dataclass_fields__"):
+        rest, arrays = _first_of_class.get(kind) or _weigh_first(value)
+        return rest + sum([getattr(getattr(value, name), "nbytes", 0) for name in arrays])
     if issubclass(kind, tuple):
         return 56 + sum([8 + weight(v) for v in value])
     if issubclass(kind, (list, dict)):
         return 64 + sum([16 + weight(v) for v in (value.values() if issubclass(kind, dict) else value)])
-    if hasattr(kind, "__dataclass_fields__"):
-        return 100 + sum([10 + weight(v) for v in vars(value).values()])
     return 112 + int(getattr(value, "nbytes", 0))
