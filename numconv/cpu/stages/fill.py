@@ -99,17 +99,26 @@ def inside(start, step, extent, count, lanes):  # type: ignore[no-untyped-def]
 
 def notes_size(phases: Ints, copied: Ints) -> int:
     """Integers that a worker notes down, of so many pieces and samples of each along t, h and w."""
-    (t, h, w), (planes, rows, _) = phases, copied
-    return (t + h) * PHASE_SIZE + w * INSIDE_SIZE + t * planes + h * rows
+    t, h, w = phases
+    return (t + h) * PHASE_SIZE + w * INSIDE_SIZE + sum(p * c for p, c in zip(phases, copied, strict=True))
 
 
 @inlined
 def _notes(fill):
-    """Where the pieces of h begin among the notes, the insides of w, and the sources of planes and rows: a −1 is a zero."""
+    """Where the pieces of h begin among the notes, the insides of w, and the sources of planes, rows and columns: a −1 is a zero."""
     h = fill.t.phases * PHASE_SIZE
     w = h + fill.h.phases * PHASE_SIZE
     planes = w + fill.w.phases * INSIDE_SIZE
-    return h, w, planes, planes + fill.t.phases * fill.t.copied
+    rows = planes + fill.t.phases * fill.t.copied
+    return h, w, planes, rows, rows + fill.h.phases * fill.h.copied
+
+
+@device_function
+def _note_sources(axis, mode, begin, sources):
+    """Of the samples of a piece that begins there."""
+    compact()
+    for j in range(axis.copied):
+        put(sources, j, source_of(mode, begin + j * axis.step, axis.source))
 
 
 @device_function
@@ -121,28 +130,29 @@ def _note_axis(axis, mode, corner, phases, sources):
         put(phases, 0, phase.offset)
         put(phases, 1, phase.first)
         put(phases, 2, phase.end)
-        phases, at = moved(phases, PHASE_SIZE), corner + phase.offset
-        for j in range(axis.copied):
-            put(sources, j, source_of(mode, at + j * axis.step, axis.source))
-        sources = moved(sources, axis.copied)
+        _note_sources(axis, mode, corner + phase.offset, sources)
+        phases, sources = moved(phases, PHASE_SIZE), moved(sources, axis.copied)
 
 
 @device_function
 def _note(shape, fill, notes, corner):
-    """What is the same for all channels of a box."""
+    """What is the same for all channels of a box; columns in padding modes alone, that have some beside the source."""
     compact()
-    (at_h, at_w, planes_at, rows_at), w = _notes(fill), fill.w
+    (at_h, at_w, planes_at, rows_at, columns_at), w = _notes(fill), fill.w
     _note_axis(fill.t, fill.mode, corner[0], notes, moved(notes, planes_at))
     _note_axis(fill.h, fill.mode, corner[1], moved(notes, at_h), moved(notes, rows_at))
-    insides = moved(notes, at_w)
+    insides, columns = moved(notes, at_w), moved(notes, columns_at)
     for i in range(w.phases):
-        row = inside(corner[2] + phase_of(w, i).offset, w.step, w.source, w.copied, lanes(shape))
+        begin = corner[2] + phase_of(w, i).offset
+        row = inside(begin, w.step, w.source, w.copied, lanes(shape))
         put(insides, 0, row.start)
         put(insides, 1, row.first)
         put(insides, 2, row.end)
         put(insides, 3, row.whole)
         put(insides, 4, row.whole_end)
-        insides = moved(insides, INSIDE_SIZE)
+        if fill.mode:
+            _note_sources(w, fill.mode, begin, columns)
+        insides, columns = moved(insides, INSIDE_SIZE), moved(columns, w.copied)
 
 
 @inlined
@@ -187,7 +197,7 @@ def _fill_phase(shape, fill, source, target, phase_t, phase_h, planes, rows, ins
 def _fill_channels(shape, fill, notes, source, target, channels):
     """`fill_box` for the step in the shape."""
     t, h, volume = fill.t, fill.h, fill.t.source * fill.h.source * fill.w.source
-    at_h, at_w, planes_at, rows_at = _notes(fill)
+    at_h, at_w, planes_at, rows_at, _ = _notes(fill)
     for c in range(channels):
         channel, slot, planes = moved(source, c * volume), c * fill.channel_pitch, moved(notes, planes_at)
         for at_t in range(0, at_h, PHASE_SIZE):
@@ -205,21 +215,24 @@ def _fill_channels(shape, fill, notes, source, target, channels):
 @device_function
 def _fill_edges(fill, notes, source, target, channels):
     """What `_fill_channels` left 0 in the rows that it copied, element by element."""
-    t, h, w, mode = fill.t, fill.h, fill.w, fill.mode
-    _, at_w, planes_at, rows_at = _notes(fill)
+    t, h, w = fill.t, fill.h, fill.w
+    _, at_w, planes_at, rows_at, columns_at = _notes(fill)
     for row in range(channels * t.phases * h.phases * w.phases * t.copied * h.copied):
         y, rest = row % h.copied, row // h.copied
         x, slot = rest % t.copied, rest // t.copied
         by_w, rest = slot % w.phases, slot // w.phases
         by_h, by_t, c = rest % h.phases, rest // h.phases % t.phases, rest // h.phases // t.phases
         at_t, at_h = get(notes, planes_at + by_t * t.copied + x), get(notes, rows_at + by_h * h.copied + y)
-        inside = inside_at(notes, at_w + by_w * INSIDE_SIZE)
-        start, first, end = inside.start, inside.first, inside.end
-        line = ((c * t.source + at_t) * h.source + at_h) * w.source
-        to = c * fill.channel_pitch + slot % (t.phases * h.phases * w.phases) * fill.phase_pitch + x * t.pitch + y * h.pitch
-        for j in range(h.pitch):
-            if j < first or j >= end:
-                put(target, to + j, get(source, line + source_of(mode, start + j * w.step, w.source)))
+        inside, columns = inside_at(notes, at_w + by_w * INSIDE_SIZE), moved(notes, columns_at + by_w * w.copied)
+        first, end, line = inside.first, inside.end, moved(source, ((c * t.source + at_t) * h.source + at_h) * w.source)
+        piece = c * fill.channel_pitch + slot % (t.phases * h.phases * w.phases) * fill.phase_pitch
+        to = moved(target, piece + x * t.pitch + y * h.pitch)
+        j = 0 if first > 0 else end
+        while j < h.pitch:
+            put(to, j, get(line, get(columns, j)))
+            j += 1
+            if j == first:
+                j = end
 
 
 @device_function

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ...geometry.jobs import job_of, kind_of, kinds_of, part, taps_of
+from ...geometry.jobs import job_of, kind_of, kinds_of, part
 from ...runtime.launch import device_function, inlined
 from ...runtime.record import reader
 from ...runtime.tasks import Task, over_tasks
@@ -159,11 +159,11 @@ def _offsets(plan, task, i, j, k):
 
 
 @device_function
-def _job(shape, plan, task, portion, number, packed, sums):
+def _job(shape, plan, task, portion, job, packed, sums):
     """The blocks of a job of a box; where the sums of the next one go.  `packed`: its weights, if they are."""
     t, h, w, filters, mr, corner = plan.t, plan.h, plan.w, plan.filters, rows(shape), portion.corner
-    i, j, k = number
-    of_t, of_h, of_w = job_of(filters.t, i), job_of(filters.h, j), job_of(filters.w, k)
+    of_t, of_h, of_w = job
+    i, j, k = of_t.tap - filters.t.first, of_h.tap - filters.h.first, of_w.tap - filters.w.first
     planes = min(t.box, part(of_t.targets - corner[0] + t.spread - 1, t.spread))
     lines = min(h.box, part(of_h.targets - corner[1] + h.spread - 1, h.spread))
     box = (planes, lines, min(w.box, of_w.targets - corner[2]))
@@ -171,7 +171,7 @@ def _job(shape, plan, task, portion, number, packed, sums):
         return sums
     at_t, at_h = of_t.first + filters.t.target_step * corner[0], of_h.first + filters.h.target_step * corner[1]
     at, taps, summed = (at_t, at_h, of_w.first + filters.w.target_step * corner[2]), of_t.taps * of_h.taps * of_w.taps, filters.channels
-    samples, offsets, channel = moved(task.room, begin_of(plan, (of_t, of_h, of_w))), _offsets(plan, task, i, j, k), portion.channel
+    samples, offsets, channel = moved(task.room, begin_of(plan, job)), _offsets(plan, task, i, j, k), portion.channel
     for block in range(portion.first, portion.end):
         valid = min(mr, filters.produced - block * mr)
         if plan.packs:
@@ -207,10 +207,13 @@ def _task(shape, plan, task, number):
             _unserved(shape, plan, task, portion)
         packed, each = task.weights, plan.groups * blocks * summed * mr
         for i in range(t.jobs):
+            job_t = job_of(t, i)
             for j in range(h.jobs):
+                job_h = job_of(h, j)
                 for k in range(w.jobs):
-                    sums = _job(shape, plan, task, portion, (i, j, k), packed, sums)
-                    packed = moved(packed, each * taps_of(t, i) * taps_of(h, j) * taps_of(w, k))
+                    job_w = job_of(w, k)
+                    sums = _job(shape, plan, task, portion, (job_t, job_h, job_w), packed, sums)
+                    packed = moved(packed, each * job_t.taps * job_h.taps * job_w.taps)
     if plan.past:
         fence()
 
