@@ -12,7 +12,7 @@ import numpy as np
 
 from ...kernel import Machine
 from ...problem import ConvProblem
-from ..geometry.tiles import CYCLES_PER_STEP
+from ..geometry.tiles import CYCLES_PER_STEP, over
 from .axes import Axes, TileBox, terms
 
 FLOAT = 4  # bytes
@@ -187,11 +187,6 @@ class WinogradCandidates(NamedTuple):
     v_bytes: Any
     m_bytes: Any
     tasks: Any  # of a sample
-
-
-def over(extent: Any, part: Any) -> Any:
-    """How many parts, of arrays of integers held as floats."""
-    return np.ceil(extent / part)
 
 
 def on_the_way(p: ConvProblem, boxes: Any) -> Any:

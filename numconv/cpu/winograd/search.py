@@ -11,7 +11,7 @@ import numpy as np
 from ...kernel import Machine
 from ...memory import kept
 from ...problem import ConvProblem
-from ..geometry.tiles import CYCLES_PER_STEP, term_cycles
+from ..geometry.tiles import CYCLES_PER_STEP, over, term_cycles
 from .axes import Axes, Counts, TileBox, choices, frequencies, terms
 from .cost import (
     FLOAT,
@@ -24,7 +24,6 @@ from .cost import (
     WinogradCandidates,
     WinogradChoice,
     axes_cost,
-    over,
     pack_cycles,
     task_cycles,
 )

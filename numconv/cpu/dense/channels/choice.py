@@ -10,8 +10,8 @@ import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...geometry.tiles import SMALL_PROBLEM, parts
-from .cost import PACK, PACK_BLOCK, Candidates, Tiles, extents, over, scattered, task_cycles, tile_start, tile_term
+from ...geometry.tiles import SMALL_PROBLEM, over, parts
+from .cost import PACK, PACK_BLOCK, Candidates, Tiles, extents, scattered, task_cycles, tile_start, tile_term
 from .layout import SpreadLayout, layout
 
 #: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation

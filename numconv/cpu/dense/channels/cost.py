@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....kernel import Machine
-from ...geometry.tiles import term_cycles
+from ...geometry.tiles import over, term_cycles
 from .layout import SpreadLayout
 
 SPREAD_TASK = 200.0  # cycles a task
@@ -62,11 +62,6 @@ class Candidates(NamedTuple):
     box: tuple[Any, Any, Any]  # targets of a task
     copied: Any  # the rows of a box, between zeros
     splits: Any  # of the channels
-
-
-def over(extent: Any, part: Any) -> Any:
-    """How many parts, of arrays of integers held as floats."""
-    return np.ceil(extent / part)
 
 
 def extents(a: SpreadLayout, box: tuple[Any, ...]) -> tuple[Any, Any, Any]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from ....kernel import Machine
 from ....problem import ConvProblem
-from ...geometry.tiles import term_cycles
+from ...geometry.tiles import over, term_cycles
 from ..axes import TileBox, frequencies
-from ..cost import FLOAT, Tile, over
+from ..cost import FLOAT, Tile
 
 TASK_STARTED = 300.0  # cycles a task
 BOX_OF_SAMPLE = 500.0  # cycles a box of a sample, within a task

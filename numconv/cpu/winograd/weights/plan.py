@@ -11,11 +11,11 @@ import numpy as np
 from ....kernel import Machine
 from ....memory import kept
 from ....problem import ConvProblem
-from ...geometry.tiles import up
+from ...geometry.tiles import over, up
 from ...runtime.record import size_of, table
 from ...runtime.workspace import spaced
 from ..axes import Axes, Counts, TileBox, choices, frequencies
-from ..cost import FLOAT, Tile, over
+from ..cost import FLOAT, Tile
 from ..filters import LINE_ELEMENTS
 from ..room import INTEGER_ELEMENTS, Spectrum, odd_lines
 from .cost import Way, task_cycles, ways_of
