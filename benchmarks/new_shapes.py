@@ -23,6 +23,7 @@ import layers
 import numpy as np
 
 BARS = {"ms": 1.0, "kB": 20.0, "explain ms": 5.0}
+LAST = 5  # shapes, of whose searches more is kept
 LAYOUTS = ("channels_first", "channels_last")
 Call = Callable[[int], Callable[[], Any]]  # of the number of a shape
 
@@ -118,16 +119,18 @@ def beyond(make: Call, shapes: int, clock: Callable[[], float] = time.perf_count
 
 
 def kept(make: Call, shapes: int) -> float:
-    """Bytes a shape, the results and scratch apart."""
+    """Bytes a shape; apart from results, scratch, and the searches of the last few shapes."""
     from numconv.cpu.runtime import workspace
 
-    calls = forgotten(make, shapes)
-    workspace.forget()
+    calls = forgotten(make, LAST + shapes)
     gc.collect()
     tracemalloc.start()
     try:
+        for call in calls[:LAST]:
+            call()
+        workspace.forget()
         before = tracemalloc.get_traced_memory()[0]
-        for call in calls:
+        for call in calls[LAST:]:
             call()
         workspace.forget()
         gc.collect()
