@@ -40,8 +40,9 @@ class Order:
 
     def run(self, problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
         x, w, bias = arrays
-        work = _work(self, problem, machine, threads(), w.ndim > 1)
-        perform(work, x, w, bias, out, lambda w, packed: self.fill(problem, self.prepared(problem, machine, 1), w, packed))
+        workers, given = threads(), w.ndim > 1
+        work = _work(self, problem, machine, workers, given)  # its plan packs as that of `pack` does: tiles know no workers
+        perform(work, x, w, bias, out, lambda w, packed: self.fill(problem, self.prepared(problem, machine, workers, given), w, packed))
 
     def workspace(self, problem: ConvProblem, machine: Machine) -> int:
         most = 0
