@@ -135,6 +135,14 @@ def test_a_layer_that_is_gone_is_not_kept() -> None:
     assert len(memory._stores) <= before
 
 
+def test_a_layer_packs_once_for_images_of_any_size() -> None:
+    layer, calls = nc.Conv2d(image(64, 64, 3, 3), padding=1, algorithm="spread"), 40
+    for i in range(calls):
+        layer(image(1, 64, 9, 9 + i))
+    assert len(layer._calls) == calls
+    assert len({id(packed) for _, packed, _, _ in layer._calls.values()}) == len(layer._packings) <= 4  # tiles
+
+
 def test_scratch_begins_with_a_cache_line() -> None:
     """Of a smaller call after a larger one as well."""
     workspace.forget()

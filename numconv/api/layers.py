@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from .. import devices
 from ..arguments.convolution import ConvOptions, conv
 from ..arguments.edge import at_edge, edge
@@ -12,7 +14,6 @@ from ..arguments.request import Builder, Request, View, optional, required, weig
 from ..arguments.transposed import TransposeOptions, transpose
 from ..arguments.values import LAYOUTS, Spec, Subject, choice, integer
 from ..call import adopt, call, fits, on_host, only_step, run
-from ..kernel import Kernel
 from ..memory import BOUND, Store
 from ..plan import Plan
 from ..planning import ACCURACIES, plan_for
@@ -22,7 +23,11 @@ from ..watching import watched
 from .dense import LABELS
 
 IMAGE = 1 << 14  # side of an image that no kernel or reflection exceeds
-PACKED = 16  # packings kept by a layer: one for each kernel row and geometry that has been asked for
+PACKED = 16  # packings kept by a layer, which differ: for rows and tiles that images of several sizes take
+
+
+def _bits(packed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return packed.reshape(-1).view(np.uint8)
 
 
 class _Layer:
@@ -49,7 +54,8 @@ class _Layer:
         self._like, self._device = w, device
         self._weight = device.copy(weight)  # the caller may go on to change what was given
         self._bias = None if own_bias is None else device.copy(own_bias)
-        self._packed: dict[tuple[Kernel, ConvProblem], Any] = {}
+        self._packings: list[Any] = []
+        self._packed = Store()  # one of them by row and geometry
         self.gradients: dict[Plan, Any] = {}  # the weights as input gradients want them: kept by `vjp`
         self._calls = Store()  # (plan, weights as packed, bias, bound call) by shape, dtype and flags of x
         self._check(subject, spec)
@@ -78,11 +84,20 @@ class _Layer:
         found = self._packed.get(key)
         if found is None:
             found = self._device.pack(plan, self._device.cast(self._weight, problem.dtype))
-            if len(self._packed) >= PACKED:
-                self._packed.clear()
-                self._calls.clear()  # which hold them, too
-            self._packed[key] = found
+            found = self._shared(found)
+            self._packed.put(key, found, 0)
         return found
+
+    def _shared(self, packed: Any) -> Any:
+        """The same packing as of an image of another size, where it is one."""
+        for other in self._packings if isinstance(packed, np.ndarray) else ():
+            if other.shape == packed.shape and other.dtype == packed.dtype and np.array_equal(_bits(other), _bits(packed)):
+                return other
+        if len(self._packings) >= PACKED:
+            for holder in (self._packings, self._packed, self._calls):
+                holder.clear()
+        self._packings.append(packed)
+        return packed
 
     def __call__(self, x: Any, out: Any = None) -> Any:
         try:
@@ -123,7 +138,7 @@ class _Layer:
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy: the weights and keywords; what is packed or bound is found again."""
-        fresh: dict[str, Any] = {"_packed": {}, "gradients": {}, "_calls": Store()}
+        fresh: dict[str, Any] = {"_packings": [], "_packed": Store(), "gradients": {}, "_calls": Store()}
         return vars(self) | fresh | {"_device": self._device.name, "_like": self._like[:0]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ class Order:
 
     def pack(self, problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
         p = self.prepared(problem, machine, 1)
-        packed = np.empty(p.packed, w.dtype)
+        packed = np.zeros(p.packed, w.dtype)  # gaps too: a layer holds packings against each other
         self.fill(problem, p, w, packed)
         return packed
 

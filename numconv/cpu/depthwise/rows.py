@@ -64,7 +64,7 @@ def _pack_pixels(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.nd
     n = machine.vector_bytes // w.itemsize
     channels, taps = problem.in_channels, problem.taps
     blocks, pitch = -(-channels // n), tap_pitch(channels, n)
-    packed = np.empty(taps * pitch, w.dtype)
+    packed = np.zeros(taps * pitch, w.dtype)
     filters = Filters(
         produced=channels, stretches=1, length=taps, stretch_pitch=0, filter_pitch=taps, group_pitch=0, blocks=blocks, block_size=n
     )

@@ -65,6 +65,7 @@ def _pack(problem: ConvProblem, w: np.ndarray, machine: Machine, packed: np.ndar
 def pack(problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
     """The transformed filters, (groups, frequencies, blocks, terms, channels of a block)."""
     packed = aligned((prepared(problem.with_(batch=1), machine, 1).packed,), w.dtype)
+    packed[:] = 0  # gaps too: a layer holds packings against each other
     _pack(problem, w, machine, packed)
     return packed
 
