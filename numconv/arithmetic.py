@@ -180,11 +180,10 @@ def input_sizes(output: Size, kernel: Size, stride: Size = 1, padding: Padding =
     each = []
     for axis, (lo, hi) in zip(axes, pads, strict=True):
         least = (axis.size - 1) * axis.stride + 1 if same else axis.smallest_source(lo, hi)
-        if axis.stride > MOST:
-            raise subject.value(f"as many sizes as the stride {axis.stride} are too many to list")
-        each.append([i for i in range(least, least + axis.stride) if i >= 1])
-    if prod(map(len, each)) > MOST:
-        raise subject.value(f"{prod(map(len, each))} shapes are too many to list")
+        each.append(range(max(1, least), max(1, least + axis.stride)))
+    count = prod(sizes.stop - sizes.start for sizes in each)
+    if count > MOST:
+        raise subject.value(f"{shown(count)} {'shapes' if many else 'sizes'} are too many to list")
     return tuple(product(*each)) if many else tuple(each[0])
 
 

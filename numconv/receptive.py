@@ -5,23 +5,23 @@ For convolutions (Araujo, Norris & Sim, Distill 2019, doi 10.23915/distill.00021
     size  r = 1 + Σ_l (k_e,l − 1)·Π_{i<l} s_i      jump  j = Π s_l      start  u = −Σ_l p_l·Π_{i<l} s_i
 
 A transposed layer divides the jump by its stride, and its outputs see different numbers of inputs in turn: `size` is
-the largest of them, found by following the ends of the window back through the layers for every phase; `start` is then
-the centre of the first output's window less (size − 1)/2, a fraction where the windows lie between input positions.
+the largest of them, found by following the ends of the windows back through the layers; `start` is then the centre of
+the first output's window less (size − 1)/2, a fraction where the windows lie between input positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import prod
+from math import gcd
 from typing import Any
 
 from .arguments.edge import public
 from .arguments.values import Subject, flag, integer, sequence, shown
 from .problem import effective_kernel
 
-PHASES = 10**5  # of transposed layers' strides: each is followed through the stack
+MOST = 3 * 10**5  # windows of different places that are followed, in all
 KEYS = ("kernel", "stride", "padding", "dilation", "transposed")
 
 
@@ -48,18 +48,56 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Step:
-    """One layer on one axis."""
+    """One layer on one axis, or convolutions in turn, which are one."""
 
     extent: int
     stride: int
     low: int
     transposed: bool
 
-    def back(self, first: int, last: int) -> tuple[int, int]:
-        """The inputs behind outputs first … last; empty (first > last) where a transposed layer leaves a hole."""
-        if self.transposed:  # y[q] needs (q + lo − r·d)/s
-            return -(-(first + self.low - self.extent + 1) // self.stride), (last + self.low) // self.stride
-        return first * self.stride - self.low, last * self.stride - self.low + self.extent - 1
+    def then(self, step: Step) -> Step:
+        """A convolution and the next."""
+        return Step((step.extent - 1) * self.stride + self.extent, self.stride * step.stride, step.low * self.stride + self.low, False)
+
+
+class Windows:
+    """The windows of all outputs, followed back through the layers: how long they are, by where they begin modulo `modulus`.
+
+    What begins at one place and is shorter sees less of every layer before, so the longest of each place will do.  There are as many
+    places as the strides of convolutions have in which those of transposed layers do not cancel.
+    """
+
+    def __init__(self, followed: int) -> None:
+        self.modulus = 1
+        self.lasts = {0: 0}  # place of the first position → the last, from the first on; what has come to nothing is not there
+        self.followed = followed  # so many before
+
+    def back(self, step: Step) -> None:
+        if step.transposed:
+            self._transposed(step)
+            return
+        self.modulus *= step.stride
+        self.lasts = {(a * step.stride - step.low) % self.modulus: n * step.stride + step.extent - 1 for a, n in self.lasts.items()}
+
+    def _transposed(self, step: Step) -> None:
+        """y[q] needs (q + lo − r·d)/s, so what begins at b = q + lo − k_e + 1 meets the first input j = ⌈b/s⌉, j·s − b later."""
+        s, common = step.stride, gcd(self.modulus, step.stride)
+        found: dict[int, int] = {}
+        places, later = self.modulus // common, s // common
+        self.followed += len(self.lasts) * min(places, later)
+        if self.followed > MOST:
+            raise OverflowError
+        inverse = pow(later, -1, places)
+        for a, n in self.lasts.items():
+            b, length = a + step.low - step.extent + 1, n + step.extent - 1
+            if places <= later:  # of each place, the least later
+                met = ((j, (j * s - b) % self.modulus) for j in range(places))
+            else:
+                met = (((b + late) // common * inverse % places, late) for late in range(-b % common, s, common))
+            for j, late in met:
+                if late < s and late <= length:
+                    found[j] = max(found.get(j, 0), (length - late) // s)
+        self.modulus, self.lasts = places, found
 
 
 def plain(value: Fraction | int) -> Fraction | int:
@@ -106,11 +144,11 @@ def receptive_field(layers: Sequence[Mapping[str, Any]]) -> ReceptiveField:
         raise subject.value(f"layers must have one number of axes; got {sorted(ranks)}")
     rank = max(ranks, default=0)
     axes = [[read_step(subject, layer, axis, rank) for layer in layers] for axis in range(max(rank, 1))]
-    phases = max(prod(step.stride for step in steps if step.transposed) for steps in axes)
-    if phases > PHASES:
-        raise subject.value(f"the transposed layers' strides multiply to {shown(phases)} phases; at most {PHASES} are followed")
-    prefixes = [[field_of(steps[:count]) for steps in axes] for count in range(1, len(layers) + 1)]
-    parts = tuple(assemble(p, rank) for p in prefixes)
+    try:
+        fields = [list(fields_of(steps)) for steps in axes]
+    except OverflowError:
+        raise subject.value(f"the layers' strides leave more than {MOST} places for windows to begin, each of which sees its own") from None
+    parts = tuple(assemble(list(p), rank) for p in zip(*fields, strict=True))
     whole = parts[-1] if parts else assemble([(1, 1, 0)] * max(rank, 1), rank)
     return ReceptiveField(whole.size, whole.jump, whole.start, parts)
 
@@ -152,9 +190,11 @@ def read_step(subject: Subject, layer: Mapping[str, Any], axis: int, rank: int) 
     return Step(extent, stride, low, transposed)
 
 
-def field_of(steps: list[Step]) -> tuple[int, Fraction | int, Fraction | int]:
-    """(size, jump, start) of a stack on one axis."""
+def fields_of(steps: list[Step]) -> Iterator[tuple[int, Fraction | int, Fraction | int]]:
+    """(size, jump, start) on one axis, of the stack up to each layer."""
     jump, center = Fraction(1), Fraction(0)
+    stack: list[Step] = []
+    followed = 0
     for step in steps:
         middle = Fraction(step.extent - 1, 2) - step.low
         if step.transposed:
@@ -163,13 +203,13 @@ def field_of(steps: list[Step]) -> tuple[int, Fraction | int, Fraction | int]:
         else:
             center += jump * middle
             jump *= step.stride
-    # What an output sees repeats with the transposed layers' strides: every phase once.
-    size = 0
-    for phase in range(prod(s.stride for s in steps if s.transposed)):
-        first = last = phase
-        for step in reversed(steps):
-            first, last = step.back(first, last)
-            if first > last:
-                break
-        size = max(size, last - first + 1)
-    return size, plain(jump), plain(center - Fraction(size - 1, 2))
+        if stack and not (step.transposed or stack[-1].transposed):
+            stack[-1] = stack[-1].then(step)
+        else:
+            stack.append(step)
+        windows = Windows(followed)
+        for layer in reversed(stack):
+            windows.back(layer)
+        followed = windows.followed
+        size = 1 + max(windows.lasts.values(), default=-1)
+        yield size, plain(jump), plain(center - Fraction(size - 1, 2))

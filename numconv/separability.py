@@ -4,6 +4,9 @@ A 2-D filter of matrix rank ρ is a sum of ρ column-times-row filters, Σ_j col
 smaller rank is the truncated SVD (Eckart & Young 1936).  A filter over channels, rows and columns is flattened into
 lateral ⊗ vertical ⊗ horizontal, exactly only if it is rank 1; else by the higher-order power method.
 
+A decomposition of n² elements takes n³ steps.  Where n is large the same is asked of a few combinations of the columns (Halko, Martinsson &
+Tropp 2011) and held against the whole: what they leave out is at most `tol`, or the filter is refused.
+
 References
 ----------
 Jin, Dundar & Culurciello, "Flattened Convolutional Neural Networks", arXiv 1412.5474.
@@ -27,6 +30,9 @@ __all__ = ["Flattened", "Separation", "flatten", "rank", "separate"]
 
 Array = np.ndarray[Any, Any]
 LARGEST_EXACT = 2**40  # integer kernels beyond this go by SVD: their elimination could overflow float64 afterwards
+MOST_STEPS = 10**5  # of the exact elimination, half a second; longer ones go by SVD
+WHOLE = 512  # rows or columns that are decomposed as they are, a tenth of a second
+COMBINATIONS = 48  # of the columns of a larger kernel
 
 
 @dataclass(frozen=True)
@@ -135,39 +141,76 @@ def separate(kernel: Any, rank: int | None = None, tol: float = 1e-6) -> Separat
     limit = None if rank is None else integer(subject, "rank", rank, 1)
     filters = k.reshape(-1, *k.shape[-2:])
     tol = tolerance(subject, tol)
-    own = [matrix_rank(f, tol) for f in filters]
+    parts = [decomposed(subject, f, tol) for f in filters]
+    own = [count(values, tol) for _, values, _ in parts]
     terms = max(1, min(max(own), limit or max(own)))
-    factors = [factor(f, r, terms) for f, r in zip(filters, own, strict=True)]
+    factors = [factor(f, part, r, terms) for f, part, r in zip(filters, parts, own, strict=True)]
     columns = np.stack([c for c, _ in factors], axis=1).reshape(terms, *k.shape[:-1])
     rows = np.stack([r for _, r in factors], axis=1).reshape(terms, *k.shape[:-2], k.shape[-1])
     error = relative_error(np.einsum("j...a,j...b->...ab", columns, rows), k)
     return Separation(columns, rows, error, max(own), max(own) <= terms)
 
 
-def matrix_rank(matrix: Array, tol: float) -> int:
-    values = np.linalg.svd(matrix, compute_uv=False)
+def count(values: Array, tol: float) -> int:
     return int((values > tol * values[0]).sum()) if values[0] else 0
 
 
-def factor(matrix: Array, own: int, terms: int) -> tuple[Array, Array]:
-    """(terms, kh) columns and (terms, kw) rows; unused terms are zero."""
+def decomposed(subject: Subject, matrix: Array, tol: float) -> tuple[Array, Array, Array]:
+    """The singular value decomposition; of a large matrix its largest values, all the others are at most tol times the first."""
+    if min(matrix.shape) <= WHOLE:
+        return np.linalg.svd(matrix, full_matrices=False)
+    combined = matrix @ np.random.default_rng(0).standard_normal((matrix.shape[1], COMBINATIONS))
+    for _ in range(2):  # each turns what is left out away by the square of its share
+        basis = np.linalg.qr(matrix.T @ np.linalg.qr(combined)[0])[0]
+        combined = matrix @ basis
+    u, values, v = np.linalg.svd(combined, full_matrices=False)
+    v = v @ basis.T
+    if np.linalg.norm(matrix - u * values @ v) > tol * values[0]:
+        sides = " × ".join(map(str, matrix.shape))
+        raise subject.value(
+            f"a kernel of {sides} elements that is no sum of {COMBINATIONS} products of a column and a row would take too long; at most "
+            f"{WHOLE} rows or columns"
+        )
+    return u, values, v
+
+
+def factor(matrix: Array, part: tuple[Array, Array, Array], own: int, terms: int) -> tuple[Array, Array]:
+    """(terms, kh) columns and (terms, kw) rows, by the matrix's singular values; unused terms are zero."""
     columns, rows = np.zeros((terms, matrix.shape[0])), np.zeros((terms, matrix.shape[1]))
     if own <= terms and (matrix == np.round(matrix)).all() and np.abs(matrix).max() < LARGEST_EXACT:
-        exact = eliminate(matrix)
-        if len(exact) <= terms:
+        exact = eliminate(matrix, own)
+        if exact is not None:
             for j, (c, r) in enumerate(exact):
                 columns[j], rows[j] = c, r
             return columns, rows
-    u, values, v = np.linalg.svd(matrix)
+    u, values, v = part
     for j in range(min(terms, own)):
         sign = 1.0 if u[np.argmax(np.abs(u[:, j])), j] > 0 else -1.0
         columns[j], rows[j] = sign * np.sqrt(values[j]) * u[:, j], sign * np.sqrt(values[j]) * v[j]
     return columns, rows
 
 
-def eliminate(matrix: Array) -> list[tuple[list[float], list[float]]]:
-    """Exact factors of an integer matrix: its pivot columns times the rows of its reduced echelon form."""
-    work = [[Fraction(int(v)) for v in row] for row in matrix]
+def independent_rows(matrix: Array, number: int) -> list[int]:
+    """So many rows that span the others, by elimination in floating point: the largest element that is left is the next pivot."""
+    left, found = matrix.copy(), []
+    for _ in range(number):
+        i, j = np.unravel_index(np.abs(left).argmax(), left.shape)
+        if not left[i, j]:
+            break
+        found.append(int(i))
+        left -= np.outer(left[:, j] / left[i, j], left[i])
+        left[i] = 0
+    return sorted(found)
+
+
+def eliminate(matrix: Array, own: int) -> list[tuple[list[float], list[float]]] | None:
+    """Exact factors of an integer matrix of that rank: its pivot columns times the rows of its reduced echelon form.
+
+    Independent rows have the form that the whole has.  None: that would take too long, or the rank is larger, exactly.
+    """
+    if own * own * matrix.shape[1] > MOST_STEPS:
+        return None
+    work = [[Fraction(int(v)) for v in row] for row in matrix[independent_rows(matrix, own)]]
     pivots: list[int] = []
     for j in range(matrix.shape[1]):
         at = next((i for i in range(len(pivots), len(work)) if work[i][j]), None)
@@ -182,14 +225,15 @@ def eliminate(matrix: Array) -> list[tuple[list[float], list[float]]]:
         pivots.append(j)
     factors = []
     for j, row in zip(pivots, work, strict=False):
-        column = [Fraction(int(v)) for v in matrix[:, j]]
-        scale = Fraction(lcm(*(v.denominator for v in row)))
-        if any((v / scale).denominator != 1 for v in column):
-            scale = Fraction(1)
+        column = [int(v) for v in matrix[:, j]]
+        scale = lcm(*(v.denominator for v in row))
+        if any(v % scale for v in column):
+            scale = 1
         if next(v for v in column if v) < 0:
             scale = -scale  # the column begins positive
-        factors.append(([float(v / scale) for v in column], [float(v * scale) for v in row]))
-    return factors
+        factors.append(([v / scale for v in column], [float(v * scale) for v in row]))
+    product = np.array([c for c, _ in factors]).T @ np.array([r for _, r in factors]) if factors else np.zeros(matrix.shape)
+    return factors if np.abs(product - matrix).max() < 0.5 else None  # a whole number off, at least, if rows are missing
 
 
 @public
@@ -206,8 +250,9 @@ def rank(kernel: Any, tol: float = 1e-6) -> int:
     """
     subject = Subject("rank")
     k, tol = real_array(subject, "kernel", kernel, (1, 2, 3, 4)), tolerance(subject, tol)
-    unfolded = [np.moveaxis(k, axis, 0).reshape(k.shape[axis], -1) for axis in range(k.ndim)]
-    return max(matrix_rank(m, tol) for m in unfolded)
+    axes = range(k.ndim if k.ndim > 2 else 1)  # a matrix and its transpose have one rank
+    unfolded = [np.moveaxis(k, axis, 0).reshape(k.shape[axis], -1) for axis in axes]
+    return max(count(decomposed(subject, m, tol)[1], tol) for m in unfolded)
 
 
 @public
@@ -257,7 +302,8 @@ def flatten(w: Any, iterations: int = 200) -> Flattened:
 def leading(filters: Array, axis: int) -> Array:
     """(F, n): the first left singular vector of each filter unfolded along `axis` (the higher-order SVD's start)."""
     moved = np.moveaxis(filters, axis, 1)
-    u = np.linalg.svd(moved.reshape(*moved.shape[:2], -1), full_matrices=False)[0][:, :, 0]
+    unfolded = moved.reshape(*moved.shape[:2], -1)
+    u = np.linalg.eigh(unfolded @ unfolded.swapaxes(1, 2))[1][:, :, -1]  # as the power method only begins there, its square will do
     sign: Array = np.sign(np.take_along_axis(u, np.abs(u).argmax(axis=1)[:, None], axis=1))
     return np.asarray(u * sign)
 

@@ -149,3 +149,37 @@ def test_separability_errors():
         separability.flatten(np.ones((2, 2, 2), complex))
     with pytest.raises(ValueError, match="finite"):
         separability.rank([[np.nan]])
+
+
+def whole_numbers(*shape):
+    return np.random.default_rng(3).integers(-9, 10, shape)
+
+
+@pytest.mark.parametrize("terms", [1, 3])
+def test_large_kernels_are_factored_by_a_few_combinations(terms):
+    columns, rows = whole_numbers(900, terms), whole_numbers(terms, 1100)
+    found = separability.separate(columns @ rows)
+    assert (found.rank, found.exact) == (terms, True)
+    assert_allclose(found.kernel(), columns @ rows, atol=1e-9)  # by elimination
+    noisy = (columns @ rows + 1e-6 * np.random.default_rng(4).standard_normal((900, 1100))).astype("f4")
+    found, values = separability.separate(noisy), np.linalg.svd(noisy.astype("f8"), compute_uv=False)
+    assert found.rank == terms == separability.rank(noisy)
+    assert_allclose(found.error, np.sqrt((values[terms:] ** 2).sum() / (values**2).sum()), rtol=1e-3)  # the best that there is
+
+
+def test_large_kernels_of_full_rank_are_refused():
+    for function in (separability.separate, separability.rank):
+        with pytest.raises(ValueError, match="3000 × 3000 elements that is no sum of 48 products"):
+            function(np.random.default_rng(0).standard_normal((3000, 3000)))
+
+
+def test_whole_numbers_that_would_take_long_go_by_svd():
+    for size in (20, 80):
+        kernel = whole_numbers(size, size)
+        found = separability.separate(kernel)
+        assert found.rank == size
+        assert_allclose(found.kernel(), kernel, atol=1e-9)
+    hidden = np.outer([1, 2, 3], [2**35, 2**36, 0]) + np.outer([0, 0, 1], [0, 0, 1])  # rank 2 that SVD takes for 1
+    found = separability.separate(hidden, tol=1e-6)
+    assert found.rank == 1
+    assert found.error < 1e-10

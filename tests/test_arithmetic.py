@@ -1,8 +1,11 @@
 """Sizes against counting: every formula by brute force over small ranges."""
 
+import time
 from fractions import Fraction
 from itertools import product
+from math import prod
 
+import numpy as np
 import pytest
 import reference
 
@@ -184,3 +187,52 @@ def test_receptive_field_is_what_reaches_an_output(layers):
             assert abs(Fraction(min(s) + max(s), 2) - (field.center + q * field.jump)) <= Fraction(1, 1) * (
                 1 if any(la.get("transposed") for la in layers) else 0
             )
+
+
+def followed(layers):
+    """The size by following the window of every phase of the transposed layers back."""
+    size = 0
+    for phase in range(prod(la["stride"] for la in layers if la["transposed"])):
+        first = last = phase
+        for la in reversed(layers):
+            k, s, p = la["dilation"] * (la["kernel"] - 1) + 1, la["stride"], la["padding"]
+            if la["transposed"]:
+                first, last = -(-(first + p - k + 1) // s), (last + p) // s
+            else:
+                first, last = first * s - p, last * s - p + k - 1
+            if first > last:
+                break
+        size = max(size, last - first + 1)
+    return size
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_receptive_field_of_every_phase(seed):
+    draw = np.random.default_rng(seed)
+    layers = [
+        {"kernel": int(k), "stride": int(s), "padding": int(p), "dilation": int(d), "transposed": bool(t)}
+        for k, s, p, d, t in zip(*(draw.integers(low, high, 5) for low, high in ((1, 7), (1, 6), (0, 4), (1, 3), (0, 2))), strict=True)
+    ]
+    fields = arithmetic.receptive_field(layers).layers
+    assert [field.size for field in fields] == [followed(layers[:n]) for n in range(1, 6)]
+
+
+LONG = 2**31 - 1
+
+
+def test_long_strides_and_stacks_take_no_longer():
+    transposed, plain = {"kernel": 3, "stride": LONG, "transposed": True}, {"kernel": 3, "stride": LONG}
+    begin = time.perf_counter()
+    assert arithmetic.receptive_field([transposed] * 3).size == 1
+    assert arithmetic.receptive_field([plain] * 5).jump == LONG**5
+    assert arithmetic.receptive_field([plain, transposed]).jump == 1
+    assert len(arithmetic.receptive_field([{"kernel": 3, "stride": 2}] * 400).layers) == 400
+    assert arithmetic.receptive_field([{"kernel": 4, "stride": 2, "transposed": True}] * 16 + [{"kernel": 3}] * 14).size == 4
+    with pytest.raises(ValueError, match="leave more than 300000 places"):
+        arithmetic.receptive_field([transposed, {"kernel": LONG + 2, "stride": LONG - 1}])
+    assert arithmetic.output_padding_for(LONG - 1, 1, 3, stride=LONG) == LONG - 4
+    with pytest.raises(ValueError, match="2147483647 sizes are too many"):
+        arithmetic.input_sizes(3, 3, stride=LONG)
+    with pytest.raises(ValueError, match="shapes are too many"):
+        arithmetic.input_sizes((3, 3, 3), 3, stride=10**6)
+    assert time.perf_counter() - begin < 3  # seconds; 0.1 at rest

@@ -62,7 +62,12 @@ KINDS: list[tuple[str, type[Exception], str, Callable[[], Any]]] = [
     ("keyword of another library", TypeError, "conv2d() got an unexpected keyword", lambda: nc.conv2d(X, W, kernel_size=3)),  # type: ignore[call-arg]
     ("list in itself", TypeError, "conv2d: stride must be", lambda: nc.conv2d(X, W, stride=[1, _circle()])),
     ("too many sizes", ValueError, "input_sizes: ", lambda: A.input_sizes(3, 3, stride=2**31 - 1)),
-    ("too many phases", ValueError, "receptive_field: ", lambda: A.receptive_field([{"kernel": 3, "stride": 10**9, "transposed": True}])),
+    (
+        "too many phases",
+        ValueError,
+        "receptive_field: ",
+        lambda: A.receptive_field([{"kernel": 4, "stride": 10**9, "transposed": True}, {"kernel": 5, "stride": 10**9 + 1}]),
+    ),
     ("masked array", TypeError, "conv2d: x is a masked array, whose mask would be lost", lambda: nc.conv2d(np.ma.masked_array(X), W)),
     ("masked array, score", TypeError, "score: image is a masked array", lambda: nc.checkerboard.score(np.ma.masked_array(X), 2)),
     ("masked out", TypeError, "conv2d: out is a masked array", lambda: nc.conv2d(X, W, out=np.ma.zeros((1, 1, 2, 2), "f4"))),

@@ -118,6 +118,7 @@ def execute(plan: Plan, arrays: tuple[Any, ...], out: Any, packed: bool = False)
     if out.size == 0:
         return
     problem = plan.problem
+    _check_sizes(plan, arrays, out)
     if isinstance(problem, ConvProblem):
         _execute_conv(plan, problem, arrays, out, packed)
         return
@@ -126,6 +127,24 @@ def execute(plan: Plan, arrays: tuple[Any, ...], out: Any, packed: bool = False)
     if dtype is not None and not isinstance(problem, (PatchProblem, SeparableProblem)):
         prepared = tuple(None if a is None else cast(a, dtype) for a in prepared)
     _into(out, problem.out_dtype, lambda target: plan.kernel.run(problem, prepared, target, plan.machine))
+
+
+def _check_sizes(plan: Plan, arrays: tuple[Any, ...], out: Any) -> None:
+    """Refuse what 32-bit indices do not reach, before anything is launched; images that lie as the row reads them are run by samples."""
+    problem, native = plan.problem, plan.kernel.honours
+    by_samples = 1
+    if isinstance(problem, ConvProblem) and problem.direction != "weight_grad":
+        layout.check_size(problem.in_channels * prod(_framed(problem)) * (problem.padding_mode != "zeros"))
+        kept = (problem.layout == "channels_first" or "layout" in native) and (problem.padding_mode == "zeros" or "padding_mode" in native)
+        by_samples = max(1, problem.batch) if kept and layout.is_contiguous(arrays[0]) and layout.is_contiguous(out) else 1
+    for i, array in enumerate((*arrays, out)):
+        image = i in (0, len(arrays))
+        layout.check_size(getattr(array, "size", 0) // (by_samples if image else 1))
+
+
+def _framed(problem: ConvProblem) -> tuple[int, ...]:
+    """The spatial size with its padding around it."""
+    return tuple(n + lo + max(hi, 0) for n, lo, hi in zip(problem.spatial, problem.pad_low, problem.pad_high, strict=True))
 
 
 def _into(out: Any, dtype: str, compute: Any) -> None:
@@ -141,8 +160,7 @@ def _into(out: Any, dtype: str, compute: Any) -> None:
 def _padded(problem: ConvProblem, x: Any) -> tuple[ConvProblem, Any]:
     """The problem without its padding mode, and the image padded by it."""
     pads = tuple(zip(problem.pad_low, (max(h, 0) for h in problem.pad_high), strict=True))
-    spatial = tuple(n + low + high for n, (low, high) in zip(problem.spatial, pads, strict=True))
-    unpadded = problem.with_(padding_mode="zeros", pad_low=(0,) * problem.rank, spatial=spatial)
+    unpadded = problem.with_(padding_mode="zeros", pad_low=(0,) * problem.rank, spatial=_framed(problem))
     return unpadded, pad(x, pads, problem.padding_mode)
 
 
@@ -194,6 +212,5 @@ def workspace(problem: ConvProblem, native: frozenset[str]) -> int:
     """Bytes that adaptation takes beyond inputs and output."""
     total = 0
     if problem.padding_mode != "zeros" and "padding_mode" not in native:
-        spatial = (n + lo + max(hi, 0) for n, lo, hi in zip(problem.spatial, problem.pad_low, problem.pad_high, strict=True))
-        total += problem.batch * problem.in_channels * prod(spatial) * itemsize(problem.dtype)
+        total += problem.batch * problem.in_channels * prod(_framed(problem)) * itemsize(problem.dtype)
     return total

@@ -133,6 +133,49 @@ def test_batches_beyond_the_index_limit_are_run_in_pieces(monkeypatch: pytest.Mo
     np.testing.assert_array_equal(y.copy_to_host(), np.concatenate([EXPECTED] * 3))
 
 
+def repeated(*shape: int) -> Any:
+    """One number: nothing has so much memory."""
+    return FakeCUDAArray(np.broadcast_to(np.float32(0), shape))
+
+
+LONG, TAPS = 2**31 + 5, (1, 1, 3, 3)
+BEYOND: dict[str, tuple[str, Any]] = {
+    "long signal": ("conv1d", lambda: nc.conv1d(repeated(1, 1, LONG), repeated(1, 1, 3))),
+    "long result": ("conv_transpose1d", lambda: nc.conv_transpose1d(repeated(1, 1, 3), repeated(1, 1, 2), stride=2**31 - 1)),
+    "padding": ("conv1d", lambda: nc.conv1d(repeated(1, 1, 9), repeated(1, 1, 3), padding=2**31 - 1)),
+    "padded by a mode": ("conv1d", lambda: nc.conv1d(repeated(1, 1, 9), repeated(1, 1, 3), padding=LONG >> 1, padding_mode="replicate")),
+    "volume": ("conv3d", lambda: nc.conv3d(repeated(1, 2, 1024, 1024, 1024), repeated(2, 2, 3, 3, 3), padding=1)),
+    "turned": ("conv2d", lambda: nc.conv2d(repeated(2048, 1024, 1024, 1), repeated(*TAPS), layout="channels_last", algorithm="direct")),
+    "gradient": ("grad.conv2d_weight", lambda: nc.grad.conv2d_weight(repeated(2048, 1, 1024, 1024), TAPS, repeated(2048, 1, 1022, 1022))),
+    "resize": ("resize2d", lambda: nc.resize2d(repeated(1, 1, 40000, 40000), scale=2)),
+    "shuffle": ("channel_shuffle", lambda: nc.channel_shuffle(repeated(1, 8, 2**14, 2**14), 2)),
+    "patches": ("unfold", lambda: nc.unfold(repeated(1, 1, 20000, 20000), 3)),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_32_bit_indices_do_not_reach_is_refused_by_name_before_any_launch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[Any] = []
+    monkeypatch.setattr(device, "empty", lambda shape, dtype, like: repeated(*shape))
+    for module in [m for n, m in sys.modules.items() if n.startswith("numconv.cuda") and hasattr(m, "launch")]:
+        monkeypatch.setattr(module, "launch", lambda *arguments, **options: launched.append(arguments))
+    function, call = BEYOND[name]
+    with pytest.raises(ValueError, match=rf"^{function}: an array of \d+ elements is beyond the GPU kernels' 32-bit indices"):
+        call()
+    assert not launched
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"), [({"stride": 2**31 - 1}, [1 + 2 + 3]), ({"dilation": 2**30, "padding": 2**30}, [*range(2, 20, 2)])]
+)
+@pytest.mark.parametrize("algorithm", ["direct", "auto"])
+def test_steps_as_long_as_32_bit_indices_reach(options: dict[str, int], wanted: list[int], algorithm: str) -> None:
+    x = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 9)
+    w = np.array([1, 1, 1] if "stride" in options else [5, 2, 7], np.float32).reshape(1, 1, 3)
+    y = nc.conv1d(cuda.to_device(x), cuda.to_device(w), algorithm=algorithm, **options).copy_to_host()
+    np.testing.assert_array_equal(y[0, 0], wanted)
+
+
 def test_nan_and_infinity_stay_where_they_belong() -> None:
     x = integers((1, 1, 5, 6))
     x[0, 0, 2, 3] = np.nan

@@ -15,8 +15,13 @@ from ..runtime.launch import Table, flat_grid, jit, kernel_factory, launch
 from ..scalars import scalars
 from .gather import Map, copy_type, make_gather, table_of
 
-#: kernels count elements in int32
-INDEX_LIMIT = 2**31
+#: kernels count elements in int32, and a loop adds its grid before it compares
+INDEX_LIMIT = 2**31 - 2**20
+
+
+def check_size(elements: int) -> None:
+    if elements >= INDEX_LIMIT:
+        raise ValueError(f"an array of {elements} elements is beyond the GPU kernels' 32-bit indices; at most {INDEX_LIMIT - 1} at a time")
 
 
 @kernel_factory
@@ -75,6 +80,7 @@ def copy_into(source: Any, out: Any, permutation: tuple[int, ...] | None = None)
     total = prod(shape)
     if total == 0:
         return
+    check_size(total)
     x = extent(source)
     contiguous = is_contiguous(out)
     y = flat(out) if contiguous else extent(out)
