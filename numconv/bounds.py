@@ -9,6 +9,7 @@ the error of an element goes with what is largest where they reach.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from math import gcd, prod
 from typing import Any, NamedTuple
 
@@ -95,6 +96,7 @@ def _rows(frequencies: int, taps: int) -> tuple[tuple[Fraction, Fraction, tuple[
     return tuple(found)
 
 
+@cache
 def amplification(frequencies: int, taps: int, direction: str = "forward") -> float:
     """How many times the largest product of a sample and a tap the intermediate numbers of F(m, r) may sum up to, on one axis.
 
