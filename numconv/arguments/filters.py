@@ -38,28 +38,37 @@ class Sum(NamedTuple):
 Chains = tuple[tuple[Sum, ...], ...]  # sums in turn; the results of all chains are added
 
 
-def runs(shape: Ints, axes: Ints) -> list[tuple[int, int]]:
-    """The array's axes as a sum sees them: (extent, which of the sum's axes; −1: none, of neighbouring ones the product)."""
-    found: list[tuple[int, int]] = []
+class Span(NamedTuple):
+    """An axis of the array as a sum sees it: one that it filters, or neighbouring ones that it leaves alone, as one."""
+
+    extent: int
+    which: int  # of the sum's axes; LEFT_ALONE: none
+
+
+LEFT_ALONE = -1
+
+
+def spans(shape: Ints, axes: Ints) -> list[Span]:
+    found: list[Span] = []
     for i, extent in enumerate(shape):
-        which = axes.index(i) if i in axes else -1
-        if which < 0 and found and found[-1][1] < 0:
-            found[-1] = (found[-1][0] * extent, -1)
+        which = axes.index(i) if i in axes else LEFT_ALONE
+        if which == LEFT_ALONE and found and found[-1].which == LEFT_ALONE:
+            found[-1] = Span(found[-1].extent * extent, LEFT_ALONE)
         else:
-            found.append((extent, which))
-    return [run for run in found if run[1] >= 0 or run[0] > 1]
+            found.append(Span(extent, which))
+    return [span for span in found if span.which != LEFT_ALONE or span.extent > 1]
 
 
 def fits(shape: Ints, axes: Ints) -> bool:
     """Whether a kernel's axes are enough, the first ones aside that may be a batch."""
-    seen = runs(shape, axes)
-    return len(seen) - (seen[0][1] < 0) <= MOST_AXES
+    seen = spans(shape, axes)
+    return len(seen) - (seen[0].which == LEFT_ALONE) <= MOST_AXES
 
 
 def problem_of(shape: Ints, one: Sum, dtype: str, around: bool) -> ConvProblem:
     """`around`: the array has been extended on the sum's axes already."""
-    seen = runs(shape, one.axes)
-    batch = seen.pop(0)[0] if len(seen) > MOST_AXES else 1
+    seen = spans(shape, one.axes)
+    batch = seen.pop(0).extent if len(seen) > MOST_AXES else 1
     extents = tuple(one.extents[which] if which >= 0 else 1 for _, which in seen)
     low = tuple(one.extents[which] // 2 + one.origins[which] if which >= 0 else 0 for _, which in seen)
     grown = [k - 1 if around else 0 for k in extents]

@@ -147,7 +147,7 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
         return
     real = COMPLEX.get(problem.dtype, problem.dtype)
     weights = [linear(i, o, s, problem.align_corners, real) for i, o, s in zip(extents, sizes, scales, strict=True)]
-    image, tasks = _image(outer, extents, inner), outer * sizes[0] * sizes[1]
+    image, tasks = _image(outer, extents, inner), outer * sizes.t * sizes.h
     work = Work(
         loop=blend_linear,
         tables=table(Blend(image, *sizes)),
