@@ -3,26 +3,32 @@
 Padding is zeros, which are multiplied: 0·∞ is NaN.  Beside a source of an input gradient (a transposed convolution) there is nothing: its
 sum goes over what is there.  Of finite numbers it is all one, so kernels read zeros or leave out rows of them, whichever is faster.  Hence
 whoever runs a row asks whether the weights are finite: at once where they are few, of packed ones when they are packed, and of many by
-what they do to the middle of the result, where every tap is on the image: there one that is not finite leaves nothing finite.  (An
-activation may hide that, so there all are looked at.)  What is not finite is summed tap by tap.  Weight gradients ask the same of the
-result's gradient, which reaches the taps of all input channels alike.
+what they do to a few elements of the result, which see the image with every tap: there one that is not finite leaves nothing finite.
+What is not finite is summed tap by tap.  Weight gradients ask the same of the result's gradient, which reaches the taps of all input
+channels alike.
 """
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import prange
 
 from ...kernel import Kernel, Machine
 from ...memory import kept
 from ...problem import ConvProblem, effective_kernel
+from ..runtime.launch import kernel as compiled
+from ..runtime.launch import threads
 from ..stages.finish import finish
 from .lowering import framed
 
 Array = np.ndarray[Any, Any]
 FEW = 8192  # weights that one product of BLAS in this thread sees in a microsecond or two
+#: the numbers that infinities become; rows differ in their last bits
+LIMITS = {"relu": (0.0,), "relu6": (0.0, 6.0), "silu": (0.0,), "hardswish": (0.0,), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+NEAR = 1e-6
 
 
 class NotFinite(NamedTuple):
@@ -32,14 +38,38 @@ class NotFinite(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """What a problem meets beside its image."""
+    """What a problem meets beside its image; slices along each axis of the result."""
 
     taps: bool  # some tap lies there for some element
-    middle: tuple[int, ...] | None  # an element whose taps are all on the image
+    middle: tuple[slice, ...] | None  # elements that between them see the image with every tap
+    line: tuple[slice, ...] | None  # elements of one row, each of which does
     blind: bool  # some element sees nothing but padding
 
 
-NOWHERE = Beside(False, None, False)
+NOWHERE = Beside(False, None, None, False)
+
+
+def _inside(back: bool, i: int, o: int, k: int, s: int, d: int, low: int) -> slice | None:
+    """Along one axis, elements each of which sees the image with every tap."""
+    first, end = (max(0, (k - 1) * d - low), min(i, o - low) if s == 1 else 0) if back else (-(-max(0, low) // s), 0)
+    if not back:
+        end = min(o, (i - 1 - (k - 1) * d + low) // s + 1)
+    return slice(first, end) if first < end else None
+
+
+def _between(back: bool, i: int, o: int, k: int, s: int, d: int, low: int) -> slice | None:
+    """… that do so between them: of a strided gradient one of each phase, else both ends."""
+    if back:
+        first = (i - s) // 2
+        return slice(first, first + s) if first >= 0 and first + low - (k - 1) * d >= 0 and first + s - 1 + low < o * s else None
+    last = (o - 1) * s - low  # the first element's taps are on the image up to the kernel's end, the last one's from its beginning on
+    met = (i - 1 + low) // d >= k - 1 and last >= 0 and -(-max(0, low) // d) <= (i - 1 - last) // d + 1
+    return slice(0, o, max(1, o - 1)) if met else None
+
+
+def _one(inside: slice) -> slice:
+    centre = (inside.start + inside.stop) // 2
+    return slice(centre, centre + 1)
 
 
 @kept
@@ -47,26 +77,59 @@ def beside(p: ConvProblem) -> Beside:
     if p.dtype not in ("float32", "float64") or p.padding_mode != "zeros":
         return NOWHERE
     axes = list(zip(p.spatial, p.outputs, p.kernel, p.stride, p.dilation, p.pad_low, strict=True))
-    if p.direction == "input_grad":
-        if all(k == s == 1 and low == 0 and o == i for i, o, k, s, _, low in axes):
-            return NOWHERE
-        centres = tuple(i // 2 for i in p.spatial)
-        real = all(s == 1 and q + low - (k - 1) * d >= 0 and q + low < o for q, (_, o, k, s, d, low) in zip(centres, axes, strict=True))
-    else:
-        if max(p.pad_low) <= 0 and max(p.pad_high) <= 0:
-            return NOWHERE
-        centres = tuple(o // 2 for o in p.outputs)
-        real = all(c * s - low >= 0 and c * s - low + (k - 1) * d < i for c, (i, _, k, s, d, low) in zip(centres, axes, strict=True))
+    back = p.direction == "input_grad"
+    if all(k == s == 1 and low == 0 and o == i for i, o, k, s, _, low in axes) if back else max(*p.pad_low, *p.pad_high) <= 0:
+        return NOWHERE
+    inside = [_inside(back, *axis) for axis in axes]
+    middle = [_one(run) if run else _between(back, *axis) for run, axis in zip(inside, axes, strict=True)]
+    line = [_one(run) if run else None for run in inside[:-1]] + inside[-1:]
     ends = zip(p.pad_low, p.pad_high, p.kernel, p.dilation, strict=True)
     blind = any(max(low, high) >= effective_kernel(k, d) for low, high, k, d in ends)
-    return Beside(True, centres if real else None, blind)
+    return Beside(True, _all(middle), _all(line), blind)
+
+
+def _all(along: list[slice | None]) -> tuple[slice, ...] | None:
+    found = tuple(run for run in along if run is not None)
+    return found if len(found) == len(along) else None
+
+
+@compiled
+def _greatest(bits: Any, found: Any, magnitude: int) -> None:
+    """Of each part the greatest pattern of bits, signs aside: those of infinities and NaN are above all others."""
+    parts = len(found)
+    for part in prange(parts):
+        most = bits[0] & magnitude
+        for i in range(part * bits.size // parts, (part + 1) * bits.size // parts):
+            most = max(most, bits[i] & magnitude)
+        found[part] = most
 
 
 def finite(w: Array) -> bool:
     flat = w.reshape(-1)
-    if flat.size <= FEW:  # squares may be too large where no weight is
-        return bool(flat.dot(flat) < inf) or bool(np.isfinite(flat).all())
-    return isfinite(flat.min()) and isfinite(flat.max())
+    if flat.size <= FEW:
+        with np.errstate(over="ignore", invalid="ignore"):  # squares may be too large where no weight is
+            return bool(flat.dot(flat) < inf) or bool(np.isfinite(flat).all())
+    kind = np.int32 if flat.itemsize == 4 else np.int64
+    found = np.empty(threads(), kind)
+    _greatest(flat.view(kind), found, kind(np.iinfo(kind).max))
+    return bool(found.max() < kind(np.array(inf, flat.dtype).view(kind)))
+
+
+def _shown(p: ConvProblem, w: Array, out: Array) -> bool:
+    """Whether what has come out shows that the weights are finite; where it does not, they are looked at themselves.
+
+    An activation takes infinity to a number of its own: a filter that gives anything else somewhere along the line has no infinity.
+    """
+    what = beside(p)
+    place: Any = what.middle if p.activation is None else what.line
+    values = out[(0, *place)] if p.layout == "channels_last" else np.moveaxis(out[(0, slice(None), *place)], 0, -1)
+    if p.activation is None:
+        return bool(np.isfinite(values).all()) or finite(w)
+    plain = np.isfinite(values)
+    for limit in LIMITS[p.activation]:
+        plain &= np.abs(values - limit) > NEAR
+    doubtful = np.flatnonzero(~plain.any(axis=tuple(range(p.rank))))
+    return doubtful.size == 0 or finite(w[doubtful] if p.direction == "forward" and p.shuffle <= 1 else w)
 
 
 def pack(kernel: Kernel, p: ConvProblem, w: Array, machine: Machine) -> Any:
@@ -75,7 +138,7 @@ def pack(kernel: Kernel, p: ConvProblem, w: Array, machine: Machine) -> Any:
 
 def run(kernel: Kernel, p: ConvProblem, arrays: tuple[Any, ...], out: Array, machine: Machine, packed: bool) -> None:
     """A row on arrays as it wants them, but that weights may be plain.  `packed`: they are what `pack` made of them."""
-    taps, middle, blind = beside(p)
+    taps, middle, line, blind = beside(p)
     if p.direction == "weight_grad":
         kernel.run(p, arrays, out, machine)
         if taps and not (np.isfinite(out[:, :1]).all() and (not blind or np.isfinite(arrays[1]).all())):
@@ -85,17 +148,14 @@ def run(kernel: Kernel, p: ConvProblem, arrays: tuple[Any, ...], out: Array, mac
     if type(w) is NotFinite:
         _images_by_taps(p, x, w.w, bias, out)
         return
-    later = taps and not packed and middle is not None and w.size > FEW and p.activation is None
+    later = taps and not packed and w.size > FEW and out.size > 0 and (middle if p.activation is None else line) is not None
     if taps and not packed and not later and not finite(w):
         _images_by_taps(p, x, w, bias, out)
         return
     ready = w if packed or kernel.takes_plain else kernel.pack(p, w, machine)
     kernel.run(p, (x, ready, bias), out, machine)
-    if later and out.size:
-        assert middle is not None
-        element: Any = (0, *middle) if p.layout == "channels_last" else (0, slice(None), *middle)
-        if not np.isfinite(out[element]).all() and not finite(w):
-            _images_by_taps(p, x, w, bias, out)
+    if later and not _shown(p, w, out):
+        _images_by_taps(p, x, w, bias, out)
 
 
 def _reached(p: ConvProblem, tap: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
