@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 FEW = 8192  # weights that one product of BLAS in this thread sees in a microsecond or two
 #: the numbers that infinities become; rows differ in their last bits
 LIMITS = {"relu": (0.0,), "relu6": (0.0, 6.0), "silu": (0.0,), "hardswish": (0.0,), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-NEAR = 1e-6
+MARGIN = 1e-6
 
 
 class NotFinite(NamedTuple):
@@ -107,8 +107,7 @@ def _greatest(bits: Any, found: Any, magnitude: int) -> None:
 def finite(w: Array) -> bool:
     flat = w.reshape(-1)
     if flat.size <= FEW:
-        with np.errstate(over="ignore", invalid="ignore"):  # squares may be too large where no weight is
-            return bool(flat.dot(flat) < inf) or bool(np.isfinite(flat).all())
+        return bool(np.vdot(flat, flat) < inf) or bool(np.isfinite(flat).all())  # squares may be too large; `vdot` does not warn of it
     kind = np.int32 if flat.itemsize == 4 else np.int64
     found = np.empty(threads(), kind)
     _greatest(flat.view(kind), found, kind(np.iinfo(kind).max))
@@ -122,13 +121,14 @@ def _shown(p: ConvProblem, w: Array, out: Array) -> bool:
     """
     what = beside(p)
     place: Any = what.middle if p.activation is None else what.line
-    values = out[(0, *place)] if p.layout == "channels_last" else np.moveaxis(out[(0, slice(None), *place)], 0, -1)
+    last = p.layout == "channels_last"
+    values = out[(0, *place)] if last else out[(0, slice(None), *place)]
     if p.activation is None:
-        return bool(np.isfinite(values).all()) or finite(w)
+        return bool(np.vdot(values, values) < inf) or bool(np.isfinite(values).all()) or finite(w)
     plain = np.isfinite(values)
     for limit in LIMITS[p.activation]:
-        plain &= np.abs(values - limit) > NEAR
-    doubtful = np.flatnonzero(~plain.any(axis=tuple(range(p.rank))))
+        plain &= np.abs(values - limit) > MARGIN
+    doubtful = np.flatnonzero(~plain.any(axis=tuple(range(p.rank) if last else range(1, p.rank + 1))))
     return doubtful.size == 0 or finite(w[doubtful] if p.direction == "forward" and p.shuffle <= 1 else w)
 
 
