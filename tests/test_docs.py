@@ -57,6 +57,27 @@ def test_drawings_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     sys.modules.pop("drawings")
 
 
+def test_pictures_are_those_of_their_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import pictures
+
+    assert {path.stem for path in pictures.FOLDER.iterdir()} == set(pictures.PICTURES)
+    text = "".join(page.read_text() for page in sorted((ROOT / "docs" / "survey").glob("*.md")))
+    for name, draw in pictures.PICTURES.items():
+        assert f"](pictures/{name}." in text, f"{name} is on no page"
+        drawn = draw()
+        if hasattr(drawn, "new_frame_seq"):  # an animation that is never drawn complains
+            drawn._draw_was_started = True
+        assert drawn is not None
+    sys.modules.pop("pictures")
+
+
+def test_decisions_are_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = (folder / "index.md").read_text()
+    assert not [page.name for page in folder.glob("0*.md") if f"]({page.name})" not in listed]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_to_files(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
