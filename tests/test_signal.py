@@ -95,3 +95,94 @@ def test_gradients_of_the_transform() -> None:
     done, dtwo = pullback(dy)
     np.testing.assert_allclose(done, np.correlate(dy, two, "valid"), atol=1e-12)
     np.testing.assert_allclose(dtwo, np.correlate(dy, one, "valid"), atol=1e-12)
+
+
+def whole(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, most: int = 9) -> Any:
+    return rng.integers(0 if dtype[0] == "u" else -most, most + 1, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("shapes", [((20000,), (6000,)), ((300, 200), (41, 50)), ((40, 41, 42), (11, 12, 13))], ids=str)
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8"])
+@pytest.mark.parametrize("name", ["convolve", "correlate"])
+def test_integers_are_transformed_and_exact(name: str, shapes: Any, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """int64 sums by SciPy, wrapped to the type.  That a transform ran is seen."""
+    from numconv.signal import spectral
+
+    taken = []
+    inner = spectral.convolved
+    monkeypatch.setattr(spectral, "convolved", lambda *a: taken.append(inner(*a)) or taken[-1])
+    rng = np.random.default_rng(0)
+    one, two = (whole(rng, shape, dtype, 255 if dtype == "u1" else 100) for shape in shapes)
+    for mode in ("full", "same", "valid"):
+        wide = getattr(scipy.signal, name)(one.astype("f8"), two.astype("f8"), mode, "fft")
+        got = getattr(nc, name)(one, two, mode)
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, np.rint(wide).astype("i8").astype(dtype))
+    assert len(taken) == 3
+    assert all(y is not None for y in taken)
+
+
+def test_integers_too_large_for_a_transform_are_summed() -> None:
+    rng = np.random.default_rng(0)
+    one, two = (rng.integers(-(2**45), 2**45, n) for n in (3000, 2000))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(nc.convolve(one, two, method="fft"), np.convolve(one, two))
+
+
+@pytest.mark.parametrize("most", [2**20, 2**24, 2**26, 2**30])
+def test_integers_at_the_edge_of_what_is_exact(most: int) -> None:
+    rng = np.random.default_rng(0)
+    one, two = (rng.choice([-most, most - 1, most], n) for n in (900, 800))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(nc.convolve(one, two, method="fft"), np.convolve(one, two))
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("method", ["direct", "fft", "auto"])
+@pytest.mark.parametrize("dtype", ["i4", "f4", "f8", "c16", "u1"])
+def test_four_axes_and_five(mode: str, method: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    for shapes in (((6, 5, 7, 4), (3, 2, 3, 2)), ((3, 2, 3, 2), (6, 5, 7, 4)), ((3, 4, 2, 3, 5), (2, 1, 2, 3, 1)), ((4, 1, 5, 6), (1, 3, 2, 2))):
+        one, two = (signal(rng, shape, dtype) for shape in shapes)
+        for name in ("convolve", "correlate"):
+            try:
+                wanted = getattr(scipy.signal, name)(one, two, mode, "direct")
+            except ValueError:
+                continue
+            got = getattr(nc, name)(one, two, mode, method)
+            assert got.dtype == wanted.dtype
+            np.testing.assert_array_equal(np.rint(got.real) + 1j * np.rint(got.imag), wanted)
+
+
+@pytest.mark.parametrize("name", ["convolve", "correlate"])
+@pytest.mark.parametrize("shapes", [((1, 30), (20, 1)), ((20, 1), (1, 30)), ((1, 1, 9), (4, 5, 1)), ((1, 40), (3, 3)), ((40, 1), (3, 3))], ids=str)
+def test_long_one_way(name: str, shapes: Any) -> None:
+    rng = np.random.default_rng(0)
+    for dtype in ("i4", "f8", "c16"):
+        one, two = (signal(rng, shape, dtype) for shape in shapes)
+        for mode in ("full", "same"):
+            np.testing.assert_array_equal(getattr(nc, name)(one, two, mode), getattr(scipy.signal, name)(one, two, mode, "direct"))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+@pytest.mark.parametrize("name", ["fftconvolve", "oaconvolve"])
+def test_transforms_are_bounded_by_norms(name: str, dtype: str) -> None:
+    """As the docstring says; over some axes, with the others broadcast."""
+    rng = np.random.default_rng(0)
+    one, two = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 1, 4000), (1, 2, 77)))
+    got = getattr(nc.signal, name)(one, two, axes=-1)
+    assert got.dtype == dtype
+    u, steps = np.finfo(dtype).eps / 2, 24 * np.log2(8192) + 10
+    for i, j in np.ndindex(3, 2):
+        exact = np.convolve(one[i, 0].astype("G"), two[0, j].astype("G"))
+        assert abs(got[i, j] - exact).max() <= steps * u * np.linalg.norm(one[i, 0]) * np.linalg.norm(two[0, j])
+
+
+def test_a_call_of_a_known_form_looks_at_its_values() -> None:
+    """The second call is bound: NaN, infinities and other flags must be seen all the same."""
+    one, two = np.arange(6.0), np.array([1.0, 2.0])
+    for a, b in ((one, two), (one, np.array([np.inf, 1.0])), (one[::-1], two), (one, two), (one, np.array([1e300, 1.0])), (one.astype("f4"), two)):
+        for name in ("convolve", "correlate"):
+            wanted = getattr(np, name)(a, b, "full")
+            finite = np.isfinite(b).all()
+            np.testing.assert_array_equal(getattr(nc, name)(a, b) if finite else np.isnan(getattr(nc, name)(a, b)), wanted if finite else np.isnan(wanted))

@@ -28,17 +28,17 @@ def check(subject: Subject, one: Ints, two: Ints, mode: Any, method: Any) -> Non
         raise subject.value(f"Acceptable method flags are 'auto', 'direct', or 'fft'; got {shown(method)}")
     if 0 in one or 0 in two:
         raise subject.value(f"{what} must not be empty; got shapes {one} and {two}")
-    if mode == "valid" and not (_covers(one, two) or _covers(two, one)):
+    if mode == "valid" and not (covers(one, two) or covers(two, one)):
         raise subject.value("For 'valid' mode, one must be at least as large as the other in every dimension")
 
 
-def _covers(one: Ints, two: Ints) -> bool:
+def covers(one: Ints, two: Ints) -> bool:
     return all(a >= b for a, b in zip(one, two, strict=True))
 
 
 def swaps(mode: str, one: Ints, two: Ints) -> bool:
     """Whether the second array is the image, the first the kernel: of the larger "valid" takes a part, and its loop is the longer one."""
-    return (mode == "valid" and not _covers(one, two)) or (mode == "full" and prod(two) > prod(one))
+    return (mode == "valid" and not covers(one, two)) or (mode == "full" and prod(two) > prod(one))
 
 
 def correlation(mode: str, one: Ints, two: Ints, dtype: str, out_dtype: str) -> ConvProblem:

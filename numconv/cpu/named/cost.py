@@ -1,8 +1,8 @@
-"""What the rows that are chosen by name cost, in seconds: rough, since `auto` takes none but `fft`.  AVX-512 (Zen 4), 2026-11-24."""
+"""What the rows that are chosen by name cost, in seconds: rough, since `auto` takes none.  AVX-512 (Zen 4), 2026-11-24."""
 
 from __future__ import annotations
 
-from math import log2, prod
+from math import prod
 
 import numpy as np
 
@@ -17,12 +17,6 @@ ENTRY = 3e-8  # seconds an entry of a sparse matrix, made and used
 MATRIX = 1e-4  # seconds a call
 ENTRY_BYTES = 17  # of an entry beside its value, while it is made: column, and the mask and indices it comes from …
 INDEX_BYTES = 8  # … and then
-TRANSFORM = 2.5  # flops a sample and doubling of a real transform: 5·L·log2 L for a complex one of half of the length, twice
-PRODUCT = 4.0  # flops a frequency and pair of channels, by half as many frequencies as samples
-FFT_FLOPS = 4e9  # flops a second and core, of scipy.fft's transforms
-FFT_CALL = 3e-4  # seconds a call
-FFT_TAPS = 400  # taps from which a transform may pay
-FFT_NEVER = 1.0  # seconds that it is said to take below
 
 
 def _size(c: ConvProblem) -> int:
@@ -53,13 +47,3 @@ def zero_insertion_seconds(c: ConvProblem, machine: Machine) -> float:
 def matrix_seconds(entries: int) -> float:
     """Of a sparse matrix with so many."""
     return MATRIX + ENTRY * entries
-
-
-def fft_seconds(c: ConvProblem, machine: Machine) -> float:
-    """Transforms of all images and filters, and the products; the weights are transformed each time."""
-    length = prod(i + max(lo, hi, 0) for i, lo, hi in zip(c.spatial, c.pad_low, c.pad_high, strict=True))
-    images = c.in_channels + c.out_channels * c.group_in + c.out_channels
-    transforms = TRANSFORM * images * length * log2(length + 1)
-    products = PRODUCT * c.out_channels * c.group_in * length
-    seconds = (transforms + products) / FFT_FLOPS / machine.cores + FFT_CALL
-    return seconds if c.taps >= FFT_TAPS else max(seconds, FFT_NEVER)

@@ -1,0 +1,5 @@
+"""Correlation by Fourier transforms of overlapping blocks: `plan` chooses them, `blocks` transforms them, `rows` sums over channels."""
+
+from .rows import ROWS
+
+__all__ = ["ROWS"]

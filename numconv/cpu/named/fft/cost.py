@@ -1,0 +1,57 @@
+"""What transforms of blocks cost, in seconds.  Sapphire Rapids, two cores, SciPy 1.17's wheel, 2026-12-01 (benchmarks/transforms.py)."""
+
+from __future__ import annotations
+
+from math import log2, prod
+from typing import NamedTuple
+
+from ....kernel import Machine
+from ....problem import Ints
+
+LANES_BYTES = 16  # of the vectors that SciPy's wheels transform with: so many lines at a time
+STEP = 0.73  # cycles a float32 sample and doubling of the block, there and back …
+BASE = 2.7  # … and an axis, whatever its length
+ALONE = 1.9  # times that for lines that fill no vector of more than two
+FAR = 0.2  # of that more, for each doubling of a vector's worth of lines beyond a quarter of the second cache
+MOVED = 1.2  # cycles a float32 sample that is read into its block, or written from it
+PRODUCT = 0.9  # cycles a float32 sample and product of spectra
+CALL = 4e-5  # seconds a call of ours with three of SciPy's
+SHARED = 1 << 16  # samples from which several threads transform …
+HANDED = 5e-5  # … and seconds until they have begun, for a chunk
+CHUNK = 4 << 20  # bytes of samples that are transformed in one go: few enough for the last cache, enough for the threads' start
+
+
+def chunk(block: int, machine: Machine) -> int:
+    """Blocks of so many bytes that are transformed in one go: whole vectors of them for each core."""
+    lanes = LANES_BYTES // 4 * machine.cores
+    return max(lanes, CHUNK // block // lanes * lanes)
+
+
+class Work(NamedTuple):
+    """What is transformed: see `plan.Sum`."""
+
+    extents: Ints  # of a block, axes of one sample left out
+    blocks: int  # of all samples
+    images: int  # of a block
+    results: int
+    products: int
+    filters: int
+    itemsize: int
+    chunk: int  # blocks
+
+
+def seconds(w: Work, machine: Machine) -> float:
+    size, wide = prod(w.extents), w.itemsize / 4
+    lanes = max(1, LANES_BYTES // w.itemsize)
+    lines = w.blocks * w.images * (size // max(w.extents, default=1))  # of the longest axis, which has the fewest
+    far = max(0.0, log2(4 * max(w.extents, default=1) * w.itemsize * lanes / machine.l2))
+    sample = (BASE * len(w.extents) + STEP * log2(size + 1)) * wide * (1 + FAR * far)
+    alone = ALONE if lanes > 2 else 1.0
+    left = lines % lanes
+    there_and_back = sample * (w.images + w.results) / 2 * (lines - left + alone * left) / lines
+    moved = (MOVED * (w.images + w.results) + PRODUCT * w.products) * wide
+    total = (there_and_back + moved) * size * w.blocks * machine.cycle
+    cores = min(machine.cores, lines // lanes)
+    if w.blocks * size * w.images >= SHARED and cores > 1:
+        total = total / cores + HANDED * -(-w.blocks // w.chunk)
+    return CALL + total + sample * alone * size * w.filters / 2 * machine.cycle
