@@ -31,9 +31,9 @@ FAMILIES = ("dense", "winograd", "depthwise", "weight_grad", "operators", "named
 TABLES = re.compile(r"(.*_)?(tab|table|tables|geo|geometry|integers|ints|head|fields|record|slots|plan|job|jobs|g|q)$")
 #: reads of data, not of geometry, that look the same: (file, what is read) with its reason; [] for subscripts, else `get`
 DATA = {
-    ("cpu/named/fft.py", "x"): "the imaginary half of a complex number, beside the real one",
-    ("cpu/named/fft.py", "y"): "as x",
-    ("cpu/named/fft.py", "w"): "as x",
+    ("cpu/named/fft/rows.py", "x"): "the imaginary half of a complex number, beside the real one",
+    ("cpu/named/fft/rows.py", "y"): "as x",
+    ("cpu/named/fft/rows.py", "w"): "as x",
     ("cpu/operators/deformable/forward.py", "x"): "the four pixels that a sample is blended from",
     ("cpu/operators/deformable/forward.py", "sums"): "four sums side by side",
     ("cpu/operators/deformable/forward.py", "w"): "four filters side by side",

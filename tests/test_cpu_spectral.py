@@ -154,7 +154,9 @@ def test_what_a_transform_cannot_hold_is_summed() -> None:
 
 def test_costs_order_blocks() -> None:
     """Ten thousand taps want longer blocks than a hundred; a signal not much longer than its kernel is one block."""
-    long = [plan.blocks_of(rows._sum(correlation("full", (1_000_000,), (k,), "float32", "float32")), MACHINE).extents[0] for k in (100, 10_000)]
+    long = [
+        plan.blocks_of(rows._sum(correlation("full", (1_000_000,), (k,), "float32", "float32")), MACHINE).extents[0] for k in (100, 10_000)
+    ]
     assert 200 <= long[0] < 20_000 < long[1] < 200_000
     one = plan.blocks_of(rows._sum(correlation("full", (900,), (700,), "float32", "float32")), MACHINE)
     assert one.counts == (1,)

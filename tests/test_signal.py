@@ -142,7 +142,12 @@ def test_integers_at_the_edge_of_what_is_exact(most: int) -> None:
 @pytest.mark.parametrize("dtype", ["i4", "f4", "f8", "c16", "u1"])
 def test_four_axes_and_five(mode: str, method: str, dtype: str) -> None:
     rng = np.random.default_rng(0)
-    for shapes in (((6, 5, 7, 4), (3, 2, 3, 2)), ((3, 2, 3, 2), (6, 5, 7, 4)), ((3, 4, 2, 3, 5), (2, 1, 2, 3, 1)), ((4, 1, 5, 6), (1, 3, 2, 2))):
+    for shapes in (
+        ((6, 5, 7, 4), (3, 2, 3, 2)),
+        ((3, 2, 3, 2), (6, 5, 7, 4)),
+        ((3, 4, 2, 3, 5), (2, 1, 2, 3, 1)),
+        ((4, 1, 5, 6), (1, 3, 2, 2)),
+    ):
         one, two = (signal(rng, shape, dtype) for shape in shapes)
         for name in ("convolve", "correlate"):
             try:
@@ -155,7 +160,9 @@ def test_four_axes_and_five(mode: str, method: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["convolve", "correlate"])
-@pytest.mark.parametrize("shapes", [((1, 30), (20, 1)), ((20, 1), (1, 30)), ((1, 1, 9), (4, 5, 1)), ((1, 40), (3, 3)), ((40, 1), (3, 3))], ids=str)
+@pytest.mark.parametrize(
+    "shapes", [((1, 30), (20, 1)), ((20, 1), (1, 30)), ((1, 1, 9), (4, 5, 1)), ((1, 40), (3, 3)), ((40, 1), (3, 3))], ids=str
+)
 def test_long_one_way(name: str, shapes: Any) -> None:
     rng = np.random.default_rng(0)
     for dtype in ("i4", "f8", "c16"):
@@ -181,8 +188,17 @@ def test_transforms_are_bounded_by_norms(name: str, dtype: str) -> None:
 def test_a_call_of_a_known_form_looks_at_its_values() -> None:
     """The second call is bound: NaN, infinities and other flags must be seen all the same."""
     one, two = np.arange(6.0), np.array([1.0, 2.0])
-    for a, b in ((one, two), (one, np.array([np.inf, 1.0])), (one[::-1], two), (one, two), (one, np.array([1e300, 1.0])), (one.astype("f4"), two)):
+    for a, b in (
+        (one, two),
+        (one, np.array([np.inf, 1.0])),
+        (one[::-1], two),
+        (one, two),
+        (one, np.array([1e300, 1.0])),
+        (one.astype("f4"), two),
+    ):
         for name in ("convolve", "correlate"):
             wanted = getattr(np, name)(a, b, "full")
             finite = np.isfinite(b).all()
-            np.testing.assert_array_equal(getattr(nc, name)(a, b) if finite else np.isnan(getattr(nc, name)(a, b)), wanted if finite else np.isnan(wanted))
+            np.testing.assert_array_equal(
+                getattr(nc, name)(a, b) if finite else np.isnan(getattr(nc, name)(a, b)), wanted if finite else np.isnan(wanted)
+            )

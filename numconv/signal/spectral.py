@@ -41,7 +41,19 @@ def lines(mode: str, image: Ints, kernel: Ints, like: Ints) -> Lines:
 
 def _sum(found: Lines, batch: int, filters: int, dtype: np.dtype[Any]) -> Sum:
     parts = 2 if dtype.kind == "c" else 1
-    return Sum(found.image, found.low, found.outputs, found.kernel, (1,) * len(found.kernel), batch, parts, parts, parts, filters * parts, dtype.itemsize // parts)
+    return Sum(
+        found.image,
+        found.low,
+        found.outputs,
+        found.kernel,
+        (1,) * len(found.kernel),
+        batch,
+        parts,
+        parts,
+        parts,
+        filters * parts,
+        dtype.itemsize // parts,
+    )
 
 
 def blocks_for(found: Lines, batch: int, filters: int, dtype: np.dtype[Any]) -> Blocks:
@@ -84,7 +96,7 @@ def _along(one: Array, two: Array, mode: str, axes: Ints, dtype: np.dtype[Any], 
         extents.reverse()
     if not axes:
         return (one * two).astype(result, copy=False)
-    found = lines(mode, *extents, like)
+    found = lines(mode, extents[0], extents[1], like)
     kernel = _front(two, others, axes, batch)
     image = _front(one, others, axes, batch, kernel.shape[0] > 1)
     blocks = blocks_for(found, image.shape[0], kernel.shape[0], dtype)
@@ -92,8 +104,8 @@ def _along(one: Array, two: Array, mode: str, axes: Ints, dtype: np.dtype[Any], 
         return None
     out = np.empty((image.shape[0], 1, *found.outputs), result)
     workers = threads()
-    flipped = kernel[(..., *(slice(None, None, -1),) * len(axes))]
-    spectrum = spectrum_of(flipped, blocks, (1,) * len(axes), dtype, workers)
+    backwards: list[Any] = [slice(None, None, -1)] * len(axes)
+    spectrum = spectrum_of(kernel[(..., *backwards)], blocks, (1,) * len(axes), dtype, workers)
     spectrum = spectrum.reshape(spectrum.shape[0], *(1,) * len(axes), 1, *spectrum.shape[2:])  # between samples and channels: blocks
 
     def multiply(samples: Array, which: slice) -> Array:

@@ -15,7 +15,7 @@ from .. import hosts
 from ..arguments.edge import public
 from ..arguments.signal import check, signal
 from ..arguments.values import Subject
-from ..call import adopt, call, on_host
+from ..call import adopt, call
 from ..memory import BOUND, Store
 from ..planning import ANY, ELEMENTWISE
 from ..watching import Recorder, watched
@@ -88,7 +88,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     mode : {"full", "valid", "same"}
         All of it; what needs no zeros around; the middle, of in1's size.
     method : {"auto", "direct", "fft"}
-        Sums, a transform, or the cheaper of the two; integers are always summed, and a GPU has no transform.
+        Sums, a transform, or the cheaper of the two; integers are transformed where that is exact, and a GPU has no transform.
 
     Returns
     -------
@@ -109,9 +109,9 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     no others.
 
     Real and complex sums of the direct method are bounded as those of `conv1d`, element by element.
-    A transform, which "auto" takes where SciPy's does
-    and it is cheaper, knows no small results beside large ones: with n elements of the full result, each error is at most about
-    log₂(n)·2⁻⁵³·‖in1‖₂·‖in2‖₂ (transforms are in float64), and one rounding of the result.
+    A transform, which "auto" takes where a model of both says that it is cheaper, is in the type of the result (integers: in float64, and
+    only where their sums are exact once rounded).  It knows no small results beside large ones: with n elements of the full result, each
+    error is at most (24·(log₂(n) + axes) + 10)·u·‖in1‖₂·‖in2‖₂, u the unit roundoff of the type; in practice some log₂(n)·u of the norms.
     Where values span many decades, ask for "direct".
 
     Examples

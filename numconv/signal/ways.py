@@ -29,7 +29,7 @@ MOST_AXES = 3  # of a kernel
 LEAST_TAPS = 64  # that may be transformed
 
 
-def steps(name: str, mode: str, run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
+def steps(name: str, mode: str, run: Any, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
     """The kernels correlate: a convolution's kernel is reversed, and where the arrays of a correlation change places, its result."""
     one, two = arrays
     swapped, convolving = swaps(mode, one.shape[2:], two.shape[2:]), name == "convolve"
@@ -154,7 +154,8 @@ def _each_by_each(name: str) -> Way:
 
 def _tap_by_tap(name: str, mode: str) -> Way:
     def way(one: Array, two: Array) -> Any:
-        return steps(name, mode, ByNumPy(), (one[None, None], two[None, None]), (correlation(mode, one.shape, two.shape, "", ""),), None)  # type: ignore[arg-type]
+        problem = correlation(mode, one.shape, two.shape, "", "")
+        return steps(name, mode, ByNumPy(), (one[None, None], two[None, None]), (problem,), None)
 
     return way
 
@@ -182,6 +183,3 @@ def _over_many_axes(subject: Subject, one: Array, two: Array, mode: str, method:
         return y != 0 if boolean else y
 
     return way
-
-
-

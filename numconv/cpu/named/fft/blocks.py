@@ -2,22 +2,21 @@
 
     y[b·step + p] = Σ_r x[b·step + p + r − low] · w[r]          p < step
 
-is the circular correlation of block b with the kernel, whose spectrum is made once; a single block for all needs zeros at one end only.  Blocks are views of the array, which is copied only
-where they reach beyond its ends, into zeros; a chunk of them is transformed by one call of scipy.fft, multiplied, transformed back and
-written, so memory does not grow with the array.
+is the circular correlation of block b with the kernel, whose spectrum is made once; a single block for all needs zeros at one end only.
+Blocks are views of the array, which is copied only where they reach beyond its ends, into zeros; a chunk of them is transformed by one
+call of scipy.fft, multiplied, transformed back and written, so memory does not grow with the array.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ....problem import Ints
-from .cost import SHARED
+from .cost import THREADED
 from .plan import Blocks
 
 Array = np.ndarray[Any, Any]
@@ -62,7 +61,8 @@ def spectrum_of(w: Array, blocks: Blocks, dilation: Ints, dtype: Any, workers: i
     w = w.astype(dtype, copy=False)
     if any(d > 1 for d in dilation):
         apart = np.zeros((*w.shape[:-rank], *blocks.kernel), w.dtype)
-        apart[(..., *(slice(None, None, d) for d in dilation))] = w
+        taps: list[Any] = [slice(None, None, d) for d in dilation]
+        apart[(..., *taps)] = w
         w = apart
     found = forward(w.conj() if w.dtype.kind == "c" else w, blocks.extents, workers)
     return np.conj(found, out=found)
@@ -79,9 +79,10 @@ def correlate(
     rank = len(blocks.extents)
     for samples, box in _chunks(x.shape[0], blocks):
         windows = _windows(x[samples], box, blocks, low, dtype)
-        shared = workers if windows.size >= SHARED else 1
+        shared = workers if windows.size >= THREADED else 1
         y = backward(multiply(forward(windows, blocks.extents, shared), samples), blocks.extents, shared, np.dtype(dtype).kind != "c")
-        y = y[(..., *(slice(0, step, s) for step, s in zip(blocks.steps, stride, strict=True)))]
+        kept: list[Any] = [slice(0, step, s) for step, s in zip(blocks.steps, stride, strict=True)]
+        y = y[(..., *kept)]
         if out.dtype.kind in "iu":
             y = np.rint(y).astype(np.int64)  # which wraps to narrower types, as numbers with a point need not
         elif spoiled is not None and not np.isfinite(y).all():
@@ -130,11 +131,13 @@ def _windows(x: Array, box: Box, blocks: Blocks, low: Ints, dtype: Any) -> Array
 
 
 def _store(y: Array, out: Array, axis: int) -> None:
-    """y (n, K, blocks …, *steps) → out (n, K, *positions): whole blocks at once, then along each axis the last one, which may be cut off."""
+    """y (n, K, blocks …, *steps) → out (n, K, *positions): whole blocks at once, then the last ones, which may be cut off."""
     rank = out.ndim - 2
     if axis == rank:
         steps = y.shape[2 + rank :]
-        apart = out.reshape(*out.shape[:2], *(n for pair in zip(y.shape[2 : 2 + rank], steps, strict=True) for n in pair))  # a view: no axis is joined
+        apart = out.reshape(
+            *out.shape[:2], *(n for pair in zip(y.shape[2 : 2 + rank], steps, strict=True) for n in pair)
+        )  # a view: no axis is joined
         apart.transpose(0, 1, *range(2, 2 + 2 * rank, 2), *range(3, 3 + 2 * rank, 2))[...] = y
         return
     count, step, positions = y.shape[2 + axis], y.shape[2 + rank + axis], out.shape[2 + axis]

@@ -12,11 +12,11 @@ LANES_BYTES = 16  # of the vectors that SciPy's wheels transform with: so many l
 STEP = 0.73  # cycles a float32 sample and doubling of the block, there and back …
 BASE = 2.7  # … and an axis, whatever its length
 ALONE = 1.9  # times that for lines that fill no vector of more than two
-FAR = 0.2  # of that more, for each doubling of a vector's worth of lines beyond a quarter of the second cache
+BEYOND = 0.2  # of that more, for each doubling of a vector's worth of lines beyond a quarter of the second cache
 MOVED = 1.2  # cycles a float32 sample that is read into its block, or written from it
 PRODUCT = 0.9  # cycles a float32 sample and product of spectra
 CALL = 4e-5  # seconds a call of ours with three of SciPy's
-SHARED = 1 << 16  # samples from which several threads transform …
+THREADED = 1 << 16  # samples from which several threads transform …
 HANDED = 5e-5  # … and seconds until they have begun, for a chunk
 CHUNK = 4 << 20  # bytes of samples that are transformed in one go: few enough for the last cache, enough for the threads' start
 
@@ -27,7 +27,7 @@ def chunk(block: int, machine: Machine) -> int:
     return max(lanes, CHUNK // block // lanes * lanes)
 
 
-class Work(NamedTuple):
+class Transforms(NamedTuple):
     """What is transformed: see `plan.Sum`."""
 
     extents: Ints  # of a block, axes of one sample left out
@@ -40,18 +40,18 @@ class Work(NamedTuple):
     chunk: int  # blocks
 
 
-def seconds(w: Work, machine: Machine) -> float:
+def seconds(w: Transforms, machine: Machine) -> float:
     size, wide = prod(w.extents), w.itemsize / 4
     lanes = max(1, LANES_BYTES // w.itemsize)
     lines = w.blocks * w.images * (size // max(w.extents, default=1))  # of the longest axis, which has the fewest
-    far = max(0.0, log2(4 * max(w.extents, default=1) * w.itemsize * lanes / machine.l2))
-    sample = (BASE * len(w.extents) + STEP * log2(size + 1)) * wide * (1 + FAR * far)
+    beyond = max(0.0, log2(4 * max(w.extents, default=1) * w.itemsize * lanes / machine.l2))
+    sample = (BASE * len(w.extents) + STEP * log2(size + 1)) * wide * (1 + BEYOND * beyond)
     alone = ALONE if lanes > 2 else 1.0
     left = lines % lanes
     there_and_back = sample * (w.images + w.results) / 2 * (lines - left + alone * left) / lines
     moved = (MOVED * (w.images + w.results) + PRODUCT * w.products) * wide
     total = (there_and_back + moved) * size * w.blocks * machine.cycle
     cores = min(machine.cores, lines // lanes)
-    if w.blocks * size * w.images >= SHARED and cores > 1:
+    if w.blocks * size * w.images >= THREADED and cores > 1:
         total = total / cores + HANDED * -(-w.blocks // w.chunk)
     return CALL + total + sample * alone * size * w.filters / 2 * machine.cycle

@@ -100,7 +100,7 @@ def _step(extent: int, whole: int, outputs: int, taps: int, stride: int) -> int:
 
 
 def seconds(s: Sum, blocks: Blocks, machine: Machine) -> float:
-    work = cost.Work(
+    transforms = cost.Transforms(
         extents=tuple(e for e in blocks.extents if e > 1),
         blocks=s.batch * prod(blocks.counts),
         images=s.images,
@@ -110,4 +110,4 @@ def seconds(s: Sum, blocks: Blocks, machine: Machine) -> float:
         itemsize=s.itemsize,
         chunk=blocks.chunk,
     )
-    return cost.seconds(work, machine)
+    return cost.seconds(transforms, machine)

@@ -1,4 +1,4 @@
-"""Forward convolution by real transforms (scipy.fft) of overlapping blocks, contracted over channels in the frequency domain: for large kernels.
+"""Forward convolution by real transforms (scipy.fft) of overlapping blocks, channels summed for each frequency: for large kernels.
 
 In float32 the transform is in float32: an error is absolute, a share of the largest values anywhere in its block, which small outputs
 beside large ones lose their digits to.  Blocks whose result is not finite (a NaN or an infinity in them, which a transform would spread;
@@ -88,7 +88,10 @@ def _run(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) ->
 
     def spoiled(windows: Array, sums: Array) -> None:
         """Of a block that is all there is, the zeros behind are those in front."""
-        behind = [(0, 0), *((0, max(0, (o - 1) * s + k - e)) for o, s, k, e in zip(sums.shape[1:], c.stride, blocks.kernel, blocks.extents, strict=True))]
+        behind = [
+            (0, 0),
+            *((0, max(0, (o - 1) * s + k - e)) for o, s, k, e in zip(sums.shape[1:], c.stride, blocks.kernel, blocks.extents, strict=True)),
+        ]
         windows = np.pad(windows, behind)
         inner = c.with_(batch=1, spatial=windows.shape[1:], outputs=sums.shape[1:], pad_low=(0,) * c.rank, bias=False, activation=None)
         result = np.empty(inner.result_shape, out.dtype)
