@@ -33,6 +33,24 @@ def ratios(figure: Any, found: dict[str, Any]) -> None:
     axes.set_ylabel("torch time / numconv time")
 
 
+def filters(figure: Any, found: dict[str, Any]) -> None:
+    """One dot per cell, a bar for the geometric mean of each kind and type."""
+    axes = figure.subplots()
+    groups = [name for name in found["summary"] if ", " in name]
+    for place, name in enumerate(groups):
+        kind, _, dtype = name.partition(", ")
+        values = sorted(r["ratio"] for r in found["rows"] if (r["kind"], r["dtype"]) == (kind, dtype))
+        across = [place + (i / max(1, len(values) - 1) - 0.5) * 0.6 for i in range(len(values))]
+        axes.plot(across, values, ".", color=OURS, markersize=4)
+        axes.hlines(found["summary"][name]["ratio"], place - 0.35, place + 0.35, color=PEER)
+    axes.axhline(1, color=GREY, linewidth=0.8)
+    axes.set_yscale("log", base=2)
+    ticks = [0.125, 0.25, 0.5, 1, 2, 4, 8]
+    axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set_xticks(range(len(groups)), groups, rotation=30, ha="right")
+    axes.set_ylabel("best peer's time / numconv's")
+
+
 def sizes(figure: Any, found: dict[str, Any]) -> None:
     """Time against each thing varied, beside what linear in the work would be (flat for dilation)."""
     names = [what for what in dict.fromkeys(r["what"] for r in found["rows"]) if what != "threads"]
@@ -76,7 +94,7 @@ def shares(figure: Any, found: dict[str, Any]) -> None:
 
 #: file of results → its picture, width and height in inches
 PICTURES: dict[str, tuple[Callable[[Any, dict[str, Any]], None], float, float]] = {
-    "peers": (ratios, 7.5, 3.2), "scaling": (sizes, 9, 2.4), "roof": (shares, 7, 3.4),
+    "peers": (ratios, 7.5, 3.2), "scaling": (sizes, 9, 2.4), "roof": (shares, 7, 3.4), "filters": (filters, 7.5, 3.2),
 }  # fmt: skip
 
 

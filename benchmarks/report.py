@@ -23,6 +23,7 @@ from typing import Any
 import fit as fitted
 import machine
 import plots
+import scipy_names
 
 ROOT = machine.ROOT
 if str(ROOT) not in sys.path:
@@ -236,6 +237,40 @@ def kinds(name: str) -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}."])
 
 
+def transforms() -> str:
+    """What the choice between sums and transforms loses, by axes and type."""
+    found = results("transforms")
+    if found is None:
+        return NOT_YET
+    groups: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for row in found["rows"]:
+        groups.setdefault((len(row["shapes"][0]), row["dtype"]), []).append(row)
+    lines = ["| axes | type | cells | transforms | loss, geometric mean | worst | beyond 1.25 |", "|---|---|---|---|---|---|---|"]
+    for (axes, dtype), rows in groups.items():
+        losses, transformed = [r["loss"] for r in rows], sum(r["chosen"] == "fft" for r in rows)
+        beyond = sum(loss > 1.25 for loss in losses)
+        lines.append(f"| {axes} | {dtype} | {len(rows)} | {transformed} | {geometric_mean(losses):.3f} | {max(losses):.2f} | {beyond} |")
+    return "\n".join([*lines, "", f"{machine.line(found)}."])
+
+
+FILTERS = {
+    "image": "dense kernels of images", "gaussian": "`gaussian_filter`", "separable": "`correlate1d` twice", "sobel": "`sobel`", "uniform": "`uniform_filter`",
+    "signal": "signals", "volume": "dense kernels of volumes",
+}  # fmt: skip
+
+
+def filters() -> str:
+    """Ratios by kind of filter and type."""
+    found = results("filters")
+    if found is None:
+        return NOT_YET
+    lines = ["| filters | type | cells | best peer's time / numconv's | worst cell |", "|---|---|---|---|---|"]
+    for name, group in found["summary"].items():
+        kind, _, dtype = name.partition(", ")
+        lines.append(f"| {FILTERS.get(kind, kind)} | {dtype} | {group['cells']} | {group['ratio']:.2f} | {group['worst']:.2f} |")
+    return "\n".join([*lines, "", f"{machine.line(found)}; {found['time']} times."])
+
+
 def roofline() -> str:
     """What the model of the CUDA kernels predicts for each named layer."""
     found = results("cuda_roofline")
@@ -288,6 +323,10 @@ TABLES: dict[str, Callable[[str], str]] = {
     "suite variants": lambda link: suite("variants"),
     "suite kernels": lambda link: suite("kernels"),
     "others": lambda link: others(),
+    "filters": lambda link: filters(),
+    "transforms": lambda link: transforms(),
+    "scipy signal": lambda link: scipy_names.table("signal"),
+    "scipy ndimage": lambda link: scipy_names.table("ndimage"),
     "roofline": lambda link: roofline(),
     "dispatch": lambda link: figures("dispatch"),
     "compile": lambda link: figures("compile"),

@@ -204,13 +204,15 @@ VARIANTS: tuple[Variant, ...] = (
 
 def variants() -> tuple[Variant, ...]:
     """Those above, and SciPy's filters, whose modules import SciPy's."""
-    from .filter_catalog import FILTERS
+    from .filter_catalog import FILTERS, TRANSFORMS
 
-    return VARIANTS + FILTERS
+    return VARIANTS + FILTERS + TRANSFORMS
 
 
 def find(function: Callable[..., Any] | str) -> Variant | None:
     """The row of a public function or of its name, or None."""
-    filter_of = str(getattr(function, "__module__", "")).startswith((f"{__package__}.ndimage", f"{__package__}.signal.planes"))
+    filter_of = str(getattr(function, "__module__", "")).startswith(
+        tuple(f"{__package__}.{name}" for name in ("ndimage", "signal.planes", "signal.transforms"))
+    )
     rows = variants() if filter_of else VARIANTS
     return next((v for v in rows if function is v.function or (isinstance(function, str) and function == v.name)), None)

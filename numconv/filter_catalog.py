@@ -7,7 +7,7 @@ from typing import Any
 from .catalog import Case, Variant
 from .ndimage import edges, gaussian, neighbours, uniform
 from .problem import ConvProblem
-from .signal import planes
+from .signal import planes, transforms
 
 SHAPES: tuple[tuple[int, ...], ...] = ((11,), (7, 8), (5, 6, 7))
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
@@ -46,4 +46,14 @@ FILTERS: tuple[Variant, ...] = (
     Variant(uniform.uniform_filter1d, 8, "mean along an axis", ConvProblem, _everywhere(size=4, origin=-1)),
     Variant(planes.convolve2d, 1, "convolution of planes", ConvProblem, _PLANES),
     Variant(planes.correlate2d, 1, "cross-correlation of planes", ConvProblem, (_PLANES[0], _PLANES[2])),
+)
+
+_WHOLE = (
+    Case("full", ((40,), (9,))),
+    Case("same", ((9, 8), (4, 3)), {"mode": "same"}),
+    Case("valid", ((5, 6, 7), (2, 3, 3)), {"mode": "valid"}),
+)
+TRANSFORMS: tuple[Variant, ...] = (
+    Variant(transforms.fftconvolve, 1, "convolution by transforms", ConvProblem, _WHOLE),
+    Variant(transforms.oaconvolve, 1, "convolution by transforms of blocks", ConvProblem, _WHOLE),
 )

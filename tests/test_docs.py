@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_tables_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     import report
 
     assert not [str(p.relative_to(ROOT)) for p in report.stale()], "run python benchmarks/report.py"
-    for name in ("report", "machine", "plots"):
+    for name in ("report", "machine", "plots", "scipy_names"):
         sys.modules.pop(name)
 
 
@@ -70,6 +71,20 @@ def test_pictures_are_those_of_their_script(monkeypatch: pytest.MonkeyPatch) -> 
             drawn._draw_was_started = True
         assert drawn is not None
     sys.modules.pop("pictures")
+
+
+def test_pictures_of_filters_are_those_of_their_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are on the page; those are drawn whose data is there (the brain's package is large: `pip install --no-deps nilearn`)."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import filtering_pictures as pictures
+
+    assert {path.stem for path in pictures.FOLDER.iterdir()} == set(pictures.PICTURES)
+    text = (ROOT / "docs" / "filtering.md").read_text()
+    for name, draw in pictures.PICTURES.items():
+        assert f"](filtering/{name}.png)" in text, f"{name} is not on the page"
+        if name != "slices" or importlib.util.find_spec("nilearn"):
+            assert draw().axes
+    sys.modules.pop("filtering_pictures")
 
 
 def test_decisions_are_listed() -> None:

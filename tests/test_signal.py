@@ -10,6 +10,7 @@ import pytest
 import scipy.signal
 
 import numconv as nc
+from numconv.filter_catalog import TRANSFORMS
 
 SHAPES = [
     ((7,), (3,)), ((3,), (8,)), ((5,), (5,)), ((6, 7), (3, 4)), ((3, 4), (6, 7)), ((3, 7), (6, 4)),
@@ -202,3 +203,24 @@ def test_a_call_of_a_known_form_looks_at_its_values() -> None:
             np.testing.assert_array_equal(
                 getattr(nc, name)(a, b) if finite else np.isnan(getattr(nc, name)(a, b)), wanted if finite else np.isnan(wanted)
             )
+
+
+@pytest.mark.parametrize("name", ["fftconvolve", "oaconvolve"])
+def test_transforms_have_the_gradients_of_convolve(name: str) -> None:
+    rng = np.random.default_rng(0)
+    one, two, dy = (rng.normal(size=shape) for shape in ((12, 13), (5, 4), (16, 16)))
+    _, pullback = nc.vjp(getattr(nc.signal, name), one, two)
+    done, dtwo = pullback(dy)
+    np.testing.assert_allclose(done, scipy.signal.correlate(dy, two, "valid"), atol=1e-12)
+    np.testing.assert_allclose(dtwo, scipy.signal.correlate(dy, one, "valid"), atol=1e-12)
+    assert nc.explain(getattr(nc.signal, name), one, two).algorithm == "fft"
+
+
+@pytest.mark.parametrize("variant", TRANSFORMS, ids=lambda v: v.name)
+def test_cases_of_the_catalog(variant: Any) -> None:
+    rng = np.random.default_rng(0)
+    for case in variant.cases:
+        one, two = (rng.integers(-9, 10, shape).astype("f8") for shape in case.shapes)
+        np.testing.assert_array_equal(
+            np.rint(variant.function(one, two, **case.options)), scipy.signal.convolve(one, two, **case.options, method="direct")
+        )

@@ -61,6 +61,8 @@ def choice_of(subject: Subject, one: Any, two: Any, mode: str, method: str) -> s
 
 
 def _transform_pays(subject: Subject, problem: ConvProblem) -> bool:
+    from ..cpu.named.fft.cost import ONE_CHANNEL
+
     if problem.taps < LEAST_TAPS:
         return False
     device = devices.device("cpu")
@@ -69,7 +71,8 @@ def _transform_pays(subject: Subject, problem: ConvProblem) -> bool:
         transform = plan_for(subject, device, problem.with_(dtype="float64", out_dtype="float64") if whole else problem, None, "fft")
     except ValueError:  # the row does not serve it
         return False
-    return transform.seconds < plan_for(subject, device, problem, None, "auto", ELEMENTWISE).seconds
+    sums = plan_for(subject, device, problem, None, "auto", ELEMENTWISE)
+    return transform.seconds < sums.seconds * ONE_CHANNEL.get(sums.kernel.name, {}).get("i" if whole else "f", 1.0)
 
 
 def way_of(subject: Subject, one: Array, two: Array, mode: str, method: str) -> Way:

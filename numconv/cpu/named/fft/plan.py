@@ -108,6 +108,5 @@ def seconds(s: Sum, blocks: Blocks, machine: Machine) -> float:
         products=s.products,
         filters=s.filters,
         itemsize=s.itemsize,
-        chunk=blocks.chunk,
     )
     return cost.seconds(transforms, machine)
