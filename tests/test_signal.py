@@ -116,11 +116,17 @@ def test_integers_are_transformed_and_exact(name: str, shapes: Any, dtype: str, 
     one, two = (whole(rng, shape, dtype, 255 if dtype == "u1" else 100) for shape in shapes)
     for mode in ("full", "same", "valid"):
         wide = getattr(scipy.signal, name)(one.astype("f8"), two.astype("f8"), mode, "fft")
-        got = getattr(nc, name)(one, two, mode)
+        got = getattr(nc, name)(one, two, mode, "fft")
         assert got.dtype == dtype
         np.testing.assert_array_equal(got, np.rint(wide).astype("i8").astype(dtype))
     assert len(taken) == 3
     assert all(y is not None for y in taken)
+
+
+def test_long_integers_are_transformed_unasked() -> None:
+    one = np.arange(20_000) % 17
+    assert nc.explain(nc.convolve, one, one).algorithm == "fft"
+    np.testing.assert_array_equal(nc.convolve(one, one), np.rint(scipy.signal.fftconvolve(one, one)).astype("i8"))
 
 
 def test_integers_too_large_for_a_transform_are_summed() -> None:
