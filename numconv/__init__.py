@@ -22,8 +22,8 @@ from .api.shuffle import channel_shuffle
 from .api.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .version import __version__
 
-#: imported when first asked for: they need SciPy or matplotlib, or most users never need them
-_MODULES = ("arithmetic", "catalog", "checkerboard", "grad", "matrix", "ndimage", "plot", "separability", "signal")
+#: imported when first asked for: they need SciPy, matplotlib, onnx or torch, or most users never need them
+_MODULES = ("arithmetic", "catalog", "checkerboard", "grad", "matrix", "ndimage", "onnx", "plot", "separability", "signal", "torch")
 _FUNCTIONS = {"convolve": "signal", "correlate": "signal", "cost": "costs", "vjp": "gradients.vjp"}
 
 if TYPE_CHECKING:

@@ -92,7 +92,7 @@ def test_devices_do_not_know_each_other_nor_any_variant() -> None:
 
 @pytest.mark.parametrize("statement", ["import numconv", "import numconv as nc; nc.conv2d; nc.explain; nc.Conv2d; dir(nc)"])
 def test_nothing_heavy_at_import(statement: str) -> None:
-    heavy = ("numba", "llvmlite", "scipy", "torch", "cupy", "dask", "matplotlib", "cuda", "ml_dtypes")
+    heavy = ("numba", "llvmlite", "scipy", "torch", "cupy", "dask", "matplotlib", "cuda", "ml_dtypes", "onnx")
     code = f"{statement}; import sys; print(sorted(m for m in {heavy} if m in sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout.strip() == "[]"
