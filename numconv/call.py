@@ -95,12 +95,13 @@ def call(
 def adopt(name: str, labels: tuple[str, ...], arrays: tuple[Any, ...]) -> tuple[Device, tuple[Any, ...], Subject]:
     """The one device of all arrays, the arrays as its own kind, and their specs."""
     where = [(label, a, devices.kind(a)) for label, a in zip(labels, arrays, strict=True) if a is not None]
+    lazy = any(kind == "chunks" for _, _, kind in where)  # the host's arrays are theirs, in one chunk
     for label, other, kind in where[1:]:
-        if kind != where[0][2]:
+        if kind != where[0][2] and not (lazy and {kind, where[0][2]} <= {"cpu", "chunks"}):
             first_label, first, first_kind = where[0]
             known, odd = f"{first_label} is on {first_kind} ({_kind_name(first)})", f"{label} on {kind} ({_kind_name(other)})"
             raise Subject(name).type(f"arrays must be on one device; {known}, {odd}")
-    device = recording(devices.device(where[0][2] if where else "cpu"))
+    device = recording(devices.device("chunks" if lazy else where[0][2] if where else "cpu"))
     natives = []
     for label, array in zip(labels, arrays, strict=True):
         try:
@@ -109,6 +110,8 @@ def adopt(name: str, labels: tuple[str, ...], arrays: tuple[Any, ...]) -> tuple[
             raise
         except hosts.Refusal as error:
             raise Subject(name).type(f"{label} {error}") from None
+        except hosts.UnsizedError as error:
+            raise Subject(name).value(f"{label} {error}") from None
         except Exception as error:  # NumPy, torch and an object's own `__array__` have each their own
             raise Subject(name).type(f"{label} is not an array: {error}") from error
     specs = [(label, None if a is None else Spec(tuple(a.shape), np.dtype(a.dtype))) for label, a in zip(labels, natives, strict=True)]
@@ -158,6 +161,8 @@ def check_out(session: Session, request: Request, natives: tuple[Any, ...], like
     """The native view of `out`, which must be exactly what would be returned."""
     subject, device = session.subject, session.device
     dtype = request.problems[-1].out_dtype
+    if "chunks" in (device.name, devices.kind(out)):
+        raise subject.type("out is not supported with lazy arrays, whose results are computed later")
     host = devices.kind(out) == "cpu"
     family = hosts.is_torch(out) == hosts.is_torch(like) and hasattr(out, "dtype")
     if devices.kind(out) != device.name or not (family if host else _library(out) == _library(like)):

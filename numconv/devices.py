@@ -72,6 +72,9 @@ class Device(Protocol):
         (strides, layout, padding_mode, storage types), calls `kernel.pack` unless `packed`, then `kernel.run`.
         """
 
+    def lazily(self, name: str, plan: Plan, arrays: tuple[Any, ...]) -> Any:
+        """The result of one kernel, to be computed later.  Of lazy arrays only."""
+
     def bind(self, plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[[tuple[Any, ...]], Any]:
         """`execute` into a fresh array for arrays like these: what repeated calls need not find out again.  Of the CPU only."""
 
@@ -88,9 +91,17 @@ def _is_cuda(array: Any) -> bool:
     return hasattr(type(array), "__cuda_array_interface__")
 
 
+def _is_lazy(array: Any) -> bool:
+    """Whether its chunks come later: an array of dask's, or of `numconv.chunks`."""
+    dask, ours = sys.modules.get("dask.array"), sys.modules.get(f"{__package__}.chunks.array")
+    return (dask is not None and isinstance(array, dask.Array)) or (ours is not None and isinstance(array, ours.Lazy))
+
+
 def kind(array: Any) -> str:
-    """ "cuda" or "cpu".  Reads the type only: no library is imported, no data touched."""
-    return "cuda" if not isinstance(array, np.ndarray) and _is_cuda(array) else "cpu"
+    """ "cpu", "cuda" or "chunks".  Reads the type only: no library is imported, no data touched."""
+    if isinstance(array, np.ndarray):
+        return "cpu"
+    return "chunks" if _is_lazy(array) else "cuda" if _is_cuda(array) else "cpu"
 
 
 @cache

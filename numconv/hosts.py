@@ -29,6 +29,10 @@ class Refusal(TypeError):
     """Why an array is not taken, to be read after its name."""
 
 
+class UnsizedError(ValueError):
+    """A lazy array whose chunks have lengths that nobody knows, to be read after its name."""
+
+
 def is_dense(tensor: Any) -> bool:
     """Whether a torch tensor has elements that can be taken one by one."""
     return tensor.layout is sys.modules["torch"].strided and not tensor.is_meta
