@@ -46,7 +46,6 @@ class Lazy:
     tasks: dict[Key, Any]  # of its own chunks
     sources: tuple[Any, ...] = ()  # whose chunks those tasks ask for: arrays of this kind, or dask's
     inner: str = "cpu"  # the device of its chunks
-    like: Any = None  # what the user is to be given: "dask", or None for this array itself
 
     @cached_property
     def shape(self) -> Ints:
@@ -87,19 +86,18 @@ def token(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-def whole(array: np.ndarray[Any, Any], like: Any = None) -> Lazy:
+def whole(array: np.ndarray[Any, Any]) -> Lazy:
     """An array of the host's as one chunk."""
     name = f"numconv-array-{token(array.shape, array.dtype, array)}"
-    return Lazy(name, tuple((n,) for n in array.shape), array.dtype, {(name, *(0,) * array.ndim): array}, like=like)
+    return Lazy(name, tuple((n,) for n in array.shape), array.dtype, {(name, *(0,) * array.ndim): array})
 
 
 def derived(operation: str, sources: Sequence[Lazy], parameters: Any, chunks: Chunks, dtype: Any, task: Callable[[Ints], Any]) -> Lazy:
     """The array whose chunk at each place is the result of `task(place)`."""
     name = f"numconv-{operation}-{token(operation, parameters, *(s.name for s in sources))}"
     tasks = {(name, *place): task(place) for place in product(*(range(len(c)) for c in chunks))}
-    like = next((s.like for s in sources if s.like is not None), None)
     inner = next((s.inner for s in sources if s.inner != "cpu"), "cpu")
-    return Lazy(name, chunks, np.dtype(dtype), tasks, tuple(sources), inner, like)
+    return Lazy(name, chunks, np.dtype(dtype), tasks, tuple(sources), inner)
 
 
 def elementwise(operation: str, one: Lazy, dtype: Any, function: Callable[..., Any], *arguments: Any) -> Lazy:
@@ -148,16 +146,19 @@ def transpose(one: Lazy, axes: Ints) -> Lazy:
 
 
 def reshape(one: Lazy, shape: Ints) -> Lazy:
-    """Axes of one element come and go as they like; anything else takes the array whole."""
+    """Axes of one element come and go as they like; of others the last ones that stay keep their chunks, those in front are joined."""
     if shape == one.shape:
         return one
     long = [i for i, n in enumerate(one.shape) if n != 1]
-    if [n for n in shape if n != 1] != [one.shape[i] for i in long]:
-        one = gathered(one)
-        return derived("reshape", [one], shape, tuple((n,) for n in shape), one.dtype, lambda place: (_reshaped, one_key(one), Job(shape)))
-    kept = iter(long)
-    origin = [next(kept) if n != 1 else None for n in shape]  # the axis of `one` that each is
-    chunks = tuple((1,) if axis is None else one.chunks[axis] for axis in origin)
+    if [n for n in shape if n != 1] == [one.shape[i] for i in long]:
+        kept = iter(long)
+        origin = [next(kept) if n != 1 else None for n in shape]  # the axis of `one` that each is
+    else:
+        same = next((i for i, (a, b) in enumerate(zip(one.shape[::-1], shape[::-1], strict=False)) if a != b), min(one.ndim, len(shape)))
+        front = one.ndim - same
+        one = recut(one, (*((n,) for n in one.shape[:front]), *one.chunks[front:]))
+        origin = [None] * (len(shape) - same) + list(range(front, one.ndim))
+    chunks = tuple((n,) if axis is None else one.chunks[axis] for axis, n in zip(origin, shape, strict=True))
 
     def task(place: Ints) -> Any:
         source = [0] * one.ndim
@@ -220,19 +221,19 @@ def pieces(one: Lazy, along: Sequence[Sequence[tuple[int, int, int]]]) -> Any:
 
 def joined(blocks: list[Any], cuts: Job) -> Any:
     """Of blocks in the order of their places, what lies between those bounds, as one array."""
-    bounds: Chunks = cuts.value
+    bounds: tuple[tuple[tuple[int, int], ...], ...] = cuts.value
     counts = [len(axis) for axis in bounds]
     places = list(product(*map(range, counts)))
     if len(places) == 1:
         return blocks[0][tuple(slice(*axis[0]) for axis in bounds)]
-    lengths = [[b - a for a, b in axis] for axis in bounds]  # type: ignore[misc]
+    lengths = [[b - a for a, b in axis] for axis in bounds]
     starts = [(0, *accumulate(axis)) for axis in lengths]
     out = np.empty([s[-1] for s in starts], blocks[0].dtype) if isinstance(blocks[0], np.ndarray) else None
     if out is None:
         raise Refusal("has chunks on a GPU that other chunks would have to be joined to, which is not served yet")
     for place, block in zip(places, blocks, strict=True):
         target = tuple(slice(s[p], s[p + 1]) for s, p in zip(starts, place, strict=True))
-        out[target] = block[tuple(slice(*axis[p]) for axis, p in zip(bounds, place, strict=True))]  # type: ignore[misc]
+        out[target] = block[tuple(slice(*axis[p]) for axis, p in zip(bounds, place, strict=True))]
     return out
 
 

@@ -18,7 +18,7 @@ def adopted(array: Any) -> Lazy:
     if any(isnan(n) for lengths in array.chunks for n in lengths):
         raise UnsizedError(f"has chunks of unknown length {array.chunks}: call its compute_chunk_sizes() first")
     inner = devices.kind(array._meta)
-    return Lazy(array.name, array.chunks, np.dtype(array.dtype), {}, (array,), inner, "dask")
+    return Lazy(array.name, array.chunks, np.dtype(array.dtype), {}, (array,), inner)
 
 
 def released(array: Lazy) -> Any:

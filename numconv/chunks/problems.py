@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from ..arguments.values import Subject
@@ -117,18 +117,18 @@ def _weight_gradient(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> 
         [forward(a, s, e, p.padding_mode) for s, e in zip(y.starts[first + i], y.starts[first + i][1:], strict=False)]
         for i, a in enumerate(axes_of(p))
     ]
-    places = [(n, *cut) for n in zip(y.starts[0], y.starts[0][1:], strict=False) for cut in product(*cuts)]
-    parts = [part(p, tuple(cut), batch=end - begin) for (begin, end), *cut in places]
+    places = list(product(pairwise(y.starts[0]), list(product(*cuts))))
+    parts = [part(p, cut, batch=end - begin) for (begin, end), cut in places]
     row = _row(name, plan, set(parts))
     prefix = f"numconv-{name}-{token(p, row, x.name, y.name)}"
     tasks: dict[Any, Any] = {}
     level = []
-    for number, ((samples, *cut), q) in enumerate(zip(places, parts, strict=True)):
+    for number, ((samples, cut), q) in enumerate(zip(places, parts, strict=True)):
         here = [intervals(y.starts[0], *samples)] + [intervals(s, 0, s[-1]) for s in y.starts[1:]]
         for i, c in enumerate(cut):
             here[first + i] = intervals(y.starts[first + i], *c.target)
         key = (f"{prefix}-part", number)
-        tasks[key] = (run, Job((name, row, q)), _read(x, p, samples, tuple(cut)), pieces(y, here))
+        tasks[key] = (run, Job((name, row, q)), _read(x, p, samples, cut), pieces(y, here))
         level.append(key)
     depth = 0
     while len(level) > 1:
@@ -139,8 +139,7 @@ def _weight_gradient(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> 
     shape = p.result_shape
     result = (prefix, *(0,) * len(shape))
     tasks[result] = (taken, level[0], Job(()))
-    like = x.like if x.like is not None else y.like
-    return Lazy(prefix, tuple((n,) for n in shape), dtype_of(p.out_dtype), tasks, (x, y), x.inner, like)
+    return Lazy(prefix, tuple((n,) for n in shape), dtype_of(p.out_dtype), tasks, (x, y), x.inner)
 
 
 def _by_samples(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:

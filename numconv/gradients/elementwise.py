@@ -1,4 +1,4 @@
-"""What gradients need beside problems: sums, conjugates, derivatives of activations.  NumPy's arrays here, a GPU's by its own kernels."""
+"""What gradients need beside problems: sums, conjugates, derivatives of activations.  NumPy's arrays here, others by their device's own."""
 
 from __future__ import annotations
 
@@ -15,38 +15,43 @@ from ..session import Session
 Array = np.ndarray[Any, Any]
 
 
-def on_gpu(a: Any) -> Any:
-    """The GPU's side of this module if `a` lies there, else None."""
-    if kind(a) == "cpu":
+def elsewhere(a: Any) -> Any:
+    """This module's counterpart for the device that `a` lies on; None for the host's arrays."""
+    where = kind(a)
+    if where == "cpu":
         return None
+    if where == "chunks":
+        from ..chunks import gradients
+
+        return gradients
     from ..cuda.adapt import elementwise
 
     return elementwise
 
 
 def add(a: Any, b: Any) -> Any:
-    gpu = on_gpu(a)
-    return gpu.elementwise("add", a, b) if gpu else a + b
+    other = elsewhere(a)
+    return other.elementwise("add", a, b) if other else a + b
 
 
 def conjugate(a: Any) -> Any:
     if a is None or a.dtype.kind != "c":
         return a
-    gpu = on_gpu(a)
-    return gpu.elementwise("conjugate", a) if gpu else a.conj()
+    other = elsewhere(a)
+    return other.elementwise("conjugate", a) if other else a.conj()
 
 
 def zeros(shape: Ints, dtype: np.dtype[Any], like: Any) -> Any:
     """On the device of `like`."""
-    gpu = on_gpu(like)
-    return gpu.zeros(shape, dtype.name, like) if gpu else np.zeros(shape, dtype)
+    other = elsewhere(like)
+    return other.zeros(shape, dtype.name, like) if other else np.zeros(shape, dtype)
 
 
 def cast_back(session: Session, g: Any, dtype: np.dtype[Any]) -> Any:
     """A gradient in the type of what was cast: of a real array that became complex, the real part."""
     if g.dtype.kind == "c" and dtype.kind != "c":
-        gpu = on_gpu(g)
-        g = gpu.elementwise("real", g, None, "float32" if g.dtype.itemsize == 8 else "float64") if gpu else g.real
+        other = elsewhere(g)
+        g = other.elementwise("real", g, None, "float32" if g.dtype.itemsize == 8 else "float64") if other else g.real
     return session.cast(g, dtype.name)
 
 
@@ -61,12 +66,12 @@ def unbroadcast(session: Session, g: Any, shape: Ints) -> Any:
 
 def column_sum(session: Session, rows: Any, dtype: np.dtype[Any]) -> Any:
     """Σ over the first of two axes."""
-    gpu = on_gpu(rows)
-    if gpu is None:
+    other = elsewhere(rows)
+    if other is None:
         return rows.sum(axis=0, dtype=_wide(rows)).astype(dtype)
     count, length = rows.shape
     mix = MixProblem(1, count, length, rows.dtype.name)
-    total = session(mix, (gpu.ones((1, count), rows.dtype.name, rows), rows))
+    total = session(mix, (other.ones((1, count), rows.dtype.name, rows), rows))
     return session.reshape(session.cast(total, dtype.name), (length,))
 
 
@@ -75,9 +80,9 @@ def _wide(a: Array) -> Any:
 
 
 def channel_sum(session: Session, g: Any, last: bool, dtype: np.dtype[Any]) -> Any:
-    """Σ over everything but the channels: the gradient of a bias.  On a GPU it is that of a 1×1 filter over an image of ones."""
-    gpu = on_gpu(g)
-    if gpu is not None:
+    """Σ over everything but the channels: the gradient of a bias.  Elsewhere it is that of a 1×1 filter over an image of ones."""
+    other = elsewhere(g)
+    if other is not None:
         batch, channels = g.shape[0], g.shape[g.ndim - 1 if last else 1]
         plane = tuple(g.shape[1:-1] if last else g.shape[2:])
         each = (1,) * len(plane)
@@ -87,7 +92,7 @@ def channel_sum(session: Session, g: Any, last: bool, dtype: np.dtype[Any]) -> A
             layout="channels_last" if last else "channels_first",
         )  # fmt: skip
         image = (batch, *plane, 1) if last else (batch, 1, *plane)
-        total = session(problem, (gpu.ones(image, g.dtype.name, g), g))
+        total = session(problem, (other.ones(image, g.dtype.name, g), g))
         return session.cast(session.reshape(total, (channels,)), dtype.name)
     if last:  # float64 where rows are not neighbours in memory
         return g.reshape(-1, g.shape[-1]).sum(axis=0, dtype=_wide(g)).astype(dtype)
@@ -98,8 +103,11 @@ def channel_sum(session: Session, g: Any, last: bool, dtype: np.dtype[Any]) -> A
 
 def adjoint_along(g: Any, axis: int, index: Array, weight: Array | None, count: int) -> Any:
     """Where a map reads out[p] = Σ_i weight[i, p]·in[index[i, p]] along an axis of `count` elements: its adjoint, applied to g."""
-    if on_gpu(g) is None:
+    where = kind(g)
+    if where == "cpu":
         from ..cpu.operators import axis_gather
+    elif where == "chunks":
+        from ..chunks import gradients as axis_gather  # type: ignore[no-redef]
     else:
         from ..cuda.operators import axis_gather  # type: ignore[no-redef]
     return axis_gather.adjoint_along(g, axis, index, weight, count)
@@ -134,10 +142,14 @@ def through_activation(session: Session, problem: Any, arrays: Any, result: Any,
     if activation not in FROM_RESULT:  # what it was applied to is computed anew
         bare = replace(problem, conv=conv.with_(activation=None)) if conv is not problem else conv.with_(activation=None)
         v = session(bare, arrays, None, plan_as and plan_as.with_(activation=None))
-    gpu = on_gpu(g)
-    if gpu is not None:
-        return gpu.elementwise(activation, g, v)
-    half = v.dtype.itemsize == 2
-    if half:
+    other = elsewhere(g)
+    if other is not None:
+        return other.elementwise(activation, g, v)
+    return through(g, v, activation)
+
+
+def through(g: Array, v: Array, activation: str) -> Array:
+    """g times the activation's derivative at v."""
+    if v.dtype.itemsize == 2:
         g, v = g.astype(np.float32), v.astype(np.float32)
     return g * _derivative(v, activation)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import sampling
+from ..chunks import gradients as chunked
+from ..devices import kind
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
 from ..session import Session
 from . import convolution, elementwise
@@ -50,7 +52,9 @@ def _resize(session: Session, p: ResizeProblem, arrays: Arrays, result: Any, g: 
 
 def _attention(session: Session, p: AttentionProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
     """Back through the softmax, the two dense layers and the mean; in float32 for half types."""
-    if elementwise.on_gpu(g) is not None:
+    if kind(g) == "chunks":
+        return chunked.together(session, p, arrays, result, g)
+    if kind(g) == "cuda":
         from ..cuda.operators.dynamic import attention_back
 
         return _attention_on_gpu(session, p, arrays, attention_back(p, arrays, result, g))
@@ -108,10 +112,12 @@ def _patches(session: Session, p: PatchProblem, arrays: Arrays, result: Any, g: 
 
 
 def _deformable(session: Session, p: DeformProblem, arrays: Arrays, result: Any, g: Any) -> Arrays:
+    if kind(g) == "chunks":
+        return chunked.together(session, p, arrays, result, g)
     g = elementwise.through_activation(session, p, arrays, result, g)
     x, offset, w, bias, mask = arrays
     db = None if bias is None else elementwise.channel_sum(session, g, False, bias.dtype)
-    if elementwise.on_gpu(g) is not None:
+    if kind(g) == "cuda":
         from ..cuda.operators.deformable import backward as on_gpu
 
         dx, doffset, dw, dmask = on_gpu.gradients(session, p, (x, offset, w, mask), g)
