@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, product
 from math import prod
@@ -46,6 +46,7 @@ class Lazy:
     tasks: dict[Key, Any]  # of its own chunks
     sources: tuple[Any, ...] = ()  # whose chunks those tasks ask for: arrays of this kind, or dask's
     inner: str = "cpu"  # the device of its chunks
+    store: Any = None  # a Job of what its pieces are read from, in place of tasks
 
     @cached_property
     def shape(self) -> Ints:
@@ -100,9 +101,16 @@ def derived(operation: str, sources: Sequence[Lazy], parameters: Any, chunks: Ch
     return Lazy(name, chunks, np.dtype(dtype), tasks, tuple(sources), inner)
 
 
+def chunk(one: Lazy, place: Ints) -> Any:
+    """A chunk as an argument of a task."""
+    if one.store is None:
+        return (one.name, *place)
+    return pieces(one, [[(p, 0, c[p])] for p, c in zip(place, one.chunks, strict=True)])
+
+
 def elementwise(operation: str, one: Lazy, dtype: Any, function: Callable[..., Any], *arguments: Any) -> Lazy:
     """`function(chunk, *arguments)` of every chunk."""
-    return derived(operation, [one], arguments, one.chunks, dtype, lambda place: (function, (one.name, *place), *arguments))
+    return derived(operation, [one], arguments, one.chunks, dtype, lambda place: (function, chunk(one, place), *arguments))
 
 
 def cast(one: Lazy, dtype: str) -> Lazy:
@@ -117,7 +125,7 @@ def add(one: Lazy, other: Lazy) -> Lazy:
     """Of arrays with the same chunks; others are cut as the first is."""
     if one.chunks != other.chunks:
         other = recut(other, one.chunks)
-    return derived("add", [one, other], None, one.chunks, one.dtype, lambda place: (operator.add, (one.name, *place), (other.name, *place)))
+    return derived("add", [one, other], None, one.chunks, one.dtype, lambda place: (operator.add, chunk(one, place), chunk(other, place)))
 
 
 def divided(one: Lazy, divisor: float) -> Lazy:
@@ -130,7 +138,7 @@ def flip(one: Lazy) -> Lazy:
     counts = [len(c) for c in one.chunks]
 
     def task(place: Ints) -> Any:
-        return (np.flip, (one.name, *(n - 1 - p for n, p in zip(counts, place, strict=True))))
+        return (np.flip, chunk(one, tuple(n - 1 - p for n, p in zip(counts, place, strict=True))))
 
     return derived("flip", [one], None, tuple(c[::-1] for c in one.chunks), one.dtype, task)
 
@@ -140,44 +148,86 @@ def transpose(one: Lazy, axes: Ints) -> Lazy:
         source = [0] * len(axes)
         for p, axis in zip(place, axes, strict=True):
             source[axis] = p
-        return (_transposed, (one.name, *source), Job(axes))
+        return (_transposed, chunk(one, tuple(source)), Job(axes))
 
     return derived("transpose", [one], axes, tuple(one.chunks[a] for a in axes), one.dtype, task)
 
 
+def _groups(before: Ints, after: Ints) -> list[tuple[list[int], list[int]]]:
+    """Axes before and after that hold the same elements, the fewest together; axes of one element stand alone."""
+    found: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(before) or j < len(after):
+        if i < len(before) and before[i] == 1 and not (j < len(after) and after[j] == 1):
+            found.append(([i], []))
+            i += 1
+            continue
+        if j < len(after) and after[j] == 1 and not (i < len(before) and before[i] == 1):
+            found.append(([], [j]))
+            j += 1
+            continue
+        old, new = [i], [j]
+        left, right = before[i], after[j]
+        i, j = i + 1, j + 1
+        while left != right:
+            if left < right:
+                old.append(i)
+                left *= before[i]
+                i += 1
+            else:
+                new.append(j)
+                right *= after[j]
+                j += 1
+        found.append((old, new))
+    return found
+
+
+def _regrouped(one: Lazy, old: list[int], new: list[int], shape: Ints) -> tuple[Chunks, Chunks]:
+    """Chunks before and after of a group of axes: the first axis keeps its cuts where they are cuts of both."""
+    inner_old, inner_new = prod(one.shape[i] for i in old[1:]), prod(shape[j] for j in new[1:])
+    lengths = one.chunks[old[0]] if old else (1,)
+    if any(n * inner_old % inner_new for n in lengths):
+        lengths = (sum(lengths),)
+    first = tuple(n * inner_old // inner_new for n in lengths)
+    before = (lengths, *((one.shape[i],) for i in old[1:])) if old else ()
+    return before, (first, *((shape[j],) for j in new[1:])) if new else ()
+
+
 def reshape(one: Lazy, shape: Ints) -> Lazy:
-    """Axes of one element come and go as they like; of others the last ones that stay keep their chunks, those in front are joined."""
+    """Of axes that become one, and of one that becomes several, only the first stays cut; the rest of the array as it is."""
     if shape == one.shape:
         return one
-    long = [i for i, n in enumerate(one.shape) if n != 1]
-    if [n for n in shape if n != 1] == [one.shape[i] for i in long]:
-        kept = iter(long)
-        origin = [next(kept) if n != 1 else None for n in shape]  # the axis of `one` that each is
-    else:
-        same = next((i for i, (a, b) in enumerate(zip(one.shape[::-1], shape[::-1], strict=False)) if a != b), min(one.ndim, len(shape)))
-        front = one.ndim - same
-        one = recut(one, (*((n,) for n in one.shape[:front]), *one.chunks[front:]))
-        origin = [None] * (len(shape) - same) + list(range(front, one.ndim))
-    chunks = tuple((n,) if axis is None else one.chunks[axis] for axis, n in zip(origin, shape, strict=True))
+    groups = _groups(one.shape, shape) if 0 not in shape else [(list(range(one.ndim)), list(range(len(shape))))]
+    cuts = [_regrouped(one, old, new, shape) for old, new in groups]
+    chunks: Chunks = tuple(c for _, after in cuts for c in after)
+    origin: list[int | None] = [None] * len(shape)  # the axis of `one` whose cuts each has
+    for old, new in groups:
+        if old and new:
+            origin[new[0]] = old[0]
+    if one.store is not None and all(len(old) < 2 and len(new) < 2 for old, new in groups):
+        from .store import Seen
+
+        return replace(one, name=f"{one.name}-{token(shape)}", chunks=chunks, store=Job(Seen(one.store.value, tuple(origin), one.ndim)))
+    one = recut(one, tuple(c for before, _ in cuts for c in before))
 
     def task(place: Ints) -> Any:
         source = [0] * one.ndim
         for p, axis in zip(place, origin, strict=True):
             if axis is not None:
                 source[axis] = p
-        return (_reshaped, (one.name, *source), Job(tuple(c[p] for c, p in zip(chunks, place, strict=True))))
+        return (_reshaped, chunk(one, tuple(source)), Job(tuple(c[p] for c, p in zip(chunks, place, strict=True))))
 
     return derived("reshape", [one], shape, chunks, one.dtype, task)
 
 
 def broadcast(one: Lazy, shape: Ints) -> Lazy:
     one = gathered(one)
-    return derived("broadcast", [one], shape, tuple((n,) for n in shape), one.dtype, lambda place: (_broadcast, one_key(one), Job(shape)))
+    return derived("broadcast", [one], shape, tuple((n,) for n in shape), one.dtype, lambda place: (_broadcast, only(one), Job(shape)))
 
 
-def one_key(one: Lazy) -> Key:
-    """Of an array of one chunk."""
-    return (one.name, *(0,) * one.ndim)
+def only(one: Lazy) -> Any:
+    """An array of one chunk as an argument of a task."""
+    return chunk(one, (0,) * one.ndim)
 
 
 def gathered(one: Lazy) -> Lazy:
@@ -212,11 +262,27 @@ def intervals(starts: Ints, first: int, end: int) -> list[tuple[int, int, int]]:
 
 def pieces(one: Lazy, along: Sequence[Sequence[tuple[int, int, int]]]) -> Any:
     """The task that joins, of each axis, these pieces of chunks."""
+    if one.store is not None:
+        from .store import read
+
+        bounds = tuple(_merged([(s[n] + a, s[n] + b) for n, a, b in axis]) for s, axis in zip(one.starts, along, strict=True))
+        return (read, Job((one.store, bounds)))
     numbers = [[n for n, _, _ in axis] for axis in along]
     keys = [(one.name, *place) for place in product(*numbers)]
     if len(keys) == 1 and all((a, b) == (0, one.chunks[i][n]) for i, axis in enumerate(along) for n, a, b in axis):
         return keys[0]  # the chunk as it is
     return (joined, keys, Job(tuple(tuple((a, b) for _, a, b in axis) for axis in along)))
+
+
+def _merged(bounds: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Neighbours as one."""
+    found = bounds[:1]
+    for a, b in bounds[1:]:
+        if found[-1][1] == a:
+            found[-1] = (found[-1][0], b)
+        else:
+            found.append((a, b))
+    return tuple(found)
 
 
 def joined(blocks: list[Any], cuts: Job) -> Any:

@@ -11,7 +11,7 @@ from .. import devices
 from ..arguments.values import Subject
 from ..hosts import dtype_of
 from ..session import Session
-from .array import Ints, Job, Lazy, conjugate, derived, gathered, one_key, recut, token
+from .array import Ints, Job, Lazy, conjugate, derived, gathered, only, recut, token
 from .array import elementwise as each
 
 Arrays = tuple[Any, ...]
@@ -82,7 +82,7 @@ def together(session: Session, problem: Any, arrays: Arrays, result: Lazy, g: La
     sources = [a for a in given if a is not None]
     name = session.subject.name
     all_of_them = f"numconv-{name}-back-{token(problem, *(a.name for a in sources))}"
-    work = (_back, Job((name, problem)), *(None if a is None else one_key(a) for a in given))
+    work = (_back, Job((name, problem)), *(None if a is None else only(a) for a in given))
     found: list[Lazy | None] = []
     for number, a in enumerate(given[:-2]):
         if a is None:

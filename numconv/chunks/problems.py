@@ -13,9 +13,10 @@ from typing import Any
 
 from ..arguments.values import Subject
 from ..hosts import dtype_of
+from ..kernel import Kernel
 from ..plan import Plan
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
-from .array import Job, Lazy, derived, gathered, intervals, one_key, pieces, token
+from .array import Job, Lazy, derived, gathered, intervals, only, pieces, token
 from .cuts import Cut, axes_of, backward, bounds, forward, part
 from .tasks import run, taken
 
@@ -41,13 +42,22 @@ def lazily(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
 
 
 def _row(name: str, plan: Plan, parts: set[Problem]) -> str:
-    """The row that all parts run: the plan's, or the cheapest that serves them."""
+    """The row that all parts run: the plan's, or the cheapest that serves them and whose sums have one order in all."""
     found = sorted((c for c in plan.candidates if c.seconds is not None and c.kernel.automatic), key=lambda c: c.seconds or 0)
     for kernel in (plan.kernel, *(c.kernel for c in found)):
-        if all(kernel.refuses(p) is None for p in parts):
+        if all(kernel.refuses(p) is None for p in parts) and _one_order(kernel, plan, parts):
             return kernel.name
-    reasons = {plan.kernel.refuses(p) for p in parts} - {None}
+    reasons = {plan.kernel.refuses(p) for p in parts} - {None} or {"sums in another order"}
     raise Subject(name).value(f"no kernel serves all chunks: {plan.kernel.name} {'; '.join(map(str, reasons))}")
+
+
+def _one_order(kernel: Kernel, plan: Plan, parts: set[Problem]) -> bool:
+    """Whether the taps of a part are met in the order of the whole; those that see only padding may be left out."""
+    if kernel.order is None:
+        return True
+    place = {tap: i for i, tap in enumerate(kernel.order(plan.one, plan.machine))}
+    met = [[place.get(tap, -1) for tap in kernel.order(p, plan.machine)] for p in parts]
+    return all(-1 not in taps and taps == sorted(taps) for taps in met)
 
 
 def _around(p: ConvProblem) -> tuple[int, int]:
@@ -101,7 +111,7 @@ def _images(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
         q = parts[where]
         job = jobs.setdefault((q, end - begin), Job((name, row, q.with_(batch=end - begin))))
         cut = tuple(axis[i] for axis, i in zip(cuts, where, strict=True))
-        return (run, job, _read(x, p, (begin, end), cut), one_key(w), None if bias is None else one_key(bias))
+        return (run, job, _read(x, p, (begin, end), cut), only(w), None if bias is None else only(bias))
 
     sources = [a for a in (x, w, bias) if a is not None]
     return derived(name, sources, (p, row), chunks, dtype_of(p.out_dtype), task)
@@ -164,7 +174,7 @@ def _by_samples(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
             elif i in batched:
                 found.append(pieces(a, [intervals(a.starts[0], begin, end), *(intervals(s, 0, s[-1]) for s in a.starts[1:])]))
             else:
-                found.append(one_key(rest[i]))
+                found.append(only(rest[i]))
         return (run, Job((name, row, _of_samples(p, end - begin))), *found)
 
     sources = [rest.get(i, a) for i, a in enumerate(arrays) if a is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numba
@@ -14,6 +15,15 @@ from ..session import launch
 from .array import Job
 
 
+class _Share(threading.local):
+    """How many threads a task's kernel has.  One: the scheduler has given every core a task of its own."""
+
+    threads: int = 1
+
+
+share = _Share()
+
+
 def run(job: Job, *arrays: Any) -> Any:
     """(function, row, problem) on a chunk's arrays."""
     name, row, problem = job.value
@@ -23,7 +33,7 @@ def run(job: Job, *arrays: Any) -> Any:
     if device.name != "cpu":
         return launch(name, device, plan, given, None)
     threads = numba.get_num_threads()
-    numba.set_num_threads(1)  # of this thread's calls: the scheduler has given every core a task of its own
+    numba.set_num_threads(share.threads)  # of this thread's calls
     try:
         return launch(name, device, plan, given, None)
     finally:

@@ -16,7 +16,7 @@ from ..runtime.tasks import Work, perform
 from ..stages.filters import Filters, packer
 from . import pixels, planes
 from .cut import MOST, axes_of, tap_pitch
-from .plan import PreparedStrips, cut_for, prepared
+from .plan import PreparedStrips, cut_for, order_of, prepared
 
 LONGEST = 1 << 31  # elements of the last axis: which lanes are inside is worked out in 32 bits
 SMALL_WORK = 2e5  # multiply-adds; fewer are done in the calling thread
@@ -119,7 +119,7 @@ def _workspace_of_pixels(problem: ConvProblem, machine: Machine) -> int:
     return (_registers(problem, machine) | 1) * machine.vector_bytes * problem.taps
 
 
-_COMMON: dict[str, Any] = {"problem": ConvProblem, "dtypes": frozenset({"float32", "float64", "int32", "int64"})}
+_COMMON: dict[str, Any] = {"problem": ConvProblem, "dtypes": frozenset({"float32", "float64", "int32", "int64"}), "order": order_of}
 
 ROWS = (
     mirrored(
