@@ -43,8 +43,9 @@ __all__ = [
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "__version__", "algorithms", "arithmetic",
     "catalog", "channel_shuffle", "checkerboard", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "convolve", "correlate", "cost", "deform_conv2d", "depthwise_conv2d", "depthwise_separable_conv2d", "dilated_conv2d",
-    "dynamic_attention", "dynamic_conv2d", "explain", "flattened_conv2d", "fold", "grad", "grouped_conv2d", "matrix", "ndimage", "out_of_core",
-    "pointwise_conv2d", "pointwise_grouped_conv2d", "resize2d", "resize_conv2d", "separability", "shuffled_grouped_conv2d", "signal",
+    "dynamic_attention", "dynamic_conv2d", "explain", "flattened_conv2d", "fold", "grad", "grouped_conv2d", "matrix", "ndimage",
+    "out_of_core", "pointwise_conv2d", "pointwise_grouped_conv2d", "resize2d", "resize_conv2d", "separability", "shuffled_grouped_conv2d",
+    "signal",
     "spatially_separable_conv2d", "unfold", "vjp",
 ]  # fmt: skip
 

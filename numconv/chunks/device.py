@@ -1,4 +1,7 @@
-"""Lazy arrays as a device: dask's, and those of `out_of_core`.  Plans are those of their chunks' device, of rows whose bits no cut changes."""
+"""Lazy arrays as a device: dask's, and those of `out_of_core`.
+
+Plans are those of their chunks' device, of rows whose bits no cut changes.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..planning import elementwise
 from . import array as lazy
-from .array import Lazy, add, broadcast, cast, conjugate, flip, reshape, transpose
+from .array import Lazy
 from .problems import lazily
+from .views import add, broadcast, cast, conjugate, flip, reshape, transpose
 
 __all__ = ["add", "adopt", "broadcast", "cast", "conjugate", "copy", "empty", "flip", "lazily", "machine", "name", "overlaps"]
 __all__ += ["release", "reshape", "table", "transpose", "upload"]

@@ -11,8 +11,9 @@ from .. import devices
 from ..arguments.values import Subject
 from ..hosts import dtype_of
 from ..session import Session
-from .array import Ints, Job, Lazy, conjugate, derived, gathered, only, recut, token
+from .array import Ints, Job, Lazy, derived, gathered, only, recut, token
 from .array import elementwise as each
+from .views import conjugate
 
 Arrays = tuple[Any, ...]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
@@ -14,127 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from .. import devices
 from ..arguments.edge import edge
 from ..arguments.values import Subject, flag, shown
 from ..cpu.runtime.cores import usable_cores
 from ..hosts import dtype_of
-from ..planning import plan_for
 from ..version import __version__
 from ..watching import is_operator
 from . import tasks
-from .array import Chunks, Ints, Lazy, joined, token
+from .array import Chunks, Ints, Lazy, token
+from .graph import Kept, Work, computed
 from .journal import Journal, beside
-from .store import check_source, flush, opened_target, read
+from .store import check_source, flush, opened_target
 from .store import source as stored
 
 SUBJECT = Subject("out_of_core")
-WORKERS = 2  # tiles under way: one is read or written while the other is computed
+WORKERS = 2  # tiles that are read or computed at once
+HELD = WORKERS + 1  # tiles whose memory is taken: one is written meanwhile
+MOST = 20_000  # tiles; more take longer to look after than to compute
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
-
-
-class Work:
-    """The graph of a result, and what its tiles take."""
-
-    def __init__(self, result: Lazy) -> None:
-        self.result = result
-        self.arrays: dict[str, Lazy] = {}
-        self.tasks: dict[Any, Any] = {}
-        self._collect(result)
-        self.constant = {key: task for key, task in self.tasks.items() if isinstance(task, np.ndarray)}
-
-    def _collect(self, one: Lazy) -> None:
-        if one.name not in self.arrays:
-            self.arrays[one.name] = one
-            self.tasks.update(one.tasks)
-            for other in one.sources:
-                self._collect(other)
-
-    def is_key(self, node: Any) -> bool:
-        return type(node) is tuple and len(node) > 0 and type(node[0]) is str and node in self.tasks
-
-    def _asked(self, node: Any, found: dict[Any, int]) -> None:
-        """Bytes of all that a node needs."""
-        if isinstance(node, list):
-            for part in node:
-                self._asked(part, found)
-        elif self.is_key(node):
-            if node not in found and node not in self.constant:
-                one = self.arrays[node[0]]
-                found[node] = prod(c[p] for c, p in zip(one.chunks, node[1:], strict=True)) * one.dtype.itemsize
-                self._asked(self.tasks[node], found)
-        elif type(node) is tuple and node and callable(node[0]):
-            found[id(node)] = _bytes(node)
-            for part in node[1:]:
-                self._asked(part, found)
-
-    def peak(self) -> int:
-        """Bytes that the dearest of a few tiles takes: everything that it needs at once."""
-        counts = [len(c) for c in self.result.chunks]
-        places = product(*({0, n // 2, n - 1} for n in counts))
-        return max(self._of(place) for place in places)
-
-    def _of(self, place: Ints) -> int:
-        found: dict[Any, int] = {}
-        self._asked((self.result.name, *place), found)
-        return sum(found.values())
-
-
-def _bytes(node: tuple[Any, ...]) -> int:
-    """What a task holds beside its result where that is no chunk of its own, and the scratch of its kernel."""
-    function, *arguments = node
-    if function is tasks.run:
-        name, row, problem = arguments[0].value
-        plan = plan_for(Subject(name), devices.device("cpu"), problem, None, row)
-        return plan.kernel.workspace(problem, plan.machine)
-    if function is read:
-        array, along = arguments[0].value
-        return prod(sum(b - a for a, b in axis) for axis in along) * np.dtype(getattr(array.value, "dtype", np.float64)).itemsize
-    if function is joined:
-        return prod(sum(b - a for a, b in axis) for axis in arguments[1].value) * 8
-    return 0
-
-
-class Kept:
-    """Chunks on the way to several tiles, the last ones used, up to so many bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.held = limit, 0
-        self._found: OrderedDict[Any, Any] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-            return self._found.get(key)
-
-    def put(self, key: Any, value: Any) -> None:
-        with self._lock:
-            if value.nbytes > self.limit or key in self._found:
-                return
-            self._found[key] = value
-            self.held += value.nbytes
-            while self.held > self.limit:
-                self.held -= self._found.popitem(last=False)[1].nbytes
-
-
-def computed(work: Work, kept: Kept, node: Any, last: bool = False) -> Any:
-    """The value of a node of the graph; `last`: nobody else asks for it."""
-    if isinstance(node, list):
-        return [computed(work, kept, part) for part in node]
-    if work.is_key(node):
-        value = kept.get(node)
-        if value is None:
-            value = computed(work, kept, work.tasks[node])
-            if not last and node not in work.constant:
-                kept.put(node, value)
-        return value
-    if type(node) is tuple and node and callable(node[0]):
-        function, *arguments = node
-        return function(*(computed(work, kept, a) for a in arguments))
-    return node
 
 
 def _limit(value: Any) -> int:
@@ -167,17 +63,17 @@ def _fitting(call: Callable[[Lazy], Any], array: Any, limit: int) -> Work:
 
     work = with_(sizes)
     peak = work.peak()
-    while peak * WORKERS > limit:
+    while peak * HELD > limit:
         best = None
         for axis, size in enumerate(sizes):
-            if size > 1:
+            if size > 1 and prod(-(-n // s) for n, s in zip(array.shape, sizes, strict=True)) * 2 <= MOST:
                 tried = [*sizes[:axis], -(-size // 2), *sizes[axis + 1 :]]
                 other = with_(tried)
                 found = other.peak()
                 if best is None or found < 0.95 * best[0]:
                     best = (found, tried, other)
         if best is None or best[0] >= peak:
-            raise SUBJECT.value(f"memory_limit of {limit} bytes is too small: the smallest tile takes {peak * WORKERS}")
+            raise SUBJECT.value(f"memory_limit of {limit} bytes is too small: a tile takes {peak * HELD} at least")
         peak, sizes, work = best
     return work
 

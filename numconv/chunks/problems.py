@@ -104,12 +104,13 @@ def _images(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
     row = _row(name, plan, {q.with_(batch=n) for q in set(parts.values()) for n in {min(1, p.batch), *x.chunks[0]}})
     jobs: dict[tuple[Problem, int], Job] = {}
     channel, first = _around(p)
+    number = len(samples) * len(parts)
 
     def task(place: tuple[int, ...]) -> Any:
         where = place[first : first + p.rank]
         begin, end = samples[place[0]]
         q = parts[where]
-        job = jobs.setdefault((q, end - begin), Job((name, row, q.with_(batch=end - begin))))
+        job = jobs.setdefault((q, end - begin), Job((name, row, q.with_(batch=end - begin), number)))
         cut = tuple(axis[i] for axis, i in zip(cuts, where, strict=True))
         return (run, job, _read(x, p, (begin, end), cut), only(w), None if bias is None else only(bias))
 
@@ -138,7 +139,7 @@ def _weight_gradient(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> 
         for i, c in enumerate(cut):
             here[first + i] = intervals(y.starts[first + i], *c.target)
         key = (f"{prefix}-part", number)
-        tasks[key] = (run, Job((name, row, q)), _read(x, p, samples, cut), pieces(y, here))
+        tasks[key] = (run, Job((name, row, q, len(parts))), _read(x, p, samples, cut), pieces(y, here))
         level.append(key)
     depth = 0
     while len(level) > 1:
@@ -175,7 +176,7 @@ def _by_samples(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
                 found.append(pieces(a, [intervals(a.starts[0], begin, end), *(intervals(s, 0, s[-1]) for s in a.starts[1:])]))
             else:
                 found.append(only(rest[i]))
-        return (run, Job((name, row, _of_samples(p, end - begin))), *found)
+        return (run, Job((name, row, _of_samples(p, end - begin), len(samples))), *found)
 
     sources = [rest.get(i, a) for i, a in enumerate(arrays) if a is not None]
     return derived(name, sources, (p, row), chunks, dtype_of(p.out_dtype), task)

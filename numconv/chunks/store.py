@@ -74,7 +74,7 @@ def _reserve(subject: Subject, target: np.memmap[Any, Any]) -> None:
     if not hasattr(os, "posix_fallocate"):
         return
     try:
-        with open(os.fspath(target.filename), "r+b") as file:
+        with open(str(target.filename), "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, target.offset + target.nbytes)
     except OSError as error:
         raise subject.value(

@@ -10,30 +10,31 @@ import numpy as np
 
 from .. import devices, hosts
 from ..arguments.values import Subject
+from ..cpu.runtime.cores import usable_cores
 from ..planning import plan_for
 from ..session import launch
 from .array import Job
 
 
 class _Share(threading.local):
-    """How many threads a task's kernel has.  One: the scheduler has given every core a task of its own."""
+    """How many threads a task's kernel has; 0: those of the cores that fall to each task of its graph, as a scheduler runs them."""
 
-    threads: int = 1
+    threads: int = 0
 
 
 share = _Share()
 
 
 def run(job: Job, *arrays: Any) -> Any:
-    """(function, row, problem) on a chunk's arrays."""
-    name, row, problem = job.value
+    """(function, row, problem, number of such tasks) on a chunk's arrays."""
+    name, row, problem, tasks = job.value
     device = devices.device(devices.kind(arrays[0]))
     plan = plan_for(Subject(name), device, problem, None, row)
     given = tuple(None if a is None else _in(device, a, problem.dtype) if i < 2 else a for i, a in enumerate(arrays))
     if device.name != "cpu":
         return launch(name, device, plan, given, None)
     threads = numba.get_num_threads()
-    numba.set_num_threads(share.threads)  # of this thread's calls
+    numba.set_num_threads(min(threads, share.threads or max(1, usable_cores() // tasks)))  # of this thread's calls
     try:
         return launch(name, device, plan, given, None)
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
@@ -191,19 +190,6 @@ def _taps(c: Cut, chains: tuple[np.ndarray, np.ndarray], pitches: list[int]) -> 
         parts.append(records.ravel())
         before += own.size
     return np.concatenate(parts)
-
-
-def order_of(problem: ConvProblem, machine: Machine) -> tuple[int, ...]:
-    """The taps of a filter, by their numbers, as a sum meets them."""
-    c, _ = cut_for(problem, machine)
-    kernels, found = [a.kernel for a in c.axes[:3]], []
-    for own, together in zip(groups_of(c), (c.taps, 1), strict=True):
-        axes: list[Any] = [a.live if i != c.along else own for i, a in enumerate(c.axes[:3])]
-        for first in product(*axes):
-            for j in range(together):
-                at = [int(n) + j * c.tap_step * (i == c.along) for i, n in enumerate(first)]
-                found.append((at[0] * kernels[1] + at[1]) * kernels[2] + at[2])
-    return tuple(found)
 
 
 def _chains(c: Cut, shared: int, number: int) -> Chains:
