@@ -46,7 +46,8 @@ def elementwise(variant: Variant, arrays: tuple[Any, ...], options: dict[str, An
     try:
         return variant.function(*arrays, accuracy="elementwise", **options)
     except TypeError:  # SciPy's functions have no such keyword, and never transform chunks
-        return variant.function(*arrays, **options)
+        transforms = variant.name in ("fftconvolve", "oaconvolve")
+        return nc.signal.convolve(*arrays, method="direct", **options) if transforms else variant.function(*arrays, **options)
 
 
 @VARIANTS
