@@ -45,8 +45,7 @@ __all__ = [
     "convolve", "correlate", "cost", "deform_conv2d", "depthwise_conv2d", "depthwise_separable_conv2d", "dilated_conv2d",
     "dynamic_attention", "dynamic_conv2d", "explain", "flattened_conv2d", "fold", "grad", "grouped_conv2d", "matrix", "ndimage",
     "out_of_core", "pointwise_conv2d", "pointwise_grouped_conv2d", "resize2d", "resize_conv2d", "separability", "shuffled_grouped_conv2d",
-    "signal",
-    "spatially_separable_conv2d", "unfold", "vjp",
+    "signal", "spatially_separable_conv2d", "unfold", "vjp",
 ]  # fmt: skip
 
 
