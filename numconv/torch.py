@@ -28,7 +28,7 @@ from .problem import ConvProblem
 from .sampling import padded
 from .session import Session
 
-__all__ = ["apply", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+__all__ = ["apply", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "replace"]  # noqa: F822
 
 Tensor = Any  # torch.Tensor: torch is no dependency of the type checker's
 
@@ -269,12 +269,16 @@ def _applied(function: Callable[..., Any], values: tuple[Any, ...], options: dic
     _check(function.__name__, **{name: given[name] for name in names})
     rest = {k: v for k, v in given.items() if k not in names and v is not None}
     if any(torch._C._functorch.is_functorch_wrapped_tensor(given[name]) for name in names):
-        served = ", ".join(__all__[1:])
+        served = ", ".join(name for name in __all__ if name.startswith("conv"))
         raise TypeError(f"numconv.torch.{function.__name__}: not under torch.vmap or torch.func, which {served} are made for")
     return _Operator.apply(function, names, rest, *(given[name] for name in names))
 
 
 def __getattr__(name: str) -> Any:
+    if name == "replace":  # its modules call the functions above
+        from .torch_modules import replace
+
+        return replace
     variant = find(name)
     if variant is None:
         raise AttributeError(f"module 'numconv.torch' has no attribute {name!r}")
