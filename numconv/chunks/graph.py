@@ -16,6 +16,9 @@ from ..planning import plan_for
 from . import tasks
 from .array import Ints, Lazy, joined
 from .store import read
+from .views import reshaped, transposed
+
+VIEWS = (reshaped, transposed, np.flip)  # which take no memory
 
 
 class Work:
@@ -45,13 +48,28 @@ class Work:
                 self._asked(part, found)
         elif self.is_key(node):
             if node not in found and node not in self.constant:
-                one = self.arrays[node[0]]
-                found[node] = prod(c[p] for c, p in zip(one.chunks, node[1:], strict=True)) * one.dtype.itemsize
-                self._asked(self.tasks[node], found)
+                one, task = self.arrays[node[0]], self.tasks[node]
+                seen = type(task) is tuple and task[0] in VIEWS
+                found[node] = 0 if seen else prod(c[p] for c, p in zip(one.chunks, node[1:], strict=True)) * one.dtype.itemsize
+                self._asked(task, found)
         elif type(node) is tuple and node and callable(node[0]):
-            found[id(node)] = _bytes(node)
+            found[id(node)] = self._scratch(node)
             for part in node[1:]:
                 self._asked(part, found)
+
+    def _scratch(self, node: tuple[Any, ...]) -> int:
+        """What a task holds beside its result where that is no chunk of its own, and the scratch of its kernel."""
+        function, *arguments = node
+        if function is tasks.run:
+            name, row, problem, _ = arguments[0].value
+            plan = plan_for(Subject(name), devices.device("cpu"), problem, None, row)
+            return plan.kernel.workspace(problem, plan.machine)
+        if function is read:
+            array, along = arguments[0].value
+            return prod(sum(b - a for a, b in axis) for axis in along) * np.dtype(getattr(array.value, "dtype", np.float64)).itemsize
+        if function is joined:
+            return prod(sum(b - a for a, b in axis) for axis in arguments[1].value) * self.arrays[arguments[0][0][0]].dtype.itemsize
+        return 0
 
     def peak(self) -> int:
         """Bytes that the dearest of a few tiles takes: everything that it needs at once."""
@@ -63,21 +81,6 @@ class Work:
         found: dict[Any, int] = {}
         self._asked((self.result.name, *place), found)
         return sum(found.values())
-
-
-def _bytes(node: tuple[Any, ...]) -> int:
-    """What a task holds beside its result where that is no chunk of its own, and the scratch of its kernel."""
-    function, *arguments = node
-    if function is tasks.run:
-        name, row, problem, _ = arguments[0].value
-        plan = plan_for(Subject(name), devices.device("cpu"), problem, None, row)
-        return plan.kernel.workspace(problem, plan.machine)
-    if function is read:
-        array, along = arguments[0].value
-        return prod(sum(b - a for a, b in axis) for axis in along) * np.dtype(getattr(array.value, "dtype", np.float64)).itemsize
-    if function is joined:
-        return prod(sum(b - a for a, b in axis) for axis in arguments[1].value) * 8
-    return 0
 
 
 class Kept:

@@ -48,7 +48,7 @@ def transpose(one: Lazy, axes: Ints) -> Lazy:
         source = [0] * len(axes)
         for p, axis in zip(place, axes, strict=True):
             source[axis] = p
-        return (_transposed, chunk(one, tuple(source)), Job(axes))
+        return (transposed, chunk(one, tuple(source)), Job(axes))
 
     return derived("transpose", [one], axes, tuple(one.chunks[a] for a in axes), one.dtype, task)
 
@@ -115,7 +115,7 @@ def reshape(one: Lazy, shape: Ints) -> Lazy:
         for p, axis in zip(place, origin, strict=True):
             if axis is not None:
                 source[axis] = p
-        return (_reshaped, chunk(one, tuple(source)), Job(tuple(c[p] for c, p in zip(chunks, place, strict=True))))
+        return (reshaped, chunk(one, tuple(source)), Job(tuple(c[p] for c, p in zip(chunks, place, strict=True))))
 
     return derived("reshape", [one], shape, chunks, one.dtype, task)
 
@@ -129,11 +129,11 @@ def _cast(block: Any, dtype: str) -> Any:
     return block.astype(dtype_of(dtype))
 
 
-def _transposed(block: Any, axes: Job) -> Any:
+def transposed(block: Any, axes: Job) -> Any:
     return block.transpose(axes.value)
 
 
-def _reshaped(block: Any, shape: Job) -> Any:
+def reshaped(block: Any, shape: Job) -> Any:
     return block.reshape(shape.value)
 
 
