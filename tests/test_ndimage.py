@@ -143,15 +143,3 @@ def test_beyond_the_edges_is_a_number() -> None:
     for cval in (3, 2.5, -1e300):
         wanted = scipy.ndimage.correlate(x.astype(float), np.ones((3, 3)), mode="constant", cval=cval)
         np.testing.assert_allclose(nc.ndimage.correlate(x.astype(float), np.ones((3, 3)), mode="constant", cval=cval), wanted)
-
-
-def test_transforms_use_as_many_threads_as_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    import scipy.fft
-
-    from numconv.cpu.runtime.launch import threads
-    from numconv.signal import transforms
-
-    seen = []
-    monkeypatch.setattr(transforms, "_fftconvolve", lambda *_: seen.append(scipy.fft.get_workers()))
-    nc.signal.fftconvolve(np.ones(9), np.ones(3))
-    assert seen == [threads()]

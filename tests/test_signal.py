@@ -230,3 +230,21 @@ def test_cases_of_the_catalog(variant: Any) -> None:
         np.testing.assert_array_equal(
             np.rint(variant.function(one, two, **case.options)), scipy.signal.convolve(one, two, **case.options, method="direct")
         )
+
+
+def test_transforms_use_as_many_threads_as_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    from numconv.cpu.named.fft import blocks
+
+    seen, forward = [], blocks.forward
+    monkeypatch.setattr(blocks, "forward", lambda a, extents, workers: seen.append((a.size, workers)) or forward(a, extents, workers))
+    before = numba.get_num_threads()
+    try:
+        for count in (1, before):
+            numba.set_num_threads(count)
+            nc.signal.fftconvolve(np.ones(200_000), np.ones(99))
+            assert {workers for size, workers in seen if size >= 1 << 16} == {count}
+            seen.clear()
+    finally:
+        numba.set_num_threads(before)

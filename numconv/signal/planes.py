@@ -40,16 +40,16 @@ def _over_plane(name: str, in1: Any, in2: Any, mode: Any, boundary: Any, fillval
     covered = all(a >= b for a, b in zip(one.shape, two.shape, strict=True))
     whole = mode == "full" or (mode == "same" and name == "convolve2d")  # else another element is the middle one
     if (zeros and whole) or (mode == "valid" and covered):
-        return of_all(one, two, mode, "direct")
+        return of_all(one, two, mode)
     if mode == "valid" or not isinstance(one, np.ndarray) or watched():
         raise NotServedError(f"mode={mode!r}, boundary={boundary!r} takes copies on the host")
     dtype = np.result_type(one, two)
     how = {"constant_values": np.asarray(fillvalue, dtype)} if BOUNDARIES[boundary] == "constant" else {}
     if zeros:
-        return _cut(of_all(one, two, "full", "direct"), name, one.shape, two.shape)
+        return _cut(of_all(one, two, "full"), name, one.shape, two.shape)
     pads = [(k - 1, k - 1) for k in two.shape]
     around = np.pad(one.astype(dtype, copy=False), pads, BOUNDARIES[boundary], **how)  # type: ignore[call-overload]
-    full = of_all(around, two, "valid", "direct")
+    full = of_all(around, two, "valid")
     return full if mode == "full" else _cut(full, name, one.shape, two.shape)
 
 
@@ -61,13 +61,19 @@ def _cut(full: Any, name: str, shape: tuple[int, ...], extents: tuple[int, ...])
 
 @drop_in(signal.convolve2d)
 def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Any:
-    """Convolve two planes, as `scipy.signal.convolve2d`."""
+    """Convolve two planes, as `scipy.signal.convolve2d`.
+
+    Large kernels by a transform, as `convolve` decides, with its bound by norms; integers exactly.
+    """
     return _over_plane("convolve2d", in1, in2, mode, boundary, fillvalue)
 
 
 @drop_in(signal.correlate2d)
 def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> Any:
-    """Cross-correlate two planes, as `scipy.signal.correlate2d`; in2 is conjugated."""
+    """Cross-correlate two planes, as `scipy.signal.correlate2d`; in2 is conjugated.
+
+    Large kernels by a transform, as `correlate` decides, with its bound by norms; integers exactly.
+    """
     return _over_plane("correlate2d", in1, in2, mode, boundary, fillvalue)
 
 

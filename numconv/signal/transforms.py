@@ -15,6 +15,7 @@ from . import sums
 from .spectral import convolved, type_of
 
 Array = np.ndarray[Any, Any]
+SMALL = 1 << 13  # samples
 
 
 def _host(array: Any) -> Array:
@@ -53,6 +54,8 @@ def _transformed(in1: Any, in2: Any, mode: Any, axes: Any) -> Any:
     along = [tuple(a.shape[p] for p in places) for a in (one, two)]
     if not alike or (mode == "valid" and not covers(*along) and not covers(*along[::-1])):
         raise NotServedError(f"shapes {one.shape} and {two.shape}")
+    if max(one.size, two.size) <= SMALL and not hosts.is_torch(in1):
+        raise NotServedError("SciPy transforms it as a whole, as we would, and begins sooner")
     dtype = type_of(one, two)
     full = convolved(one, two, mode, places, dtype, dtype if places else np.result_type(one, two))
     assert full is not None  # no integers

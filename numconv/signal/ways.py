@@ -26,6 +26,7 @@ LABELS = ("in1", "in2")
 SERVED = INTEGERS | FLOATS | COMPLEX | {"bool"}
 isfinite, all_of = np.isfinite, np.logical_and.reduce  # names of this module are found sooner
 MOST_AXES = 3  # of a kernel
+INTEGER_KINDS = str.maketrans("ub", "ii")
 LEAST_TAPS = 64  # that may be transformed
 
 
@@ -89,6 +90,9 @@ def way_of(subject: Subject, one: Array, two: Array, mode: str, method: str) -> 
         return _over_many_axes(subject, one, two, mode, method, dtype)
     algorithm = choice_of(subject, one, two, mode, method)
     whole = hosts.dtype_of(dtype).kind in "iu"
+    if algorithm == "fft" and not whole and "i" in (one.dtype.kind + two.dtype.kind).translate(INTEGER_KINDS):
+        wide = _planned(subject, one, two, mode, np.result_type(dtype, np.float64).name, algorithm)  # as SciPy: integers in float64
+        return lambda one, two: wide(one, two).astype(dtype)
     sums = _planned(subject, one, two, mode, dtype, "auto" if whole else algorithm)
     if whole and algorithm == "fft":
         sums = _whole(name, mode, dtype, sums)

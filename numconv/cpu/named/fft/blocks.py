@@ -35,9 +35,14 @@ def forward(a: Array, extents: Ints, workers: int) -> Array:
     """Of the last axes, which zeros follow up to the extents."""
     from scipy import fft
 
-    there = fft.fftn if a.dtype.kind == "c" else fft.rfftn
-    axes = _transformed(extents)
-    found: Array = there(a, [extents[axis] for axis in axes], axes=axes, workers=workers)
+    axes, real = _transformed(extents), a.dtype.kind != "c"
+    lengths = [extents[axis] for axis in axes]
+    if len(axes) == 1:  # in half of the time before it begins
+        line = fft.rfft if real else fft.fft
+        found: Array = line(a, lengths[0], axes[0], workers=workers)
+        return found
+    there = fft.rfftn if real else fft.fftn
+    found = there(a, lengths, axes=axes, workers=workers)
     return found
 
 
@@ -47,11 +52,17 @@ def _transformed(extents: Ints) -> Ints:
 
 
 def backward(spectrum: Array, extents: Ints, workers: int, real: bool) -> Array:
+    """Into the spectrum where they are complex."""
     from scipy import fft
 
-    back = fft.irfftn if real else fft.ifftn
     axes = _transformed(extents)
-    found: Array = back(spectrum, [extents[axis] for axis in axes], axes=axes, workers=workers, overwrite_x=True)
+    lengths = [extents[axis] for axis in axes]
+    if len(axes) == 1:
+        line = fft.irfft if real else fft.ifft
+        found: Array = line(spectrum, lengths[0], axes[0], workers=workers, overwrite_x=True)
+        return found
+    back = fft.irfftn if real else fft.ifftn
+    found = back(spectrum, lengths, axes=axes, workers=workers, overwrite_x=True)
     return found
 
 
