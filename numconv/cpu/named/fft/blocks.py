@@ -39,11 +39,9 @@ def forward(a: Array, extents: Ints, workers: int) -> Array:
     lengths = [extents[axis] for axis in axes]
     if len(axes) == 1:  # in half of the time before it begins
         line = fft.rfft if real else fft.fft
-        found: Array = line(a, lengths[0], axes[0], workers=workers)
-        return found
+        return np.asarray(line(a, lengths[0], axes[0], workers=workers))
     there = fft.rfftn if real else fft.fftn
-    found = there(a, lengths, axes=axes, workers=workers)
-    return found
+    return np.asarray(there(a, lengths, axes=axes, workers=workers))
 
 
 def _transformed(extents: Ints) -> Ints:
@@ -59,11 +57,9 @@ def backward(spectrum: Array, extents: Ints, workers: int, real: bool) -> Array:
     lengths = [extents[axis] for axis in axes]
     if len(axes) == 1:
         line = fft.irfft if real else fft.ifft
-        found: Array = line(spectrum, lengths[0], axes[0], workers=workers, overwrite_x=True)
-        return found
+        return np.asarray(line(spectrum, lengths[0], axes[0], workers=workers, overwrite_x=True))
     back = fft.irfftn if real else fft.ifftn
-    found = back(spectrum, lengths, axes=axes, workers=workers, overwrite_x=True)
-    return found
+    return np.asarray(back(spectrum, lengths, axes=axes, workers=workers, overwrite_x=True))
 
 
 def spectrum_of(w: Array, blocks: Blocks, dilation: Ints, dtype: Any, workers: int) -> Array:
