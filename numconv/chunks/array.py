@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ..hosts import Refusal
-
 Ints = tuple[int, ...]
 Chunks = tuple[Ints, ...]  # of each axis the lengths of its chunks
 Key = tuple[Any, ...]  # (name, number of the chunk along each axis)
@@ -179,12 +177,24 @@ def joined(blocks: list[Any], cuts: Job) -> Any:
     places = list(product(*map(range, counts)))
     if len(places) == 1:
         return blocks[0][tuple(slice(*axis[0]) for axis in bounds)]
+    if not isinstance(blocks[0], np.ndarray):  # CuPy's, whose own concatenation NumPy's is
+        return _concatenated(blocks, counts, bounds)
     lengths = [[b - a for a, b in axis] for axis in bounds]
     starts = [(0, *accumulate(axis)) for axis in lengths]
-    out = np.empty([s[-1] for s in starts], blocks[0].dtype) if isinstance(blocks[0], np.ndarray) else None
-    if out is None:
-        raise Refusal("has chunks on a GPU that other chunks would have to be joined to, which is not served yet")
+    out = np.empty([s[-1] for s in starts], blocks[0].dtype)
     for place, block in zip(places, blocks, strict=True):
         target = tuple(slice(s[p], s[p + 1]) for s, p in zip(starts, place, strict=True))
         out[target] = block[tuple(slice(*axis[p]) for axis, p in zip(bounds, place, strict=True))]
     return out
+
+
+def _concatenated(blocks: list[Any], counts: list[int], bounds: Any) -> Any:
+    """Axis by axis, from the last."""
+    found = [
+        block[tuple(slice(*axis[p]) for axis, p in zip(bounds, place, strict=True))]
+        for place, block in zip(product(*map(range, counts)), blocks, strict=True)
+    ]
+    for axis in reversed(range(len(counts))):
+        n = counts[axis]
+        found = [found[i] if n == 1 else np.concatenate(found[i : i + n], axis=axis) for i in range(0, len(found), n)]
+    return found[0]

@@ -27,7 +27,7 @@ def released(array: Lazy) -> Any:
     needs: dict[str, set[str]] = {}
     _collect(array, layers, needs)
     graph = HighLevelGraph(layers, needs)
-    return da.Array(graph, array.name, array.chunks, meta=np.empty((0,) * array.ndim, array.dtype))
+    return da.Array(graph, array.name, array.chunks, meta=_meta(array))
 
 
 def _collect(array: Any, layers: dict[str, Any], needs: dict[str, set[str]]) -> None:
@@ -45,3 +45,16 @@ def _collect(array: Any, layers: dict[str, Any], needs: dict[str, set[str]]) -> 
     needs[array.name] = {source.name for source in array.sources}
     for source in array.sources:
         _collect(source, layers, needs)
+
+
+def _meta(array: Lazy) -> Any:
+    """An empty array of the kind and type that the chunks are."""
+    empty = np.empty((0,) * array.ndim, array.dtype)
+    return empty if array.inner == "cpu" else np.empty_like(_user(array)._meta, dtype=array.dtype, shape=empty.shape)
+
+
+def _user(array: Any) -> Any:
+    """The array of dask's on a GPU that it follows from."""
+    while isinstance(array, Lazy):
+        array = next(source for source in array.sources if getattr(source, "inner", "cuda") != "cpu")
+    return array

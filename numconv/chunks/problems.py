@@ -11,10 +11,12 @@ from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
+from .. import devices
 from ..arguments.values import Subject
 from ..hosts import dtype_of
 from ..kernel import Kernel
 from ..plan import Plan
+from ..planning import ELEMENTWISE, plan_for
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
 from .array import Job, Lazy, derived, gathered, intervals, only, pieces, token
 from .cuts import Cut, axes_of, backward, bounds, forward, part
@@ -34,6 +36,9 @@ BATCHED: dict[type, tuple[int, ...]] = {
 def lazily(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
     """The result of one kernel on lazy arrays, which is a lazy array."""
     p = plan.problem
+    inner = next((a.inner for a in arrays if a is not None and a.inner != "cpu"), "cpu")
+    if inner != "cpu":  # the rows of its own device
+        plan = plan_for(Subject(name), devices.device(inner), p, None, "auto", ELEMENTWISE)
     if not isinstance(p, ConvProblem):
         return _by_samples(name, plan, arrays)
     if p.direction == "weight_grad":

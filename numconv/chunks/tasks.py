@@ -30,15 +30,21 @@ def run(job: Job, *arrays: Any) -> Any:
     name, row, problem, tasks = job.value
     device = devices.device(devices.kind(arrays[0]))
     plan = plan_for(Subject(name), device, problem, None, row)
-    given = tuple(None if a is None else _in(device, a, problem.dtype) if i < 2 else a for i, a in enumerate(arrays))
+    natives = [None if a is None else _native(device, a) for a in arrays]
+    given = tuple(None if a is None else _in(device, a, problem.dtype) if i < 2 else a for i, a in enumerate(natives))
     if device.name != "cpu":
-        return launch(name, device, plan, given, None)
+        return device.release(launch(name, device, plan, given, None), arrays[0])
     threads = numba.get_num_threads()
     numba.set_num_threads(min(threads, share.threads or max(1, usable_cores() // tasks)))  # of this thread's calls
     try:
         return launch(name, device, plan, given, None)
     finally:
         numba.set_num_threads(threads)
+
+
+def _native(device: Any, array: Any) -> Any:
+    """Of a GPU, weights that came from the host go there."""
+    return device.upload(array) if device.name != "cpu" and isinstance(array, np.ndarray) else device.adopt(array)
 
 
 def _in(device: Any, array: Any, dtype: str) -> Any:
