@@ -35,6 +35,8 @@ if [ -n "$narrow" ]; then
     exit
 fi
 step others 0.3 others.py
+step filters 0.4 filters.py --threads "$threads"
+step transforms 0.3 transforms.py --threads "$threads"
 suite=(-m pytest -q benchmarks/bench_variants.py --threads "$threads")
 [ -n "$warm" ] && exec "$python" "${suite[@]}" --benchmark-disable
 "$python" "${suite[@]}" --benchmark-max-time=0.3 --benchmark-json=benchmarks/results/variants.json | tail -1

@@ -96,3 +96,13 @@ def test_nothing_goes_by_way_of_the_host(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(FakeCUDAArray, "__array__", refuse, raising=False)
     y = nc.correlate(one, two)
     np.testing.assert_array_equal(copy(y), wanted)
+
+
+@pytest.mark.parametrize("name", ["fftconvolve", "oaconvolve"])
+def test_names_of_transforms_are_sums_there(name: str) -> None:
+    one, two = np.arange(12, dtype="f4").reshape(3, 4), np.ones((2, 2), "f4")
+    got = getattr(nc.signal, name)(cuda.to_device(one), cuda.to_device(two), "same")
+    assert type(got) is FakeCUDAArray
+    np.testing.assert_array_equal(got.copy_to_host(), scipy.signal.convolve(one, two, "same", "direct"))
+    with pytest.raises(ValueError, match=f"^{name}: no GPU kernel serves this: axes=0"):
+        getattr(nc.signal, name)(cuda.to_device(one), cuda.to_device(two), axes=0)
