@@ -179,10 +179,12 @@ class ResizeProblem(ImageProblem):
     mode: str = "nearest"
     align_corners: bool = False
     scale: tuple[float, ...] | None = None  # output/input per axis, where the user gave one; else size/spatial
+    part: tuple[tuple[Ints, Ints], ...] | None = None  # per axis (from, to) of the outputs, and of the samples that are given; else all
 
     @property
     def result_shape(self) -> Ints:
-        return image_shape(self.batch, self.channels, self.size, self.layout)
+        size = self.size if self.part is None else tuple(end - first for (first, end), _ in self.part)
+        return image_shape(self.batch, self.channels, size, self.layout)
 
     out_dtype = property(lambda self: self.dtype)
 

@@ -124,6 +124,15 @@ def test_chunks_keep_their_places() -> None:
     assert nc.ndimage.gaussian_filter(x, 1.0).chunks[0] == (2, 1)
 
 
+def test_planes_stay_cut() -> None:
+    """Of operators that are no convolutions."""
+    x = da.zeros((2, 6, 40, 30), chunks=((1, 1), (6,), (7, 13, 20), (11, 19)), dtype="f4")
+    assert nc.channel_shuffle(x, 3).chunks == x.chunks
+    assert nc.resize2d(x, scale=2).chunks == ((1, 1), (6,), (14, 26, 40), (22, 38))
+    assert nc.unfold(x, 3, padding=1).chunks == ((1, 1), (54,), (7 * 30, 13 * 30, 20 * 30))
+    assert nc.fold(nc.unfold(x, 3, padding=1), (40, 30), 3, padding=1).chunks == ((1, 1), (6,), (7, 13, 20), (30,))
+
+
 def test_halos_wider_than_chunks() -> None:
     x = np.random.default_rng(0).standard_normal((1, 1, 64)).astype("f4")
     w = np.random.default_rng(1).standard_normal((1, 1, 31)).astype("f4")

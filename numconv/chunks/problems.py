@@ -20,6 +20,8 @@ from ..planning import ELEMENTWISE, plan_for
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
 from .array import Job, Lazy, derived, gathered, intervals, only, pieces, token
 from .cuts import Cut, axes_of, backward, bounds, forward, part
+from .patches import by_rows
+from .planes import PLANES, by_planes
 from .tasks import run, taken
 
 #: which arrays of a problem have the batch in front
@@ -40,7 +42,10 @@ def lazily(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
     if inner != "cpu":  # the rows of its own device
         plan = plan_for(Subject(name), devices.device(inner), p, None, "auto", ELEMENTWISE)
     if not isinstance(p, ConvProblem):
-        return _by_samples(name, plan, arrays)
+        if inner == "cpu" and isinstance(p, PatchProblem):
+            return by_rows(name, plan, arrays)
+        cut = PLANES.get(type(p)) if inner == "cpu" else None
+        return _by_samples(name, plan, arrays) if cut is None else by_planes(name, plan, arrays, cut)
     if p.direction == "weight_grad":
         return _weight_gradient(name, plan, arrays)
     return _images(name, plan, arrays)

@@ -17,7 +17,7 @@ from ...kernel import Kernel, Machine
 from ...problem import ResizeProblem
 from ...sampling import linear, nearest
 from ..adapt.lowering import ALL, COMPLEX, HALF, INEXACT
-from ..geometry.axes import three
+from ..geometry.axes import Three, three
 from ..runtime.launch import inlined, kernel, threads
 from ..runtime.record import reader, table
 from ..runtime.tasks import Work, over_tasks, perform
@@ -122,16 +122,30 @@ def _blend(task, number):
 blend_linear = over_tasks("blend_linear", _blend)
 
 
+def _part(index: Array, part: Any) -> Array:
+    """Of a table of samples those that a part's outputs read, counted from the part's first."""
+    if part is None:
+        return index
+    (first, end), (start, _) = part
+    return index[..., first:end] - start
+
+
+def _given(extents: Three, parts: tuple[Any, ...]) -> Three:
+    return Three(*(i if p is None else p[1][1] - p[1][0] for i, p in zip(extents, parts, strict=True)))
+
+
 def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Machine) -> None:
     if not out.size:
         return
     extents, sizes = three(problem.spatial, 1), three(problem.size, 1)
     scales: tuple[float | None, ...] = problem.scale or (None,) * len(problem.size)
     scales = (None,) * (3 - len(scales)) + tuple(scales)
+    parts = (None,) * (3 - len(problem.size)) + (problem.part or (None,) * len(problem.size))
     last = problem.layout == "channels_last"
     outer, inner = (problem.batch, problem.channels) if last else (problem.batch * problem.channels, 1)
     if problem.mode == "nearest":
-        t, h, w = (nearest(i, o, s) for i, o, s in zip(extents, sizes, scales, strict=True))
+        t, h, w = (_part(nearest(i, o, s), p) for i, o, s, p in zip(extents, sizes, scales, parts, strict=True))
+        extents = _given(extents, parts)
         (x, count), (y, _) = words(arrays[0]), words(out)
         if count > 1 and inner == 1:  # complex128: two words to an element
             w = (w[:, None] * count + np.arange(count)).reshape(-1)
@@ -147,6 +161,8 @@ def _run(problem: ResizeProblem, arrays: tuple[Any, ...], out: Any, machine: Mac
         return
     real = COMPLEX.get(problem.dtype, problem.dtype)
     weights = [linear(i, o, s, problem.align_corners, real) for i, o, s in zip(extents, sizes, scales, strict=True)]
+    weights = [(_part(index, p), v if p is None else v[:, slice(*p[0])]) for (index, v), p in zip(weights, parts, strict=True)]
+    extents, sizes = _given(extents, parts), Three(*(v.shape[1] for _, v in weights))
     image, tasks = _image(outer, extents, inner), outer * sizes.t * sizes.h
     work = Work(
         loop=blend_linear,
