@@ -106,6 +106,7 @@ def defined(name: str, one: Any, two: Any, mode: str) -> Any:
 @pytest.mark.parametrize("mode", ["full", "same", "valid"])
 @pytest.mark.parametrize("name", ["convolve", "correlate"])
 @pytest.mark.parametrize("method", ["auto", "fft"])
+@pytest.mark.filterwarnings("ignore:Use of fft")
 def test_nan_and_infinities_meet_nothing_beyond_the_ends(name: str, mode: str, method: str) -> None:
     np.testing.assert_array_equal(nc.convolve([1, np.nan], [1, np.nan]), [1, np.nan, np.nan])
     function, values = getattr(nc, name), (1.0, np.nan, np.inf)
@@ -116,6 +117,7 @@ def test_nan_and_infinities_meet_nothing_beyond_the_ends(name: str, mode: str, m
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
+@pytest.mark.filterwarnings("ignore:Use of fft")
 def test_nan_in_long_kernels_of_any_type(dtype: str) -> None:
     one, two = (RNG.integers(-2, 3, n).astype(dtype) for n in (90, 70))
     two[[3, 40]] = np.nan, np.inf

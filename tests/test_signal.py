@@ -248,3 +248,14 @@ def test_transforms_use_as_many_threads_as_kernels(monkeypatch: pytest.MonkeyPat
             seen.clear()
     finally:
         numba.set_num_threads(before)
+
+
+def test_a_transform_that_is_asked_for_warns_of_nan_as_scipys() -> None:
+    one, two = np.ones(300), np.ones(20)
+    nc.convolve(one, two, method="fft")  # warnings are errors here
+    one[7] = np.nan
+    for _ in range(2):  # the second call is bound
+        with pytest.warns(RuntimeWarning, match="^Use of fft convolution on input with NAN or inf"):
+            y = nc.convolve(one, two, method="fft")
+        assert np.isnan(y).sum() == 20
+    nc.convolve(one, two)

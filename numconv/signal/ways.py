@@ -5,6 +5,7 @@ A way is a function of two arrays of the form that it was found for.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ SERVED = INTEGERS | FLOATS | COMPLEX | {"bool"}
 isfinite, all_of = np.isfinite, np.logical_and.reduce  # names of this module are found sooner
 MOST_AXES = 3  # of a kernel
 INTEGER_KINDS = str.maketrans("ub", "ii")
+TRANSFORMED = "transformed"  # a method: "fft", without a warning
 LEAST_TAPS = 64  # that may be transformed
 
 
@@ -56,7 +58,7 @@ def computed_in(subject: Subject, one: Array, two: Array) -> str:
 def choice_of(subject: Subject, one: Any, two: Any, mode: str, method: str) -> str:
     """ "auto": sums; or "fft"."""
     if method != "auto":
-        return "fft" if method == "fft" else "auto"
+        return "auto" if method == "direct" else "fft"
     dtype = computed_in(subject, one, two)
     return "fft" if _transform_pays(subject, correlation(mode, one.shape, two.shape, dtype, dtype)) else "auto"
 
@@ -90,6 +92,8 @@ def way_of(subject: Subject, one: Array, two: Array, mode: str, method: str) -> 
         return _over_many_axes(subject, one, two, mode, method, dtype)
     algorithm = choice_of(subject, one, two, mode, method)
     whole = hosts.dtype_of(dtype).kind in "iu"
+    if method == "fft" and not whole:
+        return _warning(way_of(subject, one, two, mode, TRANSFORMED))
     if algorithm == "fft" and not whole and "i" in (one.dtype.kind + two.dtype.kind).translate(INTEGER_KINDS):
         wide = _planned(subject, one, two, mode, np.result_type(dtype, np.float64).name, algorithm)  # as SciPy: integers in float64
         return lambda one, two: wide(one, two).astype(dtype)
@@ -132,6 +136,19 @@ def _planned(subject: Subject, one: Array, two: Array, mode: str, dtype: str, al
             y = repeat(subject.name, bound, arrays)
         y = y.reshape(problem.outputs)
         return y[backwards] if swapped and not convolving else y
+
+    return way
+
+
+def _warning(transform: Way) -> Way:
+    """As SciPy warns of a transform that was asked for."""
+
+    def way(one: Array, two: Array) -> Any:
+        y = transform(one, two)
+        if not all_of(isfinite(y), None):
+            text = "Use of fft convolution on input with NAN or inf: what they reach is summed, as by method='direct'"
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
+        return y
 
     return way
 
