@@ -6,16 +6,16 @@ from typing import Any
 
 from onnx.reference import ReferenceEvaluator
 
+from .elementary import ELEMENTARY
 from .graph import read_by
 from .operators import OPERATORS
-from .pooling import POOLING
 
 
 class Evaluator(ReferenceEvaluator):
     """Of graphs, their subgraphs and local functions: all of them get the same operators."""
 
     def __init__(self, proto: Any, *arguments: Any, new_ops: Any = None, **options: Any) -> None:
-        super().__init__(proto, *arguments, new_ops=[*OPERATORS, *POOLING] if new_ops is None else new_ops, **options)
+        super().__init__(proto, *arguments, new_ops=[*OPERATORS, *ELEMENTARY] if new_ops is None else new_ops, **options)
         last = {name: i for i, node in enumerate(self.rt_nodes_) for name in read_by(node.onnx_node)}
         kept = {*self.output_names, *self.rt_inits_}
         #: names that nobody reads after a node
