@@ -13,7 +13,17 @@ from functools import cache
 from math import gcd, prod
 from typing import Any, NamedTuple
 
-from .problem import AttentionProblem, ConvProblem, DeformProblem, Ints, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
+from .problem import (
+    AttentionProblem,
+    ConvProblem,
+    DeformProblem,
+    FilterProblem,
+    Ints,
+    MixProblem,
+    PatchProblem,
+    ResizeProblem,
+    SeparableProblem,
+)
 from .winograd import ALONE, PAIRS, matrices, points
 
 #: what the error of an element goes with
@@ -73,6 +83,8 @@ def of_sums(problem: Any) -> float:
         return gamma(products(problem.conv) + BLEND, problem.dtype)
     if kind is SeparableProblem:
         return gamma(problem.column.taps + products(problem.row), problem.dtype)
+    if kind is FilterProblem:
+        return gamma(problem.terms, problem.compute)
     if kind is MixProblem:
         return gamma(problem.kernels, problem.dtype)
     if kind is ResizeProblem:

@@ -45,7 +45,7 @@ class Known(NamedTuple):
     once: Once | None
 
 
-_known = Store()  # by `_key`
+_known = Store()  # by `key_of`
 _ndarray = np.ndarray  # a name of this module is found sooner
 
 
@@ -68,7 +68,7 @@ def call(
     """Check, plan, run; the result is the kind of array that the first one is."""
     try:
         hosted = on_host(arrays)
-        key = None if hosted is None else _key(name, hosted, options, algorithm, accuracy)
+        key = None if hosted is None else key_of(name, hosted, options, algorithm, accuracy)
         known: Known | None = None if key is None else _known.get(key)
         if known is not None and hosted is not None and known.once is not None and not watched():
             plan, bound = known.once
@@ -235,7 +235,7 @@ def _frozen(value: Any) -> Any:
     raise _NoKeyError
 
 
-def _key(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm: Any, accuracy: Any) -> tuple[Any, ...] | None:
+def key_of(name: str, arrays: tuple[Any, ...], options: tuple[Any, ...], algorithm: Any, accuracy: Any) -> tuple[Any, ...] | None:
     """The key of a call with NumPy arrays, or None."""
     if type(algorithm) is not str or type(accuracy) is not str:
         return None

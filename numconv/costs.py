@@ -25,7 +25,7 @@ from . import hosts
 from .arguments.edge import edge
 from .arguments.types import parse_dtype
 from .arguments.values import Subject, choice, host_array, shown
-from .problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
+from .problem import AttentionProblem, ConvProblem, DeformProblem, FilterProblem, MixProblem, PatchProblem, ResizeProblem, SeparableProblem
 from .watching import Step, is_operator, trace, workspace
 
 __all__ = ["Cost", "cost"]
@@ -169,6 +169,9 @@ def count_step(step: Step, skip: bool) -> Count:
         return Count(outputs * corners if corners > 1 else 0, outputs * (corners - 1))
     if isinstance(problem, AttentionProblem):
         return count_attention(problem, step)
+    if isinstance(problem, FilterProblem):
+        outputs = prod(problem.result_shape)
+        return Count(outputs * problem.terms, outputs * (problem.terms - len(problem.orders)))
     if isinstance(problem, MixProblem):
         outputs = problem.batch * problem.length
         return Count(outputs * problem.kernels, outputs * (problem.kernels - 1))

@@ -6,7 +6,7 @@ from typing import Any
 
 from .catalog import Case, Variant
 from .ndimage import edges, gaussian, neighbours, uniform
-from .problem import ConvProblem
+from .problem import ConvProblem, FilterProblem
 from .signal import planes, transforms
 
 SHAPES: tuple[tuple[int, ...], ...] = ((11,), (7, 8), (5, 6, 7))
@@ -32,18 +32,18 @@ _PLANES = (
 )
 
 FILTERS: tuple[Variant, ...] = (
-    Variant(neighbours.correlate, 1, "correlation of an array", ConvProblem, _DENSE),
-    Variant(neighbours.convolve, 1, "convolution of an array", ConvProblem, _DENSE),
-    Variant(neighbours.correlate1d, 1, "correlation along an axis", ConvProblem, _LINES),
-    Variant(neighbours.convolve1d, 1, "convolution along an axis", ConvProblem, _LINES),
-    Variant(gaussian.gaussian_filter, 8, "Gaussian", ConvProblem, _everywhere(sigma=1.2)),
-    Variant(gaussian.gaussian_filter1d, 8, "Gaussian along an axis", ConvProblem, _everywhere(sigma=0.8, order=1)),
-    Variant(gaussian.gaussian_laplace, 8, "Laplacian of a Gaussian", ConvProblem, _everywhere(sigma=0.9)),
-    Variant(edges.laplace, 8, "Laplacian", ConvProblem, _everywhere()),
-    Variant(edges.sobel, 8, "Sobel's filter", ConvProblem, _everywhere(axis=0)),
-    Variant(edges.prewitt, 8, "Prewitt's filter", ConvProblem, _everywhere()),
-    Variant(uniform.uniform_filter, 8, "mean of a box", ConvProblem, _everywhere(size=3)),
-    Variant(uniform.uniform_filter1d, 8, "mean along an axis", ConvProblem, _everywhere(size=4, origin=-1)),
+    Variant(neighbours.correlate, 1, "correlation of an array", ConvProblem, _DENSE, fused=FilterProblem),
+    Variant(neighbours.convolve, 1, "convolution of an array", ConvProblem, _DENSE, fused=FilterProblem),
+    Variant(neighbours.correlate1d, 1, "correlation along an axis", ConvProblem, _LINES, fused=FilterProblem),
+    Variant(neighbours.convolve1d, 1, "convolution along an axis", ConvProblem, _LINES, fused=FilterProblem),
+    Variant(gaussian.gaussian_filter, 8, "Gaussian", ConvProblem, _everywhere(sigma=1.2), fused=FilterProblem),
+    Variant(gaussian.gaussian_filter1d, 8, "Gaussian along an axis", ConvProblem, _everywhere(sigma=0.8, order=1), fused=FilterProblem),
+    Variant(gaussian.gaussian_laplace, 8, "Laplacian of a Gaussian", ConvProblem, _everywhere(sigma=0.9), fused=FilterProblem),
+    Variant(edges.laplace, 8, "Laplacian", ConvProblem, _everywhere(), fused=FilterProblem),
+    Variant(edges.sobel, 8, "Sobel's filter", ConvProblem, _everywhere(axis=0), fused=FilterProblem),
+    Variant(edges.prewitt, 8, "Prewitt's filter", ConvProblem, _everywhere(), fused=FilterProblem),
+    Variant(uniform.uniform_filter, 8, "mean of a box", ConvProblem, _everywhere(size=3), fused=FilterProblem),
+    Variant(uniform.uniform_filter1d, 8, "mean along an axis", ConvProblem, _everywhere(size=4, origin=-1), fused=FilterProblem),
     Variant(planes.convolve2d, 1, "convolution of planes", ConvProblem, _PLANES),
     Variant(planes.correlate2d, 1, "cross-correlation of planes", ConvProblem, (_PLANES[0], _PLANES[2])),
 )

@@ -96,6 +96,7 @@ class Kernel:
     workspace: Callable[[Any, Machine], int] = _no_workspace  # bytes beyond inputs and output
     scratch: Callable[[Any, Machine], int] = _no_workspace  # … of these what is kept for the next kernel: set by the device's table
     pack: Callable[[Any, Any, Machine], Any] = _as_given
+    own_types: bool = False  # `run` takes arrays of whatever types they have
     takes_plain: bool = False  # `run` may be given the weights themselves, and packs them as it goes along or before, whichever is faster
     error_factor: float = 1.0  # times (4 + √n)·u·conv(|x|, |w|), which results keep to on random data; what holds on any data is `bound`
     error_of: str = ELEMENT  # what the error of an element goes with: see `bounds`

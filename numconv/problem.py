@@ -305,6 +305,51 @@ class PatchProblem:
         return (c.batch, c.in_channels * c.taps, prod(c.outputs))
 
 
-Problem = ConvProblem | ShuffleProblem | ResizeProblem | AttentionProblem | MixProblem | DeformProblem | SeparableProblem | PatchProblem
+@dataclass(frozen=True)
+class FilterProblem(Hashed):
+    """Sums over neighbours in each of some volumes, whatever lies around them by `modes`; one sum, or two along two axes in turn.
+
+    One:  y[n, p] = Σ_r w[r] · x[n, e(p + steps·r − pad_low)], over all three axes.
+    Two:  along the second axis with the first weights, what comes of it along the third with the others.
+    e is the sample that stands there by the axis's mode, or for "zeros" none: `beyond` stands there, of the first sum's results too.
+
+    Inputs: x (batch, *spatial), None, weights (the kernel; of two sums both, flat) in float64.
+    """
+
+    batch: int
+    spatial: Ints  # three axes
+    outputs: Ints
+    kernel: Ints  # taps
+    step: int  # elements of the last axis from one tap to the next: what it has that no sum runs along
+    pad_low: Ints  # in taps
+    modes: tuple[str, str, str]  # as ConvProblem's
+    beyond: float
+    orders: tuple[str, ...]  # of each sum, how its taps are taken: see cpu/filters/plan.py
+    terms: int  # products of a target
+    dtype: str
+    out_dtype: str
+    compute: str  # "float32" or "float64": what sums are made in
+    rounded: bool = False  # two sums: the first ones are rounded to the type of the result
+    narrow: bool = False  # no sum leaves int32
+    divisor: int = 1  # of each sum
+
+    __hash__ = Hashed.__hash__
+
+    @property
+    def result_shape(self) -> Ints:
+        return (self.batch, *self.outputs)
+
+
+Problem = (
+    ConvProblem
+    | ShuffleProblem
+    | ResizeProblem
+    | AttentionProblem
+    | MixProblem
+    | DeformProblem
+    | SeparableProblem
+    | PatchProblem
+    | FilterProblem
+)
 for _kind in get_args(Problem):
     counted_elsewhere(_kind)

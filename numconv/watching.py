@@ -104,6 +104,11 @@ def watched() -> bool:
     return _state.steps is not None or _state.session is not None
 
 
+def taped() -> bool:
+    """Whether a gradient's tape wants each sum for itself."""
+    return _state.session is not None
+
+
 def session_of(usual: Callable[..., Any]) -> Callable[..., Any]:
     """What opens the session of a call: the usual, or who watches has their own."""
     return _state.session or usual

@@ -14,6 +14,7 @@ import cases
 import numba
 import numpy as np
 import reference
+import scipy.ndimage
 from fences import Drawn
 
 import numconv as nc
@@ -384,11 +385,32 @@ def of_an_operator(rng: Rng, names: tuple[str, ...], wide: bool) -> Drawn | None
     return Drawn(f"{'vjp ' if backward else ''}{shown}", call, lambda: (forward(), *[None] * (count - 1)), tolerance)
 
 
+def of_a_filter(rng: Rng, names: tuple[str, ...], wide: bool) -> Drawn:
+    """SciPy's filters beside SciPy's own, of few forms of integers."""
+    name = one(rng, "correlate", "convolve1d", "sobel", "uniform_filter", "gaussian_filter")
+    shape = one(rng, (300,), (23, 41), (50, 700), (5, 6, 21), (30, 40, 3))
+    dtype = one(rng, "float32", "uint8", "float64")
+    x = rng.integers(0, 9, shape).astype(dtype)
+    kind = {"mode": one(rng, "reflect", "mirror", "nearest", "wrap", "constant")}
+    weights: dict[str, tuple[Any, ...]] = {
+        "correlate": (rng.integers(1, 4, (3,) * len(shape)),),
+        "convolve1d": (rng.integers(1, 4, 3), 0),
+        "sobel": (),
+        "uniform_filter": (4,),
+        "gaussian_filter": (1.0,),
+    }
+    threads(rng)
+    tolerance = 1e-4 if dtype == "float32" and name in ("uniform_filter", "gaussian_filter") else 1e-12
+    call, theirs = getattr(nc.ndimage, name), getattr(scipy.ndimage, name)
+    given = (x, *weights[name])
+    return Drawn(f"{name} {dtype}{shape} {kind['mode']}", lambda: (call(*given, **kind),), lambda: (theirs(*given, **kind),), tolerance)
+
+
 def draw(seed: int, number: int, names: tuple[str, ...] = (), wide: bool = False) -> Drawn | None:
     """None: the numbers drawn make no call."""
     rng = np.random.default_rng((seed, number))
     makers: list[Callable[[Rng, tuple[str, ...], bool], Drawn | None]] = []
-    if not names or set(names) - set(OPERATORS) - {"functions", "gradients"}:
+    if not names or set(names) - set(OPERATORS) - {"functions", "gradients", "filters"}:
         makers += [of_a_row] * 6
     if not names or "functions" in names:
         makers += [of_a_function] * 3
@@ -396,4 +418,6 @@ def draw(seed: int, number: int, names: tuple[str, ...] = (), wide: bool = False
         makers += [of_a_gradient] * 2
     if not names or set(names) & set(OPERATORS):
         makers += [of_an_operator] * 3
+    if not names or "filters" in names:
+        makers += [of_a_filter] * 3
     return one(rng, *makers)(rng, names, wide)

@@ -26,7 +26,7 @@ from pathlib import Path
 from signal import SIG_DFL, SIGPIPE, signal
 
 DEVICES = ("cpu", "cuda")
-FAMILIES = ("dense", "winograd", "depthwise", "weight_grad", "operators", "named")
+FAMILIES = ("dense", "filters", "winograd", "depthwise", "weight_grad", "operators", "named")
 #: a subscript by number into one of these is a read of geometry; into other names where one of the numbers is no axis of three
 TABLES = re.compile(r"(.*_)?(tab|table|tables|geo|geometry|integers|ints|head|fields|record|slots|plan|job|jobs|g|q)$")
 #: reads of data, not of geometry, that look the same: (file, what is read) with its reason; [] for subscripts, else `get`

@@ -24,6 +24,7 @@ FAMILIES = {
     "outer_product,dot_rows": 8,
     "scatter,fft,zero_insertion,matrix": 8,
     "functions": 12,
+    "filters": 16,
     "gradients": 16,
     "channel_shuffle,unfold,fold,resize2d,dynamic_attention,dynamic_conv2d,deform_conv2d": 24,
     "spatially_separable_conv2d,shuffled_grouped_conv2d,convolve,correlate": 12,

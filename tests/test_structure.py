@@ -18,6 +18,7 @@ import structure_counts
 import numconv as nc
 from numconv import devices
 from numconv.catalog import VARIANTS
+from numconv.filter_catalog import FILTERS
 from numconv.problem import ConvProblem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,6 +255,9 @@ def test_each_kernel_accepts_a_case(device: str, sampled: list[tuple[str, Any]])
     plain = [replace(p, bias=False, activation=None, shuffle=1, out_dtype=p.dtype) for p in every if type(p) is ConvProblem]
     every += [replace(p, direction=way) for p in plain for way in ("input_grad", "weight_grad")]
     every += [replace(p, precision="tf32", direction=way) for p in plain for way in ("forward", "input_grad", "weight_grad")]
+    if device == "cpu":  # SciPy's filters, whose sums are one problem there
+        cases = [(v.function, case) for v in FILTERS for case in v.cases]
+        every += [s.problem for f, case in cases for s in nc.explain(f, *case.arrays(np.random.default_rng(0)), **case.options).steps]
     fused = {v.name: v.fused for v in VARIANTS if v.fused}
     for (label, p), (other, q) in pairwise(sampled):  # the last steps of a composition, which one kernel may do
         if label == other and label.partition(":")[0] in fused and p.groups > 1:

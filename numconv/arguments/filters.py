@@ -65,13 +65,11 @@ def fits(shape: Ints, axes: Ints) -> bool:
     return len(seen) - (seen[0].which == LEFT_ALONE) <= MOST_AXES
 
 
-def problem_of(shape: Ints, one: Sum, dtype: str, around: bool) -> ConvProblem:
-    """`around`: the array has been extended on the sum's axes already."""
+def problem_of(shape: Ints, one: Sum, dtype: str) -> ConvProblem:
     seen = spans(shape, one.axes)
     batch = seen.pop(0).extent if len(seen) > MOST_AXES else 1
     extents = tuple(one.extents[which] if which >= 0 else 1 for _, which in seen)
     low = tuple(one.extents[which] // 2 + one.origins[which] if which >= 0 else 0 for _, which in seen)
-    grown = [k - 1 if around else 0 for k in extents]
     outputs, each = tuple(extent for extent, _ in seen), (1,) * len(seen)
     return ConvProblem(
         direction="forward",
@@ -79,26 +77,32 @@ def problem_of(shape: Ints, one: Sum, dtype: str, around: bool) -> ConvProblem:
         in_channels=1,
         out_channels=1,
         groups=1,
-        spatial=tuple(n + more for n, more in zip(outputs, grown, strict=True)),
+        spatial=outputs,
         kernel=extents,
         stride=each,
-        pad_low=(0,) * len(seen) if around else low,
+        pad_low=low,
         dilation=each,
         outputs=outputs,
         dtype=dtype,
         out_dtype=dtype,
-        padding_mode="zeros" if around else MODES[one.mode],
+        padding_mode=MODES[one.mode],
     )
 
 
 def filters(subject: Subject, specs: tuple[Spec | None, ...], options: tuple[Any, ...]) -> Request:
-    """input, then the weights of each sum; options: chains, the type of the sums, whether the array is extended by a number."""
-    chains, dtype, around = options
+    """input, then the weights of each sum; options: chains, the type of the sums."""
+    chains, dtype = options
     source = specs[0]
     assert source is not None  # the functions of `ndimage` have looked
     problems, views = [], [View()]
     for one in (Sum(*one) for chain in chains for one in chain):
-        problem = problem_of(source.shape, one, dtype, around and one.mode in ("constant", "grid-constant"))
+        problem = problem_of(source.shape, one, dtype)
         problems.append(problem)
         views.append(View(problem.weight_shape, dtype))
     return Request(tuple(problems), tuple(views), source.shape)
+
+
+def requested(subject: Subject, specs: tuple[Spec | None, ...], options: tuple[Any, ...]) -> Request:
+    """input, then the weights of each pass; options: the passes' problems, as they were found with weights known; the shape."""
+    problems, shape = options
+    return Request(problems, (View(problems[0].result_shape), *[View()] * len(problems)), shape)

@@ -163,6 +163,10 @@ def bind(plan: Plan, arrays: tuple[Any, ...], packed: bool = False) -> Callable[
 def _operate(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray) -> None:
     """Any other operator: contiguous arrays, half precision by way of float32."""
     problem = plan.problem
+    if plan.kernel.own_types and out.flags.c_contiguous and out.flags.aligned:
+        native = [None if a is None else np.require(a, a.dtype.newbyteorder("="), "CA") for a in arrays]
+        plan.kernel.run(problem, tuple(native), out, plan.machine)
+        return
     compute = (
         problem.dtype if problem.dtype in plan.kernel.dtypes - plan.kernel.adapted_dtypes else compute_dtype(problem.dtype, problem.dtype)
     )

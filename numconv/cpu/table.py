@@ -18,6 +18,7 @@ FAMILIES = (
     "dense.rows",
     "depthwise.rows",
     "winograd.rows",
+    "filters.rows",
     "operators.shuffle",
     "operators.resize",
     "operators.dynamic",

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import devices, hosts
-from ..arguments.filters import MODES, Chains, Sum, filters, fits
+from ..arguments.filters import MODES, Chains, Sum, filters, fits, requested
 from ..call import call
 from ..dropin import NotServedError
 from ..planning import ELEMENTWISE
 from ..problem import Problem
 from ..session import Session
-from ..watching import Recorder, watched
+from ..watching import Recorder, taped, watched
+from .hosted import adopted, planned, run_into
+from .passes import Step, Types, in_float32, passes
 
 Array = np.ndarray[Any, Any]
 
@@ -90,7 +92,7 @@ def one_sum(shape: tuple[int, ...], axes: Sequence[int], weights: Array, mode: A
 
 
 def _type_of_sums(source: Source, weights: Sequence[Array]) -> str:
-    """SciPy sums in float64 whatever the types; exact sums of small integers are the same, and float32 is kept to itself."""
+    """On a GPU and for gradients: float32 is kept to itself, sums of small integers are exact, all else is float64, as SciPy's."""
     if source.dtype == source.result == np.float32:
         return "float32"
     whole = [np.all(w == np.rint(w)) for w in weights]
@@ -108,35 +110,62 @@ def filtered(
 ) -> Any:
     """The sum over all chains of their sums in turn, each rounded to the type of the result, as SciPy does.
 
-    `divisor`: of each sum; `turned`: with the weights reversed.
+    `divisor`: of each sum; `turned`: with the weights reversed.  On the host what gives it for any array of that form, for `drop_in`.
     """
     beyond = _number(cval) if any(one.mode in ("constant", "grid-constant") for chain in chains for one in chain) else 0.0
     on_host = devices.kind(source.array) == "cpu"
+    if on_host and not taped() and all(isinstance(w, np.ndarray) for w in weights):
+        return _on_host(name, source, chains, weights, Types(source.dtype, source.result, beyond, divisor), turned)
     if beyond and (not on_host or watched()):
         raise NotServedError(f"cval={cval!r}")
     known = [w for w in weights if isinstance(w, np.ndarray)]
     dtype = _type_of_sums(source, known) if len(known) == len(weights) else "float64" if source.result == np.float64 else "float32"
-    if dtype == "int32" and beyond != int(beyond):
-        dtype = "float64"
-    steps = partial(_in_turn, chains, source.result.name, beyond, divisor, turned)
-    labels = ("input", *("weights" if len(weights) == 1 else f"weights{i}" for i in range(len(weights))))
+    steps = partial(_in_turn, chains, source.result.name, divisor, turned)
+    labels = _labels(len(weights))
     upload = devices.device(devices.kind(source.array)).upload
-    ready = [upload(w if watched() else _in_type(w, dtype)) if isinstance(w, np.ndarray) else w for w in weights]
-    arrays = (source.array, *ready)
-    options = (tuple(tuple(map(tuple, chain)) for chain in chains), dtype, beyond != 0)
-    y = call(name, filters, labels, arrays, options, None, "auto", steps, ELEMENTWISE)
+    ready = [
+        upload(w if watched() else in_float32(w).reshape(w.shape).astype(dtype) if dtype == "float32" else w.astype(dtype))
+        if isinstance(w, np.ndarray)
+        else w
+        for w in weights
+    ]
+    options = (tuple(tuple(map(tuple, chain)) for chain in chains), dtype)
+    y = call(name, filters, labels, (source.array, *ready), options, None, "auto", steps, ELEMENTWISE)
     if source.output is None:
         return y
     source.output[...] = y
     return source.output
 
 
-def _in_type(weights: Array, dtype: str) -> Array:
-    """Of weights that sum to 1, in float32 too: what rounding takes from their sum goes to the largest."""
-    found = weights.astype(dtype)
-    if dtype == "float32" and weights.ndim == 1 and abs(weights.sum() - 1) < len(weights) * np.finfo(np.float64).eps:
-        found[np.argmax(found)] += np.float32(1 - found.sum(dtype=np.float64))
-    return found
+def _labels(count: int) -> tuple[str, ...]:
+    return ("input", *("weights" if count == 1 else f"weights{i}" for i in range(count)))
+
+
+def _on_host(name: str, source: Source, chains: Chains, weights: Sequence[Array], types: Types, turned: bool) -> Any:
+    """By passes over the array, each one kernel: see `passes`."""
+    left, found = [np.flip(w) if turned else w for w in weights], []
+    for chain in chains:
+        found.append(passes(source.shape, [Step(one, left.pop(0), name not in ("correlate", "convolve")) for one in chain], types))
+    if watched():
+        flat = [one for chain in found for one in chain]
+        arrays = (source.array, *(one.weights for one in flat))
+        steps = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name)
+        return call(name, requested, _labels(len(flat)), arrays, (tuple(one.problem for one in flat), source.shape), None, "auto", steps)
+    adopted(name, source.array)  # or says why not
+    filtering = planned(name, found, source.shape, source.dtype, source.result)
+    return filtering if source.output is None else run_into(name, filtering, source.array, source.output)
+
+
+def _passes_in_turn(lengths: list[int], result: str, run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
+    source, *weights = arrays
+    total, step = None, 0
+    for length in lengths:
+        y = source
+        for problem, w in list(zip(problems, weights, strict=True))[step : step + length]:
+            y = _rounded(run, run(problem, (run.cast(y, problem.dtype), None, w)), result, 1)
+        step += length
+        total = y if total is None else run.add(total, y)
+    return total
 
 
 def _number(cval: Any) -> float:
@@ -147,18 +176,16 @@ def _number(cval: Any) -> float:
 
 
 def _in_turn(
-    chains: Chains, result: str, beyond: float, divisor: int, turned: bool,
+    chains: Chains, result: str, divisor: int, turned: bool,
     run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any,
 ) -> Any:  # fmt: skip
     source, *weights = arrays
     shape, total, step = tuple(source.shape), None, 0
     for chain in chains:
         y = source
-        for one in chain:
+        for _ in chain:
             problem: Any = problems[step]
             y = run.cast(y, problem.dtype)
-            if beyond and one.mode in ("constant", "grid-constant"):
-                y = _extended(run.reshape(y, shape), one, beyond)
             w = run.flip(weights[step]) if turned else weights[step]
             y = run(problem, (run.reshape(y, (problem.batch, 1, *problem.spatial)), w, None))
             y = _rounded(run, y, result, divisor)
@@ -166,14 +193,6 @@ def _in_turn(
         y = run.reshape(y, shape)
         total = y if total is None else run.add(total, y)
     return total
-
-
-def _extended(array: Array, one: Sum, beyond: float) -> Array:
-    pads = [(0, 0)] * array.ndim
-    for axis, k, origin in zip(one.axes, one.extents, one.origins, strict=True):
-        low = k // 2 + origin
-        pads[axis] = (low, k - 1 - low)
-    return np.pad(array, pads, constant_values=beyond)
 
 
 def _rounded(run: Session, y: Any, result: str, divisor: int) -> Any:

@@ -68,3 +68,34 @@ def emit_record(builder: Any, place: Any, kind: Any) -> Any:
     """The integers of such a NamedTuple, which lie one after the other at `place`."""
     place = builder.bitcast(place, I64.as_pointer())
     return kind(*(builder.load(builder.gep(place, [I64(i)])) for i in range(len(kind._fields))))
+
+
+def _rolled(module: Any) -> Any:
+    """For the branch that ends a loop: a body of a hundred multiply-adds gains nothing when it stands there several times."""
+    hint = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([ir.MetaDataString(module, "loop"), I64(len(module.metadata))])
+    loop.operands = (loop, hint)
+    return loop
+
+
+def repeated(builder: Any, count: Any, values: list[Any], step: Any) -> list[Any]:
+    """values = step(i, values), i < count; kept in registers."""
+    before, body, done = builder.block, builder.append_basic_block("repeated.body"), builder.append_basic_block("repeated.done")
+    builder.cbranch(builder.icmp_signed(">", count, I64(0)), body, done)
+    builder.position_at_end(body)
+    i = builder.phi(I64)
+    i.add_incoming(I64(0), before)
+    inside = [builder.phi(v.type) for v in values]
+    new = step(i, inside)
+    last, after = builder.block, builder.add(i, I64(1))
+    i.add_incoming(after, last)
+    again = builder.cbranch(builder.icmp_signed("<", after, count), body, done)
+    again.set_metadata("llvm.loop", _rolled(builder.module))
+    builder.position_at_end(done)
+    result = [builder.phi(v.type) for v in values]
+    for old, phi, value, final in zip(values, inside, new, result, strict=True):
+        phi.add_incoming(old, before)
+        phi.add_incoming(value, last)
+        final.add_incoming(old, before)
+        final.add_incoming(value, last)
+    return result

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from .border import Border, FirstTap, View
-from .emit import I32, element_type, emit_fma, emit_record, splat
+from .emit import I32, element_type, emit_fma, emit_record, repeated, splat
 from .frames import unset
 from .masks import lane_mask, masked_load, store_low
 from .tiles import INTP
@@ -77,37 +77,6 @@ def loads(rows: int, taps: int, advance: int) -> range:
     return range(0, (rows - 1) * advance + taps, advance if taps == 1 else 1)  # groups have no fewer taps than vectors advance
 
 
-def _rolled(module: Any) -> Any:
-    """For the branch that ends a loop: a body of a hundred multiply-adds gains nothing when it stands there several times."""
-    hint = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-    loop = module.add_metadata([ir.MetaDataString(module, "loop"), INTP(len(module.metadata))])
-    loop.operands = (loop, hint)
-    return loop
-
-
-def _repeat(builder: Any, count: Any, values: list[Any], step: Any) -> list[Any]:
-    """values = step(i, values), i < count; kept in registers."""
-    before, body, done = builder.block, builder.append_basic_block("strip.body"), builder.append_basic_block("strip.done")
-    builder.cbranch(builder.icmp_signed(">", count, INTP(0)), body, done)
-    builder.position_at_end(body)
-    i = builder.phi(INTP)
-    i.add_incoming(INTP(0), before)
-    inside = [builder.phi(v.type) for v in values]
-    new = step(i, inside)
-    last, after = builder.block, builder.add(i, INTP(1))
-    i.add_incoming(after, last)
-    again = builder.cbranch(builder.icmp_signed("<", after, count), body, done)
-    again.set_metadata("llvm.loop", _rolled(builder.module))
-    builder.position_at_end(done)
-    result = [builder.phi(v.type) for v in values]
-    for old, phi, value, final in zip(values, inside, new, result, strict=True):
-        phi.add_incoming(old, before)
-        phi.add_incoming(value, last)
-        final.add_incoming(old, before)
-        final.add_incoming(value, last)
-    return result
-
-
 def _where(builder: Any, condition: Any, values: list[Any], make: Any) -> list[Any]:
     """make(values) where the condition holds, else as they are."""
     before = builder.block
@@ -159,7 +128,7 @@ class _Sums:
             seen, reads = border.group(tap)
             return _where(b, seen, sums, lambda sums: self.group(tap, taps, reads(), sums))
 
-        return _repeat(b, count, values, group)
+        return repeated(b, count, values, group)
 
     def group(self, tap: FirstTap, taps: int, read: Any, sums: list[Any]) -> list[Any]:
         """Each vector that the group reads times each of its weights that some sum wants, to those sums; none where no lane is inside."""

@@ -1,0 +1,146 @@
+"""The row `filters` by itself: other machines' tiles, blocks of every kind, types; beside the defining sum over an extended array."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import scipy.ndimage
+
+import numconv as nc
+from numconv.arguments.filters import Sum
+from numconv.cpu.filters import plan, rows
+from numconv.cpu.machine import detect
+from numconv.ndimage.passes import Step, Types, passes
+
+MODES = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap", "constant": "constant"}
+MACHINES = {"here": (detect().vector_bytes, detect().registers), "AVX2": (32, 16), "NEON": (16, 32)}
+
+
+def meant(x: np.ndarray, w: np.ndarray, mode: str, cval: float) -> np.ndarray:
+    """Σ_r w[r]·x[p + r − k // 2] in float64, exact for small integers, over NumPy's extension."""
+    pads = [(k // 2, k - 1 - k // 2) for k in w.shape]
+    more = {"constant_values": cval} if mode == "constant" else {}
+    around = np.pad(x.astype(np.float64), pads, MODES[mode], **more)  # type: ignore[call-overload]
+    windows = np.lib.stride_tricks.sliding_window_view(around, w.shape)
+    return np.einsum(windows, list(range(2 * w.ndim)), w, list(range(w.ndim, 2 * w.ndim)))
+
+
+def made(x: np.ndarray, steps: list[Step], cval: float, machine: Any) -> np.ndarray:
+    for one in passes(x.shape, steps, Types(x.dtype, x.dtype, cval)):
+        y = np.full(x.shape, 99, one.problem.out_dtype)
+        rows.run(one.problem, (x, None, rows.pack(one.problem, one.weights, machine)), y, machine)
+        x = y
+    return x
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16"])
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [((1000,), (5,)), ((3, 4), (7, 9)), ((70, 900), (3, 3)), ((40, 33), (9, 2)), ((9, 12, 80), (3, 4, 2)), ((1, 6000), (1, 31))],
+    ids=str,
+)
+def test_dense(shape: tuple[int, ...], kernel: tuple[int, ...], dtype: str, machine: str) -> None:
+    vector_bytes, registers = MACHINES[machine]
+    host = replace(detect(), vector_bytes=vector_bytes, registers=registers)
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(0, 5, shape).astype(dtype), rng.integers(0, 3, kernel).astype(float)
+    for mode in MODES:
+        step = Step(Sum(tuple(range(len(shape))), kernel, (0,) * len(shape), mode), w, False)
+        wanted = meant(x, w, mode, 2.0).astype(np.int64).astype(dtype)
+        np.testing.assert_array_equal(made(x, [step], 2.0, host), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("shape", [(130, 700), (9, 40, 300), (50, 40, 3), (257, 4)], ids=str)
+def test_two_sums_in_one_pass(shape: tuple[int, ...], dtype: str) -> None:
+    """Both along their axes, of integers; the first sum's results are extended, not those of the array."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 4, shape).astype(dtype)
+    one, other = np.array([1.0, 2.0, 1.0]), np.array([1.0, 0.0, 2.0, 1.0])
+    for mode in MODES:
+        steps = [Step(Sum((axis,), w.shape, (0,), mode), w) for axis, w in ((0, one), (1, other))]
+        shapes = ((3, *(1,) * (len(shape) - 1)), (1, 4, *(1,) * (len(shape) - 2)))
+        between = meant(x, one.reshape(shapes[0]), mode, 3.0)
+        wanted = meant(between, other.reshape(shapes[1]), mode, 3.0).astype(dtype)
+        found = passes(x.shape, steps, Types(x.dtype, x.dtype, 3.0))
+        assert len(found) == (1 if shape[2:] != (300,) else 2)
+        np.testing.assert_array_equal(made(x, steps, 3.0, detect()), wanted)
+
+
+def test_a_box_of_every_kind_is_read() -> None:
+    """Blocks where the source lies and copies of others, bands and chunks."""
+    p = passes((200, 3000), [Step(Sum((0, 1), (3, 3), (0, 0), "reflect"), np.ones((3, 3)), False)], Types(*[np.dtype("f4")] * 2, 0.0))[
+        0
+    ].problem
+    found = plan.prepared(p, detect(), (((0, 0, 0), (0, 0, 1), (0, 0, 2)),)).plan
+    assert found.direct
+    assert found.bands > 1
+    assert found.block < 3000
+    line = passes((100_000,), [Step(Sum((0,), (3,), (0,), "reflect"), np.ones(3))], Types(*[np.dtype("f4")] * 2, 0.0))[0].problem
+    assert plan.prepared(line, detect(), (((0, 0, 0), (0, 0, 1), (0, 0, 2)),)).plan.chunks > 1
+
+
+IMAGES = {
+    "noise": lambda rng, s: rng.integers(0, 256, s),
+    "flat": lambda rng, s: np.full(s, 60),
+    "steps": lambda rng, s: np.indices(s).sum(0) // 9 * 17,
+}
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "int64"])
+def test_gaussians_of_integers_have_scipys_values(dtype: str, image: str) -> None:
+    """By weights that are no integers: which side of one a sum falls on is SciPy's order of sums."""
+    x = IMAGES[image](np.random.default_rng(0), (150, 331)).astype(dtype)
+    for sigma, order in ((0.7, 0), (2.0, 0), ((3.0, 1.0), (0, 1))):
+        np.testing.assert_array_equal(nc.ndimage.gaussian_filter(x, sigma, order), scipy.ndimage.gaussian_filter(x, sigma, order))
+
+
+@pytest.mark.parametrize("name", ["gaussian_filter", "gaussian_laplace"])
+def test_float64_has_scipys_bits(name: str) -> None:
+    x = np.random.default_rng(0).standard_normal((64, 90))
+    np.testing.assert_array_equal(getattr(nc.ndimage, name)(x, 1.7), getattr(scipy.ndimage, name)(x, 1.7))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_no_number_reaches_as_far_as_scipys(dtype: str) -> None:
+    """A weight of 0 sees no infinity over several axes, and does along one."""
+    x = np.ones((9, 11), dtype)
+    x[4, 5], x[0, 0] = np.inf, np.nan
+    w = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
+    with np.errstate(invalid="ignore"):
+        for of in (lambda n: n.correlate(x, w), lambda n: n.sobel(x), lambda n: n.gaussian_filter(x, 0.6), lambda n: n.laplace(x)):
+            ours, theirs = of(nc.ndimage), of(scipy.ndimage)
+            np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
+
+
+def test_same_bits_by_any_number_of_threads() -> None:
+    x, before = np.random.default_rng(0).standard_normal((300, 700)).astype(np.float32), numba.get_num_threads()
+    found = []
+    try:
+        for number in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
+            numba.set_num_threads(number)
+            found.append(nc.ndimage.gaussian_filter(x, 2.0).tobytes())
+    finally:
+        numba.set_num_threads(before)
+    assert len(set(found)) == 1
+
+
+def test_a_call_is_known_by_all_that_it_depends_on() -> None:
+    x = np.random.default_rng(0).integers(0, 9, (12, 13)).astype(np.float32)
+    w = np.ones(3)
+    first = nc.ndimage.convolve1d(x, w)
+    w[0] = 5  # another filter in the same array
+    np.testing.assert_array_equal(nc.ndimage.convolve1d(x, w), scipy.ndimage.convolve1d(x, w))
+    w[0] = 1
+    np.testing.assert_array_equal(nc.ndimage.convolve1d(x, w), first)
+    for y in (x.T, x[::-1], np.asfortranarray(x), x[:, ::2], x.astype(np.float64), x[:5]):
+        np.testing.assert_array_equal(nc.ndimage.convolve1d(y, w), scipy.ndimage.convolve1d(y, w))
+    np.testing.assert_array_equal(nc.ndimage.convolve1d(x, w, 0), scipy.ndimage.convolve1d(x, w, 0))
+    with pytest.raises(ValueError, match="convolve1d: "):
+        nc.ndimage.convolve1d(x, w, origin=3)
