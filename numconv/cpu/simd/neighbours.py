@@ -1,8 +1,8 @@
 """The micro-kernel of a filter: sums over neighbours of some vectors of targets, in registers, stored in the target's type.
 
 `rows` rows of `vectors` registers are summed at once.  Order MULTIPLY_ADD: taps come in columns, each of `taps` rows that lie `pitch`
-apart, so that the rows of targets share what they read: (rows − 1 + taps)·vectors loads for rows·taps·vectors fused multiply-adds.  The other
-orders are SciPy's own, a product and a sum at a time, for one row: the same bits in each lane as its loops in C.
+apart, so that the rows of targets share what they read: (rows − 1 + taps)·vectors loads for rows·taps·vectors fused multiply-adds.
+The other orders are SciPy's own, a product and a sum at a time, for one row: the same bits in each lane as its loops in C.
 """
 
 from __future__ import annotations
