@@ -13,7 +13,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Call = Callable[[], Any]
 LIBRARIES = ("numconv", "scipy", "scipy_fft", "opencv", "torch", "numpy")
-SCIPY_SUMS = 3e9  # products of a call beyond which SciPy's direct sums take seconds, and its transforms stand for it
+SCIPY_SUMS = 1e9  # products of a call beyond which SciPy's direct sums take seconds, and its transforms stand for it
 TORCH_SUMS = 3e8  # the same of torch, which packs a single channel as if there were many
 SIGMA, SEPARABLE = 2.0, 15
 CUT_OFF = 2.0  # SciPy cuts off the mean of each axis, OpenCV rounds that of both
