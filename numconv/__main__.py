@@ -1,4 +1,4 @@
-"""python -m numconv: info, demo, bench, precompile."""
+"""python -m numconv: info, demo, explain, bench, precompile."""
 
 from __future__ import annotations
 

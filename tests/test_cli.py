@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -48,6 +51,64 @@ def test_module_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert "cache" in capsys.readouterr().out
 
 
+def test_explain_by_shapes(capsys: pytest.CaptureFixture[str]) -> None:
+    shapes = ["1x64x56x56", "64x64x3x3"]
+    assert main(["explain", "conv2d", *shapes, "--padding", "1", "--stride", "2,1"]) == 0
+    text = capsys.readouterr().out
+    x, w = (np.zeros([int(n) for n in s.split("x")], "float32") for s in shapes)
+    plan = nc.explain(nc.conv2d, x, w, padding=1, stride=(2, 1))
+    assert text.strip() == str(plan)
+    assert main(["explain", "conv2d", *shapes, "--padding", "((0, 1), (1, 0))", "--dtype", "float64", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads(json.dumps(nc.explain(nc.conv2d, x.astype("f8"), w.astype("f8"), padding=((0, 1), (1, 0))).as_dict()))
+    (step,) = found["steps"]
+    assert step["result_shape"] == [1, 64, 55, 55] and step["dtype"] == "float64"
+    assert [c["algorithm"] for c in step["candidates"] if c["chosen"]] == [step["algorithm"]]
+    assert main(["explain", "resize2d", "1x3x10x10", "--scale", "2", "--mode", "bilinear"]) == 0
+    assert "(1, 3, 20, 20)" in capsys.readouterr().out
+    assert main(["explain", "conv2d", "9x9x9x99999", "9x9x3x3"]) == 0  # no memory for the arrays
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("conv4d 1 1", "no operator 'conv4d'; there are: .*conv2d"),
+        ("conv2d 1x2x8x8 4x3x3x3", "conv2d: w expects 3 input channels"),
+        ("conv2d 1x2x8x8 4x2x3x3 --dtype colour", "colour"),
+        ("conv2d 1x2x8x8 4x2x3x3 4 4", r"conv2d takes 3 arrays at most \(x, w, bias\); got 4 shapes"),
+        ("conv2d 1x2x8x8", "conv2d"),
+    ],
+)
+def test_explain_says_what_is_wrong(arguments: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", *arguments.split()]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_info_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json", "--kernels"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["numconv"].startswith(nc.__version__) and any("direct" in row for row in found["kernels"]["cpu"])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"examples:\n  python -m numconv {command}" in capsys.readouterr().out
+
+
+def test_a_plan_in_a_notebook() -> None:
+    plan = nc.explain(nc.conv2d, np.ones((1, 3, 8, 8)), np.ones((4, 3, 3, 3)))
+    html = plan._repr_html_()
+    assert html.count("<table>") == 1 and html.count("<tr>") == 1 + len(plan.candidates)
+    assert f"<b>{plan.algorithm}</b>" in html
+    ElementTree.fromstring(f"<div>{html.replace('<br>', '<br/>')}</div>")  # well formed: whatever a reason says is escaped
+    empty = nc.explain(nc.conv2d, np.ones((0, 3, 8, 8)), np.ones((4, 3, 3, 3)))
+    assert empty.as_dict() == {"ms": 0.0, "workspace": 0, "steps": []}
+    assert empty._repr_html_() == "<p>nothing to run: the result is empty</p>"
+
+
 def test_demo_shows_every_section_and_saves_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--out", str(tmp_path), "--size", "96"]) == 0
     text = capsys.readouterr().out
@@ -70,6 +131,9 @@ def test_bench_checks_and_prints(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     text = capsys.readouterr().out
     assert "small" in text
     assert "scipy" in text
+    assert main(["bench", "--seconds", "0.001", "--json"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["layer"] == "small" and "scipy" not in first and second["scipy"] > 0
 
 
 def test_precompile_has_jobs_and_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from .. import devices
@@ -61,6 +62,24 @@ class Explanation:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        tables = [_html(step, plan, self.refused) for step, plan in zip(self.steps, self.plans, strict=True)]
+        return "".join(tables) or f"<p>{escape(str(self))}</p>"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The tables as plain values (JSON has all of them): times in ms, workspace in bytes."""
+        pairs = list(zip(self.steps, self.plans, strict=True))
+        steps = [
+            {
+                "function": step.name, "problem": type(plan.problem).__name__, "dtype": plan.problem.dtype, "device": plan.machine.name,
+                "result_shape": list(plan.problem.result_shape), "algorithm": plan.kernel.name,
+                "candidates": _entries(step, plan, self.refused),
+            }
+            for step, plan in pairs
+        ]  # fmt: skip
+        return {"ms": 1e3 * self.seconds if pairs else 0.0, "workspace": self.workspace if pairs else 0, "steps": steps}
+
 
 def _candidates(plan: Plan, refused: Mapping[str, str]) -> tuple[Candidate, ...]:
     """A row that serves this step counts as refused where the call as a whole does not take its name."""
@@ -86,25 +105,64 @@ def _taken(function: Callable[..., Any], args: tuple[Any, ...], options: dict[st
     return refused
 
 
-def _table(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
+HEADINGS = ("algorithm", "chosen", "ms", "workspace", "error by", "why not")
+
+
+def _head(step: Step, plan: Plan) -> str:
     problem = plan.problem
     kind = " ".join([type(problem).__name__, *([problem.direction] if hasattr(problem, "direction") else [])])
-    head = f"{step.name}: {kind} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
-    rows = [("algorithm", "chosen", "ms", "workspace", "error by", "why not")]
+    return f"{step.name}: {kind} {problem.dtype} → {problem.result_shape} on {plan.machine.name}"
+
+
+def _entries(step: Step, plan: Plan, refused: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Of each kernel, what `as_dict` says of it."""
+    found: list[dict[str, Any]] = []
     for c in _candidates(plan, {}):
-        chosen = "*" if c.kernel is plan.kernel else ""
+        entry: dict[str, Any] = {"algorithm": c.kernel.name, "chosen": c.kernel is plan.kernel}
         if c.reason is not None:
-            rows.append((c.kernel.name, chosen, "", "", "", c.reason))
+            found.append(entry | {"ms": None, "workspace": None, "error": None, "why_not": c.reason})
             continue
-        ms = f"{1e3 * c.kernel.cost(problem, plan.machine):.4g}"
-        by_name = refused.get(c.kernel.name, "") if isinstance(problem, NAMED) else ""
-        why = by_name or ("" if chosen or c.kernel.automatic else "only when named")
-        rows.append((c.kernel.name, chosen, ms, str(step.workspace(c.kernel, plan.machine)), _error(c.kernel.bound(problem)), why))
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
-    error = f"error: {plan.kernel.bound(problem)}"
-    return "\n".join(
-        [head, error, *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)]
+        by_name = refused.get(c.kernel.name, "") if isinstance(plan.problem, NAMED) else ""
+        found.append(
+            entry
+            | {
+                "ms": 1e3 * c.kernel.cost(plan.problem, plan.machine),
+                "workspace": step.workspace(c.kernel, plan.machine),
+                "error": _error(c.kernel.bound(plan.problem)),
+                "why_not": by_name or ("" if entry["chosen"] or c.kernel.automatic else "only when named"),
+            }
+        )
+    return found
+
+
+def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
+    """An entry as a row under `HEADINGS`."""
+    chosen = "*" if entry["chosen"] else ""
+    if entry["ms"] is None:
+        return entry["algorithm"], chosen, "", "", "", entry["why_not"]
+    return entry["algorithm"], chosen, f"{entry['ms']:.4g}", str(entry["workspace"]), entry["error"], entry["why_not"]
+
+
+def _table(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
+    rows = [HEADINGS, *(_cells(entry) for entry in _entries(step, plan, refused))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
+    error = f"error: {plan.kernel.bound(plan.problem)}"
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join([_head(step, plan), error, *lines])
+
+
+def _html(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
+    """The same table for a notebook, the chosen kernel in bold besides its mark."""
+
+    def row(cells: tuple[str, ...], tag: str, bold: bool = False) -> str:
+        form = "<b>{}</b>" if bold else "{}"
+        return "<tr>" + "".join(f"<{tag} style='text-align:left'>{form.format(escape(c))}</{tag}>" for c in cells) + "</tr>"
+
+    body = "".join(row(_cells(entry), "td", entry["chosen"]) for entry in _entries(step, plan, refused))
+    caption = (
+        f"<caption style='text-align:left'>{escape(_head(step, plan))}<br>error: {escape(str(plan.kernel.bound(plan.problem)))}</caption>"
     )
+    return f"<table>{caption}<thead>{row(HEADINGS, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def _error(bound: Bound) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 COMMANDS = {
     "info": "versions, CPU features, threads, GPU, cache",
     "demo": "the survey's variants on a photograph: prints times, saves pictures",
+    "explain": "which kernels a call would run, and why not the others, by shapes",
     "bench": "named layers against the peers that are installed",
     "precompile": "compiles the kernels into the cache, with a progress bar",
 }
@@ -70,7 +71,9 @@ def _run(argv: list[str] | None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, text in COMMANDS.items():
         module = import_module(f".{name}", __name__)
-        sub = commands.add_parser(name, help=text, description=module.__doc__)
+        sub = commands.add_parser(
+            name, help=text, description=module.__doc__, epilog=module.EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         module.add_arguments(sub)
         sub.set_defaults(run=module.run)
     options = parser.parse_args(argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,6 +15,9 @@ import numconv as nc
 
 from . import at_least
 
+EXAMPLES = """examples:
+  python -m numconv bench --threads 1 --seconds 0.2
+  python -m numconv bench --json > bench.json"""
 #: (network and layer, function, x, w, options)
 LAYERS: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
     ("ResNet-50 3×3", "conv2d", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),
@@ -33,6 +37,7 @@ LAYERS: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...], dict[str, Any]],
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=at_least(0), default=0, help="threads of every library (default: all)")
     parser.add_argument("--seconds", type=at_least(0, float), default=0.5, help="time for each layer and library")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line, for programs: times in ms")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,8 +46,9 @@ def run(options: argparse.Namespace) -> int:
     threads = min(options.threads or numba.config.NUMBA_NUM_THREADS, numba.config.NUMBA_NUM_THREADS)
     numba.set_num_threads(threads)
     peers = {name: make for name, make in (("torch", with_torch), ("scipy", with_scipy)) if find_spec(name)}
-    print(f"{threads} threads, float32, best times in ms; a peer that cannot run a layer has no entry")
-    print(f"{'layer':<22} {'numconv':>9} {'GF/s':>7}" + "".join(f" {name:>9}" for name in peers) + "  algorithm")
+    say = _silent if options.json else print
+    say(f"{threads} threads, float32, best times in ms; a peer that cannot run a layer has no entry")
+    say(f"{'layer':<22} {'numconv':>9} {'GF/s':>7}" + "".join(f" {name:>9}" for name in peers) + "  algorithm")
     for title, function, x_shape, w_shape, keywords in LAYERS:
         rng = np.random.default_rng(0)
         x, w = (rng.standard_normal(s, "float32") for s in (x_shape, w_shape))
@@ -51,15 +57,22 @@ def run(options: argparse.Namespace) -> int:
         ours = call(x, w, **keywords)
         seconds = best(lambda call=call, x=x, w=w, keywords=keywords: call(x, w, **keywords), options.seconds)  # type: ignore[misc]
         line = f"{title:<22} {1e3 * seconds:>9.3f} {flops / seconds / 1e9:>7.1f}"
-        for make in peers.values():
+        found: dict[str, Any] = {"layer": title, "threads": threads, "numconv": 1e3 * seconds, "gflops": flops / seconds / 1e9}
+        for name, make in peers.items():
             other = make(function, x, w, keywords, threads)
             if other is None:
                 line += f" {'':>9}"
                 continue
             np.testing.assert_allclose(np.asarray(other()), ours, rtol=1e-3, atol=1e-3 * float(np.abs(ours).max()))
-            line += f" {1e3 * best(other, options.seconds):>9.3f}"
-        print(f"{line}  {nc.explain(call, x, w, **keywords).algorithm}", flush=True)
+            found[name] = 1e3 * best(other, options.seconds)
+            line += f" {found[name]:>9.3f}"
+        found["algorithm"] = nc.explain(call, x, w, **keywords).algorithm
+        print(json.dumps(found, ensure_ascii=False) if options.json else f"{line}  {found['algorithm']}", flush=True)
     return 0
+
+
+def _silent(text: str) -> None:
+    """Nothing but JSON on the output."""
 
 
 def best(call: Callable[[], Any], budget: float) -> float:

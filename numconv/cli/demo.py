@@ -21,6 +21,9 @@ from .demo_sections import SECTIONS
 Array = np.ndarray[Any, Any]
 LEAST = 16  # pixels a side: what the largest of the sections' filters need
 
+EXAMPLES = """examples:
+  python -m numconv demo --out pictures"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("numconv-demo"), help="folder of the pictures (default: numconv-demo)")

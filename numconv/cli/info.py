@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numconv
 
 from .. import memory
 
-PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "numba-cuda", "torch", "dask", "cupy-cuda13x", "cupy-cuda12x", "matplotlib")
+EXAMPLES = """examples:
+  python -m numconv info --kernels
+  python -m numconv info --json"""
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "numba-cuda", "torch", "onnx", "dask", "cupy-cuda13x", "cupy-cuda12x", "matplotlib")
 FEATURES = ("avx512f", "avx512bw", "avx512vnni", "avx512bf16", "avx2", "fma", "f16c", "neon", "sve")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     parser.add_argument("--kernels", action="store_true", help="list the kernels of both devices too")
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.json:
+        found: dict[str, Any] = {**facts()}
+        if options.kernels:
+            found["kernels"] = {device: kernels(device).splitlines()[1:] for device in ("cpu", "cuda")}
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return 0
     for label, text in facts().items():
         print(f"{label:<12} {text}")
     if options.kernels:

@@ -36,6 +36,9 @@ LAYERS: tuple[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...]
     ("conv_transpose3d", (1, 16, 12, 12, 12), (16, 16, 2, 2, 2), {"stride": 2}),
 )
 
+EXAMPLES = """examples:
+  python -m numconv precompile"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
