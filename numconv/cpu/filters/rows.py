@@ -98,6 +98,7 @@ ROWS = (
     Kernel(
         name="filters",
         problem=FilterProblem,
+        pack=pack,
         run=run,
         cost=cost.seconds,
         workspace=_workspace,
