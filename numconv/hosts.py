@@ -25,6 +25,9 @@ def is_torch(array: Any) -> bool:
     return torch is not None and isinstance(array, torch.Tensor)
 
 
+DLPACK_CPU = 1  # kDLCPU of dlpack.h
+
+
 class Refusal(TypeError):
     """Why an array is not taken, to be read after its name."""
 
@@ -47,7 +50,25 @@ def adopt(array: Any) -> np.ndarray[Any, Any]:
     masked = sys.modules.get("numpy.ma")
     if masked is not None and isinstance(array, masked.MaskedArray):
         raise Refusal("is a masked array, whose mask would be lost: give its filled(0), another filling, or its data")
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(array, pandas.DataFrame | pandas.Series | pandas.Index):
+        raise Refusal("is of pandas, whose labels would be lost: give its to_numpy()")
+    if hasattr(type(array), "__dlpack__") and not isinstance(array, np.ndarray | np.generic):
+        return _from_dlpack(array)
     return np.asarray(array)
+
+
+def _from_dlpack(array: Any) -> np.ndarray[Any, Any]:
+    """An array of another library over the same memory; by its `__array__` where NumPy has no name for its type, as of bfloat16."""
+    device = int(array.__dlpack_device__()[0])
+    if device != DLPACK_CPU:
+        raise Refusal(f"is on DLPack's device {device}, which is not the host: give an array with __cuda_array_interface__, or a copy")
+    try:
+        return np.from_dlpack(array)
+    except (BufferError, RuntimeError, TypeError):
+        if not hasattr(type(array), "__array__"):
+            raise
+        return np.asarray(array)
 
 
 def keep_graph(tensor: Any) -> None:
