@@ -173,6 +173,23 @@ def _neighbours(shape: Ints, one: Step, other: Step) -> bool:
     return a < b and prod(shape[a + 1 : b]) == 1 and prod(shape[b + 1 :]) < LONG_INNER and shape[a] > 1
 
 
+def together(chains: Sequence[Sequence[Step]], types: Types) -> Sequence[Sequence[Step]]:
+    """Chains of one sum each along an axis of its own as one sum over all of them, a cross: in float32, whose order of sums is ours."""
+    flat = [step for chain in chains for step in chain]
+    axes = sorted(axis for step in flat for axis in step.sum.axes)
+    apart = len(flat) == len(chains) == len(set(axes)) and all(s.line and s.weights.size % 2 and s.sum.origins == (0,) for s in flat)
+    if not (apart and 1 < len(flat) <= AXES and len({s.sum.mode for s in flat}) == 1 and compute_type(types, flat) == "float32"):
+        return chains
+    flat.sort(key=lambda s: s.sum.axes)
+    extents = tuple(s.weights.size for s in flat)
+    cross = np.zeros(extents)
+    for i, step in enumerate(flat):
+        line: list[Any] = [n // 2 for n in extents]
+        line[i] = slice(None)
+        cross[tuple(line)] += step.weights
+    return [[Step(Sum(tuple(axes), extents, (0,) * len(flat), flat[0].sum.mode), cross, False)]]
+
+
 def passes(shape: Ints, steps: Sequence[Step], types: Types) -> list[Pass]:
     """Of a chain."""
     compute = compute_type(types, steps)

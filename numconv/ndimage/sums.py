@@ -18,7 +18,7 @@ from ..problem import Problem
 from ..session import Session
 from ..watching import Recorder, taped, watched
 from .hosted import adopted, planned, run_into
-from .passes import Step, Types, in_float32, passes
+from .passes import Step, Types, in_float32, passes, together
 
 Array = np.ndarray[Any, Any]
 
@@ -143,14 +143,14 @@ def _labels(count: int) -> tuple[str, ...]:
 
 def _on_host(name: str, source: Source, chains: Chains, weights: Sequence[Array], types: Types, turned: bool) -> Any:
     """By passes over the array, each one kernel: see `passes`."""
-    left, found = [np.flip(w) if turned else w for w in weights], []
-    for chain in chains:
-        found.append(passes(source.shape, [Step(one, left.pop(0), name not in ("correlate", "convolve")) for one in chain], types))
+    left, line = [np.flip(w) if turned else w for w in weights], name not in ("correlate", "convolve")
+    steps = [[Step(one, left.pop(0), line) for one in chain] for chain in chains]
+    found = [passes(source.shape, chain, types) for chain in together(steps, types)]
     if watched():
         flat = [one for chain in found for one in chain]
         arrays = (source.array, *(one.weights for one in flat))
-        steps = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name)
-        return call(name, requested, _labels(len(flat)), arrays, (tuple(one.problem for one in flat), source.shape), None, "auto", steps)
+        in_turn = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name)
+        return call(name, requested, _labels(len(flat)), arrays, (tuple(one.problem for one in flat), source.shape), None, "auto", in_turn)
     adopted(name, source.array)  # or says why not
     filtering = planned(name, found, source.shape, source.dtype, source.result)
     return filtering if source.output is None else run_into(name, filtering, source.array, source.output)
