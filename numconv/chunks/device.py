@@ -17,10 +17,11 @@ from ..plan import Plan
 from ..planning import elementwise
 from . import array as lazy
 from .array import Lazy
+from .filters import filtered
 from .problems import lazily
 from .views import add, broadcast, cast, conjugate, flip, reshape, transpose
 
-__all__ = ["add", "adopt", "broadcast", "cast", "conjugate", "copy", "empty", "flip", "lazily", "machine", "name", "overlaps"]
+__all__ = ["add", "adopt", "broadcast", "cast", "conjugate", "copy", "empty", "filtered", "flip", "lazily", "machine", "name", "overlaps"]
 __all__ += ["release", "reshape", "table", "transpose", "upload"]
 
 name = "chunks"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -34,10 +36,17 @@ def run(job: Job, *arrays: Any) -> Any:
     given = tuple(None if a is None else _in(device, a, problem.dtype) if i < 2 else a for i, a in enumerate(natives))
     if device.name != "cpu":
         return device.release(launch(name, device, plan, given, None), arrays[0])
-    threads = numba.get_num_threads()
-    numba.set_num_threads(min(threads, share.threads or max(1, usable_cores() // tasks)))  # of this thread's calls
-    try:
+    with alone(tasks):
         return launch(name, device, plan, given, None)
+
+
+@contextmanager
+def alone(tasks: int) -> Iterator[None]:
+    """Within it the kernels of this thread have the threads of one of so many tasks."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(min(threads, share.threads or max(1, usable_cores() // tasks)))
+    try:
+        yield
     finally:
         numba.set_num_threads(threads)
 

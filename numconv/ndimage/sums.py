@@ -116,6 +116,8 @@ def filtered(
     on_host = devices.kind(source.array) == "cpu"
     if on_host and not taped() and all(isinstance(w, np.ndarray) for w in weights):
         return _on_host(name, source, chains, weights, Types(source.dtype, source.result, beyond, divisor), turned)
+    if devices.kind(source.array) == "chunks" and not watched():
+        return _in_chunks(name, source, chains, weights, beyond, divisor, turned)
     if beyond and (not on_host or watched()):
         raise NotServedError(f"cval={cval!r}")
     known = [w for w in weights if isinstance(w, np.ndarray)]
@@ -154,6 +156,27 @@ def _on_host(name: str, source: Source, chains: Chains, weights: Sequence[Array]
     adopted(name, source.array)  # or says why not
     filtering = planned(name, found, source.shape, source.dtype, source.result)
     return filtering if source.output is None else run_into(name, filtering, source.array, source.output)
+
+
+def _in_chunks(
+    name: str, source: Source, chains: Chains, weights: Sequence[Array], beyond: float, divisor: int, turned: bool
+) -> Any:  # fmt: skip
+    if beyond and any(len(chain) > 1 for chain in chains):
+        raise NotServedError(f"cval={beyond!r} of several sums in turn")
+    device: Any = devices.device("chunks")
+    x = device.adopt(source.array)
+    known = tuple((w.shape, w.dtype.str, w.tobytes()) for w in weights)
+    return device.release(
+        device.filtered(x, chains, beyond, source.result, name, (known, source.result.name, divisor, turned)), source.array
+    )
+
+
+def filtered_block(name: str, block: Array, chains: Chains, weights: Any, result: str, divisor: int, turned: bool) -> Array:
+    """A chunk, filtered as an array of its own."""
+    source = Source(block, block.shape, block.dtype, np.dtype(result), None)
+    arrays = [np.frombuffer(data, dtype).reshape(shape) for shape, dtype, data in weights]
+    filtering: Array = _on_host(name, source, chains, arrays, Types(source.dtype, source.result, 0.0, divisor), turned)(block)
+    return filtering
 
 
 def _passes_in_turn(lengths: list[int], result: str, run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
