@@ -167,6 +167,12 @@ def calls() -> list[Call]:
             found.append(Call((kind,), layer(weights), (x[rank],), {}))
     a, s, c, m = nc.arithmetic, nc.separability, nc.checkerboard, nc.matrix
     found += [
+        Call(
+            ("out_of_core", "conv2d"),
+            nc.out_of_core,
+            (nc.conv2d, x[2], w[2]),
+            {"target": _f(1, 3, 3, 4), "memory_limit": "1MB", "progress": False},
+        ),
         Call(("algorithms",), nc.algorithms, (nc.conv2d, "cpu"), {}),
         Call(("conv_output_shape",), a.conv_output_shape, (7, 3, 2, 1, 1), {}),
         Call(("conv_output_shape",), a.conv_output_shape, ((7, 8), 3, 2, (1, 1)), {}),
