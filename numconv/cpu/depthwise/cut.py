@@ -25,6 +25,8 @@ from ..geometry.jobs import seen
 ROWS = {32: (4, 7, 8, 14), 16: (4, 7, 8)}
 GROUPS = (7, 5, 3, 1)  # taps that share their reads
 MOST = 4096  # taps; a worker has a word for each, and a Fourier transform is faster long before
+PIECES = MOST * max(max(rows) for rows in ROWS.values())  # words on a worker's stack, for what flat strips see …
+KEPT_STRIPS = 8  # … of so many kinds of strip, if there is room
 SPARE = 2  # registers beside sums and weights: one input, one mask or what LLVM needs …
 ROOMY = 4  # … of few registers, so many for a mask to be a group's, held over its reads
 

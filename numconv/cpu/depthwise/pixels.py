@@ -19,7 +19,8 @@ from ..simd.strip import Groups, strip_shape, strip_tile
 from ..simd.tiles import lanes
 from ..simd.vector import load_n, moved, zero_of
 from ..stages.epilogue import store_row
-from .order import SEEN_WORDS, kind_of, next_place, place_of, see_reads, spot_of
+from .cut import MOST
+from .order import kind_of, next_place, place_of, see_reads, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
@@ -30,7 +31,7 @@ def _channels(shape, plan, groups, task, sample, spot, strip, reads):
     """All channels of a strip of a sample.  The last register of channels overlaps the one before."""
     channels, has_bias, n, vectors = plan.channels, plan.has_bias, lanes(shape), strip.vectors
     x, y = moved(task.x, sample * plan.source_volume + spot.source_at), moved(task.y, sample * plan.target_volume + spot.target_at)
-    view = View(spot.outer, spot.across, spot.along, plan.outer.extent, plan.across.extent, plan.along.extent, reads)
+    view = View(spot.outer, spot.across, plan.outer.extent, plan.across.extent, reads)
     clear = 1 if spot.clear and spot.source_at + n <= plan.reads_end else 0
     # a register across two lines of a crowded set would fetch both, and both again for the next one
     shift, taps = to_boundary(task.x, 0, shape) if plan.at_lines else 0, moved(task.tables, plan.taps_at)
@@ -48,8 +49,8 @@ def _channels(shape, plan, groups, task, sample, spot, strip, reads):
 @device_function
 def _strips(shape, plan, task, number, end):
     """Those numbered `number` to `end`, of all samples in their order."""
-    g, strips, reads, chains = plan.groups, plan.strips, words(SEEN_WORDS), moved(task.tables, plan.chains.at)
-    groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
+    g, strips, reads, chains = plan.groups, plan.strips, words(MOST), moved(task.tables, plan.chains.at)
+    groups = Groups(g.shared, g.single, g.read_pitch, g.tap_pitch, g.target_pitch, g.drop)
     while number < end:
         sample = number // strips
         outer, across, residue, first = place_of(plan, number - sample * strips)

@@ -16,12 +16,13 @@ from ..runtime.record import size_of, table
 from ..simd.border import FirstTap
 from ..simd.strip import Groups
 from .cost import plane_cycles
-from .cut import Cut, ImageAxis, StripDivision, cuts, divided, groups_of
+from .cut import KEPT_STRIPS, PIECES, Cut, ImageAxis, StripDivision, cuts, divided, groups_of
 
 SHARED_SETS = 1024  # bytes: pixels so far apart, or a multiple of it, share few sets of the first cache
 TOGETHER = 16  # planes at most whose strips are done in turn …
 TOGETHER_BYTES = 32 << 10  # … and what they may take up of the first cache
 NEVER = 1 << 62  # outputs: more than any axis has
+WORD_BITS = 32  # positions of the most registers of a read
 
 
 class StripAxis(NamedTuple):
@@ -60,10 +61,13 @@ class Chains(NamedTuple):
     shared: int  # groups of several taps …
     taps: int  # … of that many
     all: int  # with the taps left over
+    rows: int  # vectors of a strip
     advance: int  # reads from one vector to the next
-    span: int  # positions from the first lane of a read to its last on that axis: 0 where the lanes are on another one
-    width: int  # positions that its registers hold
+    read_step: int  # positions from one read to the next; of a flat strip, as many as its registers hold
     shift: int  # the step from one read to the next is 1 << shift; −1: it is no power of two
+    slots: int  # flat strips of which a worker keeps what they see …
+    slot_words: int  # … in so many words each
+    lane_bits: int  # of the positions that registers hold, those of lanes: every one, or every other
     at: int  # in the table: what each one's first tap reads, seen from the first tap of all
 
 
@@ -169,9 +173,10 @@ def _strip(c: Cut, vectors: int, end: int, drop: int) -> Strip:
 
 def _taps(c: Cut, chains: tuple[np.ndarray, np.ndarray], pitches: list[int]) -> np.ndarray:
     """Records of FirstTap: the first of each group, then those left over."""
-    outer, across, along = (0, 1, 2) if c.along == 2 else (0, 2, 1)
+    outer, across = (0, 1) if c.along == 2 else (0, 2)
     parts, before = [], 0
-    for own in chains:
+    for own, in_group in zip(chains, (c.taps, 1), strict=True):
+        words = c.rows + in_group - 1 if c.flat else 1
         taps: list[Any] = [np.array(a.live) if i != c.along else own for i, a in enumerate(c.axes[:3])]
         t, h, w = at = [taps[0][:, None, None], taps[1][:, None], taps[2]]
         records = np.empty((t.size, h.size, w.size, len(FirstTap._fields)), np.int64)
@@ -182,26 +187,33 @@ def _taps(c: Cut, chains: tuple[np.ndarray, np.ndarray], pitches: list[int]) -> 
             weight_at=sum(n * a.weights for n, a in zip(at, c.axes, strict=False)),
             outer=read[outer],
             across=read[across],
-            along=read[along],
-            chain=(before + np.arange(own.size)).reshape(at[c.along].shape),
+            seen_at=(before + np.arange(own.size) * words).reshape(at[c.along].shape),
         )
         for number, field in enumerate(fields):
             records[..., number] = field
         parts.append(records.ravel())
-        before += own.size
+        before += own.size * words
     return np.concatenate(parts)
 
 
+def words_of(c: Cut, shared: int, number: int) -> tuple[int, int]:
+    """What the chains of several taps see, and the others: words on a worker's stack."""
+    return (shared * (c.rows + c.taps - 1), (number - shared) * c.rows) if c.flat else (shared, number - shared)
+
+
 def _chains(c: Cut, shared: int, number: int) -> Chains:
-    lanes, stride, step = c.columns.last_lanes, c.axes[c.along].stride, c.read_step
+    step, words = c.read_step, sum(words_of(c, shared, number))
     return Chains(
         shared=shared,
         taps=c.taps,
         all=number,
+        rows=c.rows,
         advance=c.advance,
-        span=(lanes - 1) * stride if c.flat else 0,
-        width=lanes * stride if c.flat else 1,
+        read_step=step,
         shift=step.bit_length() - 1 if step & (step - 1) == 0 else -1,
+        slots=min(KEPT_STRIPS, PIECES // words),
+        slot_words=words,
+        lane_bits=sum(1 << i for i in range(0, WORD_BITS, c.axes[-1].stride)),
         at=size_of(StripPlan),
     )
 
@@ -267,7 +279,6 @@ def prepared(problem: ConvProblem, machine: Machine) -> PreparedStrips:
             shared=c.shared,
             single=c.single,
             read_pitch=c.read_step * along.source_pitch,
-            read_step=c.read_step,
             tap_pitch=c.tap_step * c.axes[c.along].weights,
             target_pitch=target_pitch,
             drop=0 if last else drop,

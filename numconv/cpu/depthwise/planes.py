@@ -10,11 +10,12 @@ from ..runtime.record import reader
 from ..runtime.tasks import over_shares
 from ..simd.border import View
 from ..simd.frames import called, words
-from ..simd.strip import Groups, strip_shape, strip_tile
+from ..simd.strip import Groups, flat, strip_shape, strip_tile
 from ..simd.tiles import lanes
-from ..simd.vector import get, moved, zero_of
+from ..simd.vector import get, integers, moved, put, zero_of
 from ..stages.epilogue import store_row
-from .order import SEEN_WORDS, kind_of, next_place, place_of, see_reads, spot_of
+from .cut import KEPT_STRIPS, MOST, PIECES
+from .order import UNSEEN, kind_of, next_place, place_of, see_pieces, see_reads, slot_of, spot_of
 from .plan import StripPlan
 
 plan_at = reader(StripPlan)
@@ -53,7 +54,7 @@ def _columns(wide, narrow, plan, groups, taps, piece, spot, strip, reads):
         width, read = lanes(narrow) if short else lanes(wide), column * step
         clear = spot.clear and plan.clear_first <= column and min(column + width, plan.row) <= plan.clear_end
         clear = 1 if clear and spot.source_at + read + width * step <= plan.reads_end else 0
-        view = View(spot.outer, spot.across + read, spot.along, plan.outer.extent, plan.across.extent, plan.along.extent, reads)
+        view = View(spot.outer, spot.across + read, plan.outer.extent, plan.across.extent, reads)
         x, y = moved(piece.x, read), moved(piece.y, column)
         if short:
             strip_tile(narrow, x, piece.weights, y, piece.bias, groups, taps, view, clear, last, vectors, room)
@@ -62,12 +63,14 @@ def _columns(wide, narrow, plan, groups, taps, piece, spot, strip, reads):
 
 
 @device_function
-def _strips(wide, narrow, plan, task, number, end):
+def _strips(wide, narrow, plan, task, room, kept, number, end):
     """Those numbered `number` to `end`: of some planes together the first strip, then the next one."""
     strips, together, channels, channel_filters = plan.strips, plan.together, plan.channels, plan.channel_filters
     source_volume, target_volume, filter_size, g = plan.source_volume, plan.target_volume, plan.filter_size, plan.groups
-    groups = Groups(g.shared, g.single, g.read_pitch, g.read_step, g.tap_pitch, g.target_pitch, g.drop)
-    taps, chains, reads = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at), words(SEEN_WORDS)
+    groups = Groups(g.shared, g.single, g.read_pitch, g.tap_pitch, g.target_pitch, g.drop)
+    taps, chains = moved(task.tables, plan.taps_at), moved(task.tables, plan.chains.at)
+    for i in range(plan.chains.slots):
+        put(kept, i, UNSEEN)
     while number < end:
         plane = number // (together * strips) * together
         planes, number, some_end = min(together, plan.planes - plane), number - plane * strips, end - plane * strips
@@ -79,9 +82,15 @@ def _strips(wide, narrow, plan, task, number, end):
         while number < some_end:
             strip = kind_of(plan, residue, first)
             spot = spot_of(plan, outer, across, first, strip.span)
-            reads_end = spot.source_at + (plan.last_column + lanes(wide)) * plan.step
+            reads, reads_end = room, spot.source_at + (plan.last_column + lanes(wide)) * plan.step
             if not (spot.clear and plan.clear_first == 0 and plan.row <= plan.clear_end and reads_end <= plan.reads_end):
-                see_reads(plan, chains, reads, spot.along, strip.vectors)
+                if flat(wide):
+                    slot, new = slot_of(plan, kept, first, spot.clear_along)
+                    reads = moved(room, slot * plan.chains.slot_words)
+                    if new:
+                        see_pieces(plan, chains, reads, spot.along, strip.vectors)
+                else:
+                    see_reads(plan, chains, reads, spot.along, strip.vectors)
             now, channel, source, filter_ = min(planes - k, some_end - number), first_channel + k, first_source, first_filter + k
             if k > 0:
                 channel, source, filter_ = channel % channels, source + filter_ // channel_filters, filter_ % channel_filters
@@ -105,12 +114,13 @@ def _strips(wide, narrow, plan, task, number, end):
 @lru_cache(maxsize=64)
 def driver(shape: tuple[int, int, int, int, int, int], tile_lanes: int, narrow_lanes: int) -> Any:
     """The loop over the strips of all planes, for one shape of strips."""
-    rows, taps, advance, step, flat, crowded = shape
+    rows, taps, advance, step, is_flat, crowded = shape
+    seen_words, bits = (PIECES // 2, 32) if is_flat else (MOST, 64)
 
     @device_function
     def body(task, number, end):
-        wide = strip_shape(rows, taps, advance, step, tile_lanes, flat, crowded)
-        narrow = strip_shape(rows, taps, advance, step, narrow_lanes, flat, crowded)
-        _strips(wide, narrow, plan_at(task.tables, 0), task, number, end)
+        wide = strip_shape(rows, taps, advance, step, tile_lanes, is_flat, crowded)
+        narrow = strip_shape(rows, taps, advance, step, narrow_lanes, is_flat, crowded)
+        _strips(wide, narrow, plan_at(task.tables, 0), task, integers(words(seen_words), bits), words(KEPT_STRIPS), number, end)
 
     return over_shares("depthwise", body)

@@ -46,8 +46,7 @@ class Groups(NamedTuple):
 
     shared: int  # groups of `taps` taps, which share their reads
     single: int  # taps left over
-    read_pitch: int  # in x, from one read of a group to the next …
-    read_step: int  # … on the axis along
+    read_pitch: int  # in x, from one read of a group to the next
     tap_pitch: int  # in w, from one tap of a group to the next
     target_pitch: int  # in y, from one vector to the next
     drop: int  # of the outputs that there is room for, those that a vector has fewer of than the one before
@@ -70,6 +69,16 @@ def strip_shape(typingctx, rows, taps, advance, step, lanes, flat, crowded):  # 
         crowded.literal_value,
     )
     return found(rows, taps, advance, step, lanes, flat, crowded), codegen
+
+
+@intrinsic
+def flat(typingctx, shape):  # type: ignore[no-untyped-def]
+    """Whether that shape is; compiled in."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return context.get_constant(types.boolean, bool(sig.args[0].flat))
+
+    return types.boolean(shape), codegen
 
 
 def loads(rows: int, taps: int, advance: int) -> range:
@@ -185,8 +194,7 @@ def strip_tile(typingctx, shape, x, w, y, bias, groups, taps, view, clear, last,
             with border:
                 there = [lane_mask(builder, tile.lanes, room)] if own else None
                 place = View(*cgutils.unpack_tuple(builder, view))
-                masked = total(Border(builder, tile, place, groups.read_step, there))
-                masked_end = builder.block
+                masked, masked_end = total(Border(builder, tile, sums.vector, place, there)), builder.block
         results = [builder.phi(start[0].type) for _ in range(tile.rows)]
         for phi, a, b in zip(results, unmasked, masked, strict=True):
             phi.add_incoming(a, unmasked_end)
