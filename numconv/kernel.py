@@ -101,7 +101,7 @@ class Kernel:
     error_factor: float = 1.0  # times (4 + √n)·u·conv(|x|, |w|), which results keep to on random data; what holds on any data is `bound`
     error_of: str = ELEMENT  # what the error of an element goes with: see `bounds`
     error_size: Callable[[Any], float] = of_sums  # times that, at most
-    order: Callable[[Any, Machine], tuple[int, ...]] | None = None  # of the taps in a sum, where that follows from extents; else it is one
+    one_order: bool = True  # the taps of a sum are met in an order that follows from no extent
     automatic: bool = True  # False: only when named
     summary: str = ""
     adapted: frozenset[str] = frozenset()  # fields and dtypes that the device handles around the row: set by its table

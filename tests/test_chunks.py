@@ -111,7 +111,9 @@ def test_any_chunks(
         whole = function(x, w, accuracy="elementwise", **options)
     except ValueError:
         return
-    found = function(da.from_array(x, chunks=((1, 1), (1, channels - 1) if channels > 1 else (1,), *chunks)), w, **options)
+    lazy = da.from_array(x, chunks=((1, 1), (1, channels - 1) if channels > 1 else (1,), *chunks))
+    row = nc.explain(function, lazy, w, **options).algorithm
+    found, whole = function(lazy, w, **options), function(x, w, algorithm=row, **options)
     np.testing.assert_array_equal(found.compute(), whole)
 
 
@@ -136,8 +138,21 @@ def test_planes_stay_cut() -> None:
 def test_halos_wider_than_chunks() -> None:
     x = np.random.default_rng(0).standard_normal((1, 1, 64)).astype("f4")
     w = np.random.default_rng(1).standard_normal((1, 1, 31)).astype("f4")
-    found = nc.conv1d(da.from_array(x, chunks=(1, 1, 3)), w, padding=15)
-    np.testing.assert_array_equal(found.compute(), nc.conv1d(x, w, padding=15, accuracy="elementwise"))
+    lazy = da.from_array(x, chunks=(1, 1, 3))
+    row = nc.explain(nc.conv1d, lazy, w, padding=15).algorithm
+    np.testing.assert_array_equal(nc.conv1d(lazy, w, padding=15).compute(), nc.conv1d(x, w, padding=15, algorithm=row))
+
+
+@pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "laplace", "sobel", "gaussian_laplace"])
+def test_filters_of_random_numbers(name: str) -> None:
+    """Another order of a sum would show."""
+    function, rng = getattr(nc.ndimage, name), np.random.default_rng(0)
+    arguments = {"gaussian_filter": (1.5,), "gaussian_laplace": (1.5,), "uniform_filter": (5,)}.get(name, ())
+    for shape in ((61, 47), (23, 31, 19)):
+        for dtype in ("f4", "f8"):
+            x = rng.standard_normal(shape).astype(dtype)
+            found = function(cut(rng, x), *arguments, mode="mirror").compute()
+            np.testing.assert_array_equal(found, function(x, *arguments, mode="mirror"))
 
 
 def test_same_name_on_every_run() -> None:

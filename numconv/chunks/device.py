@@ -6,6 +6,8 @@ Plans are those of their chunks' device, of rows whose bits no cut changes.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from ..hosts import dtype_of
 from ..kernel import Kernel, Machine
 from ..plan import Plan
 from ..planning import elementwise
+from ..problem import Problem
 from . import array as lazy
 from .array import Lazy
 from .filters import filtered
@@ -32,9 +35,14 @@ def machine() -> Machine:
     return devices.device("cpu").machine()
 
 
+@cache
 def table() -> tuple[Kernel, ...]:
-    """Transforms see a chunk's ends, so their bits follow the cuts: those rows refuse."""
-    return elementwise(devices.device("cpu").table())
+    """Transforms see a chunk's ends, and some rows order a sum by the size of a plane: their bits follow the cuts, so they refuse."""
+    return tuple(row if row.one_order else replace(row, refuse=_refuse) for row in elementwise(devices.device("cpu").table()))
+
+
+def _refuse(problem: Problem) -> str:
+    return "orders its sums by the size of a plane, which chunks change"
 
 
 def adopt(array: Any) -> Lazy:

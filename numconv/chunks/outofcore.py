@@ -121,7 +121,7 @@ def out_of_core(
     Notes
     -----
     Tiles are as large as the limit allows; each reads what it needs and no more.  While one is computed, others are read and written.  The
-    bits are those of the call on whole arrays with accuracy="elementwise".
+    bits are those of the row that `explain` names for lazy arrays, on whole ones.
 
     A call that was killed at any moment goes on where it was when it is made again with the same arguments: a tile counts as done when it
     has reached the disk, and the journal's line after it.  The journal goes when all is done.  Whether the source's data are still the

@@ -1,7 +1,7 @@
 """A problem on lazy arrays as problems of its chunks: a task for each chunk of the result, which reads what that needs and no more.
 
-All chunks run the row that was planned for the whole, on sums in the whole's order: the bits are those of the call on whole arrays with
-accuracy="elementwise".  Channels that are cut are joined, so that a sum has one order.
+All chunks run the row that was planned for the whole, on sums in the whole's order: the bits are those of that row on the whole
+arrays, however they are cut.  Channels that are cut are joined, so that a sum has one order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 from .. import devices
 from ..arguments.values import Subject
 from ..hosts import dtype_of
-from ..kernel import Kernel
 from ..plan import Plan
 from ..planning import ELEMENTWISE, plan_for
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
@@ -52,22 +51,13 @@ def lazily(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
 
 
 def _row(name: str, plan: Plan, parts: set[Problem]) -> str:
-    """The row that all parts run: the plan's, or the cheapest that serves them and whose sums have one order in all."""
+    """The row that all parts run: the plan's, or the cheapest that serves them."""
     found = sorted((c for c in plan.candidates if c.seconds is not None and c.kernel.automatic), key=lambda c: c.seconds or 0)
     for kernel in (plan.kernel, *(c.kernel for c in found)):
-        if all(kernel.refuses(p) is None for p in parts) and _one_order(kernel, plan, parts):
+        if all(kernel.refuses(p) is None for p in parts):
             return kernel.name
-    reasons = {plan.kernel.refuses(p) for p in parts} - {None} or {"sums in another order"}
+    reasons = {plan.kernel.refuses(p) for p in parts} - {None}
     raise Subject(name).value(f"no kernel serves all chunks: {plan.kernel.name} {'; '.join(map(str, reasons))}")
-
-
-def _one_order(kernel: Kernel, plan: Plan, parts: set[Problem]) -> bool:
-    """Whether the taps of a part are met in the order of the whole; those that see only padding may be left out."""
-    if kernel.order is None:
-        return True
-    place = {tap: i for i, tap in enumerate(kernel.order(plan.one, plan.machine))}
-    met = [[place.get(tap, -1) for tap in kernel.order(p, plan.machine)] for p in parts]
-    return all(-1 not in taps and taps == sorted(taps) for taps in met)
 
 
 def _around(p: ConvProblem) -> tuple[int, int]:

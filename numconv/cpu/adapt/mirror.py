@@ -74,7 +74,6 @@ def mirrored(row: Kernel) -> Kernel:
         row, run=run, directions=row.directions | {"input_grad"},
         refuse=lambda problem: refusal(problem) or row.refuse(forward_of(problem)),
         cost=lambda problem, machine: row.cost(forward_of(problem), machine),
-        order=None if row.order is None else lambda problem, machine: row.order(forward_of(problem), machine),  # type: ignore[misc]
         workspace=lambda problem, machine: row.workspace(forward_of(problem), machine) + _copied(problem),
         pack=lambda problem, w, machine: row.pack(forward_of(problem), flipped(problem, w), machine),
     )  # fmt: skip

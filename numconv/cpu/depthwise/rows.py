@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from ..runtime.record import table
 from ..runtime.tasks import Work, perform
 from ..stages.filters import Filters, packer
 from . import pixels, planes
-from .cut import MOST, axes_of, groups_of, tap_pitch
+from .cut import MOST, axes_of, tap_pitch
 from .plan import PreparedStrips, cut_for, prepared
 
 LONGEST = 1 << 31  # elements of the last axis: which lanes are inside is worked out in 32 bits
@@ -100,19 +99,6 @@ def _refuse_pixels(problem: ConvProblem) -> str | None:
     return _refuse(problem)
 
 
-def _order_of(problem: ConvProblem, machine: Machine) -> tuple[int, ...]:
-    """The taps of a filter, by their numbers, as a sum meets them."""
-    c, _ = cut_for(problem, machine)
-    kernels, found = [a.kernel for a in c.axes[:3]], []
-    for own, together in zip(groups_of(c), (c.taps, 1), strict=True):
-        axes: list[Any] = [a.live if i != c.along else own for i, a in enumerate(c.axes[:3])]
-        for first in product(*axes):
-            for j in range(together):
-                at = [int(n) + j * c.tap_step * (i == c.along) for i, n in enumerate(first)]
-                found.append((at[0] * kernels[1] + at[1]) * kernels[2] + at[2])
-    return tuple(found)
-
-
 def _cost_of_planes(problem: ConvProblem, machine: Machine) -> float:
     """Of one sample on one core."""
     _, cycles = cut_for(problem.with_(batch=1), machine)
@@ -133,7 +119,7 @@ def _workspace_of_pixels(problem: ConvProblem, machine: Machine) -> int:
     return (_registers(problem, machine) | 1) * machine.vector_bytes * problem.taps
 
 
-_COMMON: dict[str, Any] = {"problem": ConvProblem, "dtypes": frozenset({"float32", "float64", "int32", "int64"}), "order": _order_of}
+_COMMON: dict[str, Any] = {"problem": ConvProblem, "dtypes": frozenset({"float32", "float64", "int32", "int64"}), "one_order": False}
 
 ROWS = (
     mirrored(
