@@ -95,6 +95,7 @@ class Kernel:
     refuse: Callable[[Any], str | None] = _accepts  # a reason of its own
     workspace: Callable[[Any, Machine], int] = _no_workspace  # bytes beyond inputs and output
     scratch: Callable[[Any, Machine], int] = _no_workspace  # … of these what is kept for the next kernel: set by the device's table
+    keeps_scratch: bool = True  # False: its workspace is NumPy's, and gone when it has run
     pack: Callable[[Any, Any, Machine], Any] = _as_given
     own_types: bool = False  # `run` takes arrays of whatever types they have
     takes_plain: bool = False  # `run` may be given the weights themselves, and packs them as it goes along or before, whichever is faster

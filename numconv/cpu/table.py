@@ -73,5 +73,5 @@ def _adapted(row: Kernel) -> Kernel:
         error_size=lambda problem: row.error_size(seen(problem)),
         cost=lambda problem, machine: row.cost(seen(problem), machine) + (turning_seconds(problem, machine) if turned(problem) else 0.0),
         workspace=lambda problem, machine: with_adaptation(row, problem, row.workspace(seen(problem), machine)),
-        scratch=lambda problem, machine: row.workspace(seen(problem), machine),
+        scratch=lambda problem, machine: row.workspace(seen(problem), machine) if row.keeps_scratch else 0,
     )

@@ -37,7 +37,8 @@ def with_adaptation(row: Kernel, problem: ConvProblem, own: int) -> int:
         framing, inputs = inputs + frame, inputs - image * cast + frame  # what was turned lies in scratch
     run = inputs + made + apart + own
     split = whole and (problem.direction == "weight_grad" or 1 < problem.groups < problem.target[0])  # real parts do not lie side by side
-    return max(framing, inputs + made * (2 if whole else 1), run + apart // 2 * split + apart * shuffled)
+    delivery = inputs + made + apart + own * row.keeps_scratch + apart // 2 * split + apart * shuffled
+    return max(framing, inputs + made * (2 if whole else 1), run, delivery)
 
 
 def _images(problem: ConvProblem) -> int:

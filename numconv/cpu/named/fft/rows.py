@@ -112,16 +112,20 @@ def _elsewhere(c: ConvProblem, arrays: tuple[Any, ...], out: Any, machine: Machi
 
 
 def _workspace(c: ConvProblem, machine: Machine) -> int:
-    """The kernels' spectra, and of a chunk the samples, the spectra of images and results, and what comes back."""
+    """The kernels' spectra, and with them first the kernels between zeros, then the images, where blocks reach beyond them, and a chunk.
+
+    Of a chunk the spectra of images and results, or what comes back.
+    """
     blocks = blocks_of(_sum(c), machine)
     *outer, last = blocks.extents
     itemsize = np.dtype(c.dtype).itemsize
     real, spectrum = itemsize * prod(outer) * last, 2 * itemsize * prod(outer) * (last // 2 + 1)
     many = min(blocks.chunk, c.batch * prod(blocks.counts))  # blocks
     filters = c.out_channels * c.group_in
-    there = c.in_channels * (real + spectrum)
-    back = c.out_channels * (2 * spectrum + real)
-    return filters * (2 * spectrum + real) + many * (there + back)
+    covered = [n * (e - k + 1) + k - 1 for n, e, k in zip(blocks.counts, blocks.extents, blocks.kernel, strict=True)]
+    images = 0 if tuple(covered) == c.spatial else itemsize * c.batch * c.in_channels * prod(covered)
+    chunk = many * max((c.in_channels + c.out_channels) * spectrum, c.out_channels * (spectrum + real))
+    return filters * spectrum + max(filters * real, images + chunk)
 
 
 def _error(c: ConvProblem) -> float:
@@ -142,6 +146,7 @@ ROWS: tuple[Kernel, ...] = (
         cost=_seconds,
         honours=frozenset({"groups", "activation", "precision"}),
         workspace=_workspace,
+        keeps_scratch=False,
         # no bound by elements holds, its error goes with the norms (tests/test_cpu_spectral.py): so never unasked (decision 0035)
         error_factor=32.0,
         error_of=SIGNAL,
