@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All results that are committed, then the tables: about 12 minutes on two cores that nobody else uses.
+# All results that are committed, then the tables: about 12 minutes, and 15 more for the arena, on two cores that nobody else uses.
 #     bash benchmarks/all.sh warm     compiles what the rest needs; any time before, on a busy machine too
 #     bash benchmarks/all.sh          measures;  PYTHON=… THREADS=2
 set -u
@@ -26,6 +26,13 @@ step peers_float64 0.4 peers.py --threads "$threads" --every 5 --dtype float64
 step peers_last 0.3 peers.py --threads "$threads" --every 5 --layout channels_last
 step layouts 0.3 peers.py --threads "$threads" --layout channels_last --peer channels_first
 if "$python" -c "import onnx, onnxruntime" 2>/dev/null; then step peers_onnx 0.4 peers.py --threads "$threads" --every 3 --prepacked --peer onnxruntime; fi
+if "$python" -c "import onnx, onnxruntime, openvino" 2>/dev/null; then # 102 layers, one library after the other: 5 minutes each
+    step arena 0.3 arena.py --threads "$threads"
+    step arena_one 0.3 arena.py --threads 1
+    step arena_batch16 0.3 arena.py --threads 1 --batch 16 --every 4
+    step arena_last 0.3 arena.py --threads 1 --layout channels_last --every 4
+    step arena_plain 0.3 arena.py --threads 1 --plain --every 4
+fi
 step peers_one 0.3 peers.py --threads 1 --every 3
 step backward 0.3 backward.py --threads "$threads"
 step scaling 0.4 scaling.py --threads "$threads"

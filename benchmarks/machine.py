@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "torch", "onnxruntime", "opencv-python-headless")
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "torch", "onnxruntime", "openvino", "opencv-python-headless")
 
 
 def git(*arguments: str) -> str:
@@ -63,7 +63,7 @@ def describe(threads: int) -> dict[str, Any]:
 def line(header: dict[str, Any]) -> str:
     """One line of the above, for the tables."""
     v = header["versions"]
-    peers = ", ".join(f"{name} {v[name]}" for name in ("torch", "onnxruntime") if name in v)
+    peers = ", ".join(f"{name} {v[name]}" for name in ("torch", "onnxruntime", "openvino") if name in v)
     changed = " with changes" if header.get("modified") else ""
     return (
         f"{header['processor']}, {header['threads']} threads, {8 * header['vector_bytes']}-bit vectors; numconv {header['numconv']} at "

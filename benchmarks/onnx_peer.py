@@ -8,9 +8,8 @@ from typing import Any
 from layers import Layer
 
 
-def with_onnxruntime(layer: Layer, x: Any, w: Any, bias: Any, threads: int) -> Callable[[], Any]:
-    """A function of no arguments: NumPy array in, NumPy array out."""
-    import onnxruntime
+def model_of(layer: Layer, w: Any, bias: Any) -> bytes:
+    """The graph, as a file has it."""
     from onnx import TensorProto, helper, numpy_helper
 
     options: dict[str, Any] = {
@@ -24,8 +23,14 @@ def with_onnxruntime(layer: Layer, x: Any, w: Any, bias: Any, threads: int) -> C
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", layer.x_shape), ("y", layer.y_shape))
     )
     graph = helper.make_graph([node], "layer", [start], [end], [numpy_helper.from_array(w, "w"), numpy_helper.from_array(bias, "b")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()  # type: ignore[no-any-return]
+
+
+def with_onnxruntime(layer: Layer, x: Any, w: Any, bias: Any, threads: int) -> Callable[[], Any]:
+    """A function of no arguments: NumPy array in, NumPy array out."""
+    import onnxruntime
+
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model_of(layer, w, bias), settings, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"x": x})[0]

@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
+import arena as arenas
 import fit as fitted
 import machine
 import plots
@@ -253,6 +254,12 @@ def transforms() -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}."])
 
 
+def arena() -> str:
+    """Against the best of three libraries, each in a process of its own: by kind, under each of the rules that were measured."""
+    every = [(title, results(name + narrow)) for narrow in ("", "_avx2") for name, title in ARENAS.items()]
+    return "\n\n".join(f"{title}:\n\n{arenas.table(found)}" for title, found in every if found is not None) or NOT_YET
+
+
 FILTERS = {
     "image": "dense kernels of images", "gaussian": "`gaussian_filter`", "separable": "`correlate1d` twice", "sobel": "`sobel`", "uniform": "`uniform_filter`",
     "signal": "signals", "volume": "dense kernels of volumes",
@@ -300,6 +307,10 @@ CONTESTS = {
     "peers_float64": "float64, every fifth layer", "peers_last": "channels last, every fifth layer", "layouts": "channels last, against numconv's own channels first", "peers_one": "one thread, every third layer",
     "backward": "gradients of input and weights (`nc.vjp`)", "peers_onnx": "onnxruntime, whose weights are constants; ours prepacked; every third layer",
 }  # fmt: skip
+ARENAS = {
+    "arena": "All threads, batch 1, weights packed before", "arena_one": "One thread, batch 1, weights packed before", "arena_batch16": "One thread, batch 16",
+    "arena_plain": "Weights given plain in every call", "arena_last": "Channels last, against torch's and our own channels first",
+}  # fmt: skip
 TAKEN = {
     "peers": "channels first, AVX-512",
     "peers_avx2": "channels first, AVX2",
@@ -316,6 +327,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "contests": lambda link: contests(),
     "peers narrow": lambda link: peers(True, "_avx2"),
     "contests narrow": lambda link: contests("_avx2"),
+    "arena": lambda link: arena(),
     "scaling": lambda link: scaling(),
     "roof": lambda link: roof(),
     "fit": lambda link: fit("peers_one"),
