@@ -65,6 +65,10 @@ def _accepts(problem: Any) -> str | None:
     return None
 
 
+def _no_floor(problem: Any, machine: Machine) -> float:
+    return 0.0
+
+
 def _no_workspace(problem: Any, machine: Machine) -> int:
     return 0
 
@@ -88,6 +92,7 @@ class Kernel:
     problem: type
     run: Callable[[Any, tuple[Any, ...], Any, Machine], None]
     cost: Callable[[Any, Machine], float]  # predicted seconds
+    floor: Callable[[Any, Machine], float] = _no_floor  # seconds that the cost is never below: where another row is cheaper, nothing is searched
     directions: frozenset[str] = frozenset({"forward"})
     dtypes: frozenset[str] = frozenset({"float32", "float64"})
     honours: frozenset[str] = frozenset()

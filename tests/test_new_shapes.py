@@ -16,6 +16,7 @@ import numconv as nc
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = 12
+OFTEN = {"1d", "depthwise", "pointwise"}  # kinds of layer in every run of the tests; the others take a minute to compile (`-m slow`)
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +36,11 @@ def measure() -> Iterator[Any]:
 
 @pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("direction", ["forward", "input", "weight"])
-def test_a_new_shape_costs_little(direction: str, layout: str, measure: Any) -> None:
+@pytest.mark.parametrize("often", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_new_shape_costs_little(often: bool, direction: str, layout: str, measure: Any) -> None:
     slow = {}
     for label, layer, of, way in measure.cases():
-        if (of, way) != (layout, direction) or layer.multiplications > 5e7:
+        if (of, way) != (layout, direction) or layer.multiplications > 5e7 or (layer.kind in OFTEN) is not often:
             continue
         make = measure.widths(layer, layout, direction)
         ms, kb = 1e3 * measure.beyond(make, SHAPES, time.thread_time), measure.kept(make, SHAPES) / 1e3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numba
@@ -57,17 +57,26 @@ ADAPTED: dict[str, Callable[[Any, Any], tuple[Any, Any, dict[str, Any]]]] = {
     "reflected, channels last": lambda x, w: (last(x), w, LAST | REFLECT),
 }
 ROWS = dict.fromkeys((*nc.algorithms(nc.conv2d), *nc.algorithms(nc.conv_transpose2d)))
+#: of each row, in every run of the tests: whose kernels other tests compile, too; the others' are minutes of compilation (`-m slow`)
+OFTEN = ("as it is", "half", "channels last", "seen as first", "reflected")
 
 
-def cases(row: str) -> dict[str, Case]:
+def cases(row: str, labels: Iterable[str]) -> dict[str, Case]:
     found: dict[str, Case] = {}
-    for label, adapted in ADAPTED.items():
+    for label in labels:
+        adapted = ADAPTED[label]
         for groups in (1, 32):
             x, w, options = adapted(ones(X), ones((32, 32 // groups, 3, 3)))
             options = options | {"algorithm": row, "groups": groups, "padding": 1}
             found[f"{label}, {groups} groups"] = nc.conv2d, (x, w), options
             if "padding_mode" not in options:
                 found[f"transposed, {label}, {groups} groups"] = nc.conv_transpose2d, (x, w), options
+    return found
+
+
+def shapes(row: str) -> dict[str, Case]:
+    """Other shapes than an image's 3 × 3."""
+    found: dict[str, Case] = {}
     found["shuffled"] = nc.shuffled_grouped_conv2d, (ones(X), ones((32, 8, 3, 3))), {"groups": 4, "padding": 1, "algorithm": row}
     found["pointwise"] = nc.conv2d, (ones(X), ones((64, 32, 1, 1))), {"algorithm": row}
     found["one axis"] = nc.conv1d, (ones((2, 32, 4000)), ones((32, 32, 5))), {"algorithm": row}
@@ -75,15 +84,20 @@ def cases(row: str) -> dict[str, Case]:
     return found
 
 
-def others() -> dict[str, Case]:
-    """Gradients of weights and inputs, other operators, composites."""
+def gradients(kinds: Iterable[str]) -> dict[str, Case]:
     found: dict[str, Case] = {}
-    for kind in ("f4", "f2", "c8", ">f4"):
+    for kind in kinds:
         for groups, stride in ((1, 1), (1, 2), (32, 1)):
             w, y = (32, 32 // groups, 3, 3), ones((2, 32, 48 // stride, 44 // stride), kind)
             options = {"stride": stride, "padding": 1, "groups": groups}
             found[f"weight gradient, {kind}, {groups} groups, {stride}"] = nc.grad.conv2d_weight, (ones(X, kind), w, y), options
             found[f"input gradient, {kind}, {groups} groups, {stride}"] = nc.grad.conv2d_input, (X, ones(w, kind), y), options
+    return found
+
+
+def others() -> dict[str, Case]:
+    """Other operators."""
+    found: dict[str, Case] = {}
     for kind in ("f4", "f2", "u1", ">f4"):
         for way, x in (("", ones(X, kind)), (", seen as first", seen_as_first(ones(X, kind)))):
             found[f"nearest, {kind}{way}"] = nc.resize2d, (x,), {"scale": 2}
@@ -92,9 +106,17 @@ def others() -> dict[str, Case]:
             if kind != "u1":
                 found[f"bilinear, {kind}{way}"] = nc.resize2d, (x,), {"size": (70, 71), "mode": "bilinear"}
         found[f"fold, {kind}"] = nc.fold, (ones((2, 32 * 9, 46 * 42), kind), (48, 44), 3), {}
-    for kind in ("f4", "f2"):
+    signals = {"in1": ones((200, 200)), "in2": ones((9, 9))}
+    found["convolve"] = nc.convolve, tuple(signals.values()), {}
+    found["correlate, in2 larger"] = nc.correlate, tuple(signals.values())[::-1], {}
+    return found
+
+
+def composites(kinds: Iterable[str]) -> dict[str, Case]:
+    found: dict[str, Case] = {}
+    for kind in kinds:
         x = ones(X, kind)
-        composites: dict[str, tuple[Any, tuple[tuple[int, ...], ...], dict[str, Any]]] = {
+        made: dict[str, tuple[Any, tuple[tuple[int, ...], ...], dict[str, Any]]] = {
             "depthwise separable": (nc.depthwise_separable_conv2d, ((32, 1, 3, 3), (48, 32)), {"padding": 1}),
             "spatially separable": (nc.spatially_separable_conv2d, ((32, 32, 5), (32, 32, 5)), {"padding": 2}),
             "flattened": (nc.flattened_conv2d, ((32, 32), (32, 3), (32, 3)), {"padding": 1}),
@@ -104,11 +126,8 @@ def others() -> dict[str, Case]:
             "attention": (nc.dynamic_attention, ((8, 32), (4, 8)), {}),
             "grouped": (nc.pointwise_grouped_conv2d, ((32, 32), (32, 8, 3, 3)), {"groups": 4}),
         }
-        for name, (function, shapes, options) in composites.items():
+        for name, (function, shapes, options) in made.items():
             found[f"{name}, {kind}"] = function, (x, *[ones(s, kind) for s in shapes]), options
-    signals = {"in1": ones((200, 200)), "in2": ones((9, 9))}
-    found["convolve"] = nc.convolve, tuple(signals.values()), {}
-    found["correlate, in2 larger"] = nc.correlate, tuple(signals.values())[::-1], {}
     return found
 
 
@@ -134,8 +153,38 @@ def wrong(case: Case) -> str:
     return "" if fits else f"{[p.kernel.name for p in found.plans]} says {said}, uses {used}"
 
 
-@pytest.mark.skipif(device.machine().cores != numba.config.NUMBA_NUM_THREADS, reason="rooms are for all cores")
-@pytest.mark.parametrize("row", [*ROWS, None])
-def test_what_explain_says_is_what_is_used(row: str | None) -> None:
-    found = {label: text for label, case in (cases(row) if row else others()).items() if (text := wrong(case))}
-    assert not found
+rooms = pytest.mark.skipif(device.machine().cores != numba.config.NUMBA_NUM_THREADS, reason="rooms are for all cores")
+
+
+def all_right(found: dict[str, Case]) -> None:
+    """What explain says is what is used."""
+    assert not {label: text for label, case in found.items() if (text := wrong(case))}
+
+
+@rooms
+@pytest.mark.parametrize("row", ROWS)
+def test_of_every_row(row: str) -> None:
+    all_right(cases(row, OFTEN))
+
+
+@rooms
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS)
+def test_of_every_row_and_adaptation(row: str) -> None:
+    all_right(cases(row, (label for label in ADAPTED if label not in OFTEN)) | shapes(row))
+
+
+@rooms
+def test_of_gradients() -> None:
+    all_right(gradients(("f4",)) | composites(("f4",)))
+
+
+@rooms
+@pytest.mark.slow
+def test_of_gradients_of_other_types() -> None:
+    all_right(gradients(("f2", "c8", ">f4")) | composites(("f2",)))
+
+
+@rooms
+def test_of_other_operators() -> None:
+    all_right(others())

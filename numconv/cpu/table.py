@@ -72,6 +72,7 @@ def _adapted(row: Kernel) -> Kernel:
         refuse=lambda problem: row.refuse(seen(problem)),
         error_size=lambda problem: row.error_size(seen(problem)),
         cost=lambda problem, machine: row.cost(seen(problem), machine) + (turning_seconds(problem, machine) if turned(problem) else 0.0),
+        floor=lambda problem, machine: row.floor(seen(problem), machine) + (turning_seconds(problem, machine) if turned(problem) else 0.0),
         workspace=lambda problem, machine: with_adaptation(row, problem, row.workspace(seen(problem), machine)),
         scratch=lambda problem, machine: row.workspace(seen(problem), machine) if row.keeps_scratch else 0,
     )

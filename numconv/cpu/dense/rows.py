@@ -15,10 +15,12 @@ from ..runtime.launch import threads
 from ..runtime.tasks import Work, perform
 from ..stages.filters import SMALL_PACK, packer
 from ..stages.pack import SMALL_INTERLEAVE, interleaver
+from .channels import choice as channels_choice
 from .channels import kernel as channels_kernel
 from .channels import plan as channels_plan
 from .channels.terms import term_places
 from .plan import SMALL_WORK, PreparedDense
+from .positions import choice as positions_choice
 from .positions import kernel as positions_kernel
 from .positions import plan as positions_plan
 
@@ -30,6 +32,7 @@ class Order:
     prepared: Callable[..., PreparedDense]
     driver: Callable[..., Any]
     seconds: Callable[[ConvProblem, Machine], float]
+    floor: Callable[[ConvProblem, Machine], float]
     fill: Callable[[ConvProblem, PreparedDense, np.ndarray, np.ndarray], None]  # weights as given into packed ones
 
     def pack(self, problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
@@ -59,6 +62,7 @@ class Order:
             run=self.run,
             pack=self.pack,
             cost=self.seconds,
+            floor=self.floor,
             workspace=self.workspace,
             takes_plain=True,
             directions=frozenset(directions),
@@ -100,8 +104,8 @@ def _by_columns(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: n
     (loop if w.size > SMALL_PACK else loop.serial)(w.reshape(-1), packed, p.filters, places, parts, parts * blocks)
 
 
-IN_POSITIONS = Order(positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, _by_rows)
-IN_CHANNELS = Order(channels_plan.prepared, channels_kernel.driver, channels_plan.seconds, _by_columns)
+IN_POSITIONS = Order(positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, positions_choice.floor, _by_rows)
+IN_CHANNELS = Order(channels_plan.prepared, channels_kernel.driver, channels_plan.seconds, channels_choice.floor, _by_columns)
 
 
 ROWS = (

@@ -11,7 +11,7 @@ import numpy as np
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import SMALL_PROBLEM, over, parts
-from .cost import PACK, PACK_BLOCK, Candidates, Tiles, extents, scattered, task_cycles, tile_start, tile_term
+from .cost import PACK, PACK_BLOCK, Candidates, Tiles, extents, least_cycles, scattered, task_cycles, tile_start, tile_term
 from .layout import SpreadLayout, layout
 
 #: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation
@@ -51,6 +51,12 @@ def _tiles(problem: ConvProblem, a: SpreadLayout, lanes: int, machine: Machine) 
     cycles = over(a.axes[2].count, tiles.positions) * over(a.produced, tiles.vectors * lanes)
     best = np.argsort(cycles * (a.terms / a.phases * tiles.term + tiles.start), kind="stable")[:CLOSE]
     return Tiles(*(of[best] for of in tiles))
+
+
+def floor(problem: ConvProblem, machine: Machine) -> float:
+    """Seconds that no candidate takes less than, for one sample and one worker: copies and far memory aside, whole rows."""
+    a, lanes = layout(problem), machine.vector_bytes // np.dtype(problem.dtype).itemsize
+    return least_cycles(a, _tiles(problem, a, lanes, machine), lanes, LONG_ROW) * problem.groups * machine.cycle
 
 
 def _boxes(a: SpreadLayout) -> np.ndarray:

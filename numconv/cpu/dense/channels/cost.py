@@ -137,6 +137,16 @@ def _sums(a: SpreadLayout, c: Candidates, targets: Any, lanes: int, machine: Mac
     return cycles + phases * c.tiles.vectors * (squares + rows * (apart * lanes * ROW_OF_CHANNEL))
 
 
+def least_cycles(a: SpreadLayout, tiles: Tiles, lanes: int, long: int) -> float:
+    """Of all tasks of a group, at least: every target's terms and its store; rows of up to `long` targets are not cut."""
+    planes, rows, columns = (x.count for x in a.axes)
+    across = over(columns, tiles.positions) if columns <= long else columns / tiles.positions
+    sums = planes * rows * across * (a.seen * tiles.term + a.phases * tiles.start)
+    store = STORE_VECTOR if a.last else SPREAD_SQUARE * (lanes / SQUARE_LANES) ** 2 / lanes
+    stores = a.phases * tiles.vectors * (planes * rows * columns * store)
+    return float((over(a.produced, tiles.vectors * lanes) * (sums + stores)).min())
+
+
 def _copies(a: SpreadLayout, read: tuple[Any, Any, Any], lanes: int, far: bool, size: int) -> Any:
     """Of the rows that a box reads."""
     planes, lines, wide = read

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ....kernel import Machine
+from ....kernel import Machine, wide_margins
 from ....problem import ConvProblem
 from ...geometry.tiles import SMALL_PROBLEM, over, parts
-from .cost import BoxCopy, RowTiles, TriedBoxes, boxes_of, fits, task_cycles, tiles_of
+from .cost import BoxCopy, RowTiles, TriedBoxes, boxes_of, fits, least_cycles, task_cycles, tiles_of
 from .reads import Geometry, geometry
 
 #: rows × vectors, by number of SIMD registers; the sums, one row of inputs and one broadcast weight must fit
@@ -61,6 +61,18 @@ def _tiles(machine: Machine, size: int, few: bool) -> RowTiles:
     return tiles_of((tiles[1], tiles[-1]) if few else tiles, size, machine)
 
 
+def _tried(problem: ConvProblem, machine: Machine) -> RowTiles:
+    few = problem.dtype != "float32" or problem.multiplications < SMALL_PROBLEM
+    return _tiles(machine, np.dtype(problem.dtype).itemsize, few)
+
+
+def floor(problem: ConvProblem, machine: Machine) -> float:
+    """Seconds that no candidate takes less than, for one sample and one worker: boxes without seams, whose sums fill whole registers."""
+    g, tiles = geometry(problem), _tried(problem, machine)
+    seconds = least_cycles(g, tiles, machine.vector_bytes // np.dtype(problem.dtype).itemsize) * problem.groups * machine.cycle
+    return 0.0 if wide_margins(problem) else seconds  # rows that share their margins have fewer sums than targets
+
+
 @lru_cache(maxsize=4)  # those of a problem are asked for one after the other, by `seconds` and by `prepared`
 def _search(problem: ConvProblem, machine: Machine, workers: int) -> Tried:
     """For one worker and for so many; the geometry as it is, and those with the taps of narrow axes unfolded."""
@@ -73,7 +85,7 @@ def _search(problem: ConvProblem, machine: Machine, workers: int) -> Tried:
             found = _boxes(geometries[n])
             boxes += found
             unfolded += [n] * len(found)
-    tiles = _tiles(machine, size, problem.dtype != "float32" or problem.multiplications < SMALL_PROBLEM)
+    tiles = _tried(problem, machine)
     tried = boxes_of(geometries, np.array(unfolded), np.array(boxes, np.float64).T, size, machine)
     splits = np.minimum(np.array([1, 2, 4, workers, 2 * workers, 4 * workers]), over(g.produced, tiles.rows))
     cycles = task_cycles(g, tried, tiles, splits, problem.groups, machine.vector_bytes // size, size, machine)

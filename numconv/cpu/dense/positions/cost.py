@@ -182,6 +182,15 @@ def task_cycles(g: Geometry, b: TriedBoxes, tiles: RowTiles, splits: Any, groups
     return cycles + np.minimum(g.produced, blocks * rows) * _stores(g, copy, wide, narrow, vectors, lanes)
 
 
+def least_cycles(g: Geometry, tiles: RowTiles, lanes: int) -> float:
+    """Of all tasks of a group, at least: every target's terms, its share of a row that is copied, and of one that is stored."""
+    planes, rows, columns = (-(-a.taps.target // a.taps.target_step) for a in g.axes)
+    registers, terms = planes * rows * columns / lanes, g.taps * g.summed
+    sums = terms * over(g.produced, tiles.rows) * np.minimum(tiles.wide / tiles.vectors, tiles.narrow)
+    copies = g.summed * planes * rows * (COPIED_ROW + DIRECT_COPIED_VECTOR * columns / lanes)
+    return float(sums.min() + g.produced * DIRECT_STORED_VECTOR) * registers + copies
+
+
 def _stores(g: Geometry, copy: BoxCopy, wide: Any, narrow: Any, vectors: Any, lanes: int) -> Any:
     """Of one channel."""
     step, box = g.axes[2].taps.target_step, copy.box
