@@ -92,7 +92,9 @@ class Kernel:
     problem: type
     run: Callable[[Any, tuple[Any, ...], Any, Machine], None]
     cost: Callable[[Any, Machine], float]  # predicted seconds
-    floor: Callable[[Any, Machine], float] = _no_floor  # seconds that the cost is never below: where another row is cheaper, nothing is searched
+    floor: Callable[[Any, Machine], float] = (
+        _no_floor  # seconds that the cost is never below: where another row is cheaper, nothing is searched
+    )
     directions: frozenset[str] = frozenset({"forward"})
     dtypes: frozenset[str] = frozenset({"float32", "float64"})
     honours: frozenset[str] = frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from ...kernel import Machine
 from ...memory import kept
 from ...problem import ConvProblem
-from ..geometry.tiles import CYCLES_PER_STEP, over, term_cycles
+from ..geometry.tiles import CYCLES_PER_STEP, EVEN_PARTS, over, term_cycles
 from .axes import Axes, Counts, TileBox, choices, frequencies, terms
 from .cost import (
     FLOAT,
@@ -38,14 +39,15 @@ ABOUT = 1.5  # times V, M and filters as given: the scratch of a worker without 
 PART = 4  # of the second cache: M of a superblock takes one such, U of a chunk another
 SMALLEST = 8  # candidates that are looked at where none is within its share
 MANY_CHANNELS, MANY_SUMS = 64, 384  # of a superblock: no more channels, or sums of a position, even where there is room
-MOST_PARTS = 256  # into which an axis is cut
+EVERY = 256  # numbers of parts into which an axis is cut, all up to that, then some of each power of two
 LEAST_ROW = 64  # positions of a row that is cut
 
 
 @kept
 def _even(count: int) -> np.ndarray:
     """Even parts, from the whole down."""
-    parts = -(-count // np.arange(1, min(count, MOST_PARTS) + 1))
+    more = EVEN_PARTS[bisect(EVEN_PARTS, EVERY) : bisect(EVEN_PARTS, count)]
+    parts = -(-count // np.array([*range(1, min(count, EVERY) + 1), *more]))
     return parts[np.append(True, parts[1:] != parts[:-1])]
 
 

@@ -134,8 +134,15 @@ def best(problem: ConvProblem, machine: Machine, workers: int, tile: tuple[int, 
     )
 
 
+@lru_cache(maxsize=4)  # for `seconds`, then for `prepared`
+def alone(problem: ConvProblem, machine: Machine) -> SpreadChoice:
+    """For one sample and one worker, whatever the call has."""
+    return best(single(problem), machine, 1, None)
+
+
 def best_tile(problem: ConvProblem, machine: Machine) -> tuple[int, int]:
     """The best for one core; that for all of them where it is clearly better: 9 blocks of filters leave one of two idle, 18 do not."""
-    alone = best(problem, machine, 1, None).tile
-    together = best(problem, machine, machine.cores, None)
-    return together.tile if together.cycles < CLEARLY * best(problem, machine, machine.cores, alone).cycles else alone
+    tile, together = alone(problem, machine).tile, best(problem, machine, machine.cores, None)
+    if together.tile == tile:
+        return tile
+    return together.tile if together.cycles < CLEARLY * best(problem, machine, machine.cores, tile).cycles else tile

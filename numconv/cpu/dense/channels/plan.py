@@ -19,7 +19,7 @@ from ...stages.copy import Copy
 from ...stages.deliver import Finish
 from ...stages.filters import Filters
 from ..plan import PreparedDense
-from .choice import SpreadChoice, best, best_tile, once, single
+from .choice import SpreadChoice, alone, best, best_tile, once, single
 from .cost import CACHE_LINE, PADDED_SAMPLE, extents, most_terms, pixel_copy
 from .layout import SpreadLayout, Taps, filters_of, layout
 
@@ -213,6 +213,6 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
 
 def seconds(problem: ConvProblem, machine: Machine) -> float:
     """Predicted for one sample on one core, memory aside."""
-    cycles = best(single(problem), machine, 1, None).cycles
+    cycles = alone(problem, machine).cycles
     padding = 0.0 if problem.padding_mode == "zeros" else PADDED_SAMPLE * prod(layout(problem).source) * problem.in_channels
     return (cycles + padding) * machine.cycle
