@@ -213,3 +213,30 @@ def test_plans_are_small(direction: str) -> None:
     for case in cases:
         p = prepared(_problem(case, "float32").with_(direction=direction), WIDE, 2)
         assert p.numbers.nbytes + p.filters.nbytes < 2000
+
+
+@pytest.mark.parametrize("direction", ["forward", "input_grad"])
+@pytest.mark.parametrize(("channels", "produced", "groups"), [(70, 33, 1), (512, 48, 1), (9, 5, 3), (40, 100, 2)])
+def test_samples_of_one_pixel(channels: int, produced: int, groups: int, direction: str) -> None:
+    """They are the pixels of one image: the same results, the same bits one by one, and one packing for any number of them."""
+    rng, machine = np.random.default_rng(5), detect()
+    one = _problem((channels, produced, groups, (1, 1), (1, 1), 1, 0, 1), "float32").with_(batch=1, direction=direction)
+    w, bias = rng.integers(-4, 5, one.weight_shape).astype("float32"), rng.integers(-4, 5, one.target[0]).astype("float32")
+    matrix = w.reshape(groups, produced, channels)
+    real, packed = rng.standard_normal(w.shape, "float32"), ROW.pack(one, w, machine)
+    for samples in (1, 2, 5, 14, 16, 37, 64):
+        p = one.with_(batch=samples)
+        np.testing.assert_array_equal(ROW.pack(p, w, machine), packed)
+        x = rng.integers(-4, 5, (samples, one.source[0], 1, 1)).astype("float32")
+        apart = x.reshape(samples, groups, -1)
+        expected = np.einsum("ngc,gkc->ngk" if direction == "forward" else "ngk,gkc->ngc", apart, matrix).reshape(samples, -1, 1, 1)
+        for layout in LAYOUTS:
+            for weights in (packed, w):
+                out = np.full(p.result_shape, 99, "float32")
+                ROW.run(p.with_(layout=layout), (x, weights, bias), out, machine)
+                np.testing.assert_array_equal(out, expected + bias[:, None, None])
+        together, alone = np.empty(p.result_shape, "float32"), np.empty(one.result_shape, "float32")
+        ROW.run(p, (x + 0.1, real, bias), together, machine)
+        for sample in (0, samples - 1):
+            ROW.run(one, (x[sample : sample + 1] + np.float32(0.1), real, bias), alone, machine)
+            np.testing.assert_array_equal(together[sample], alone[0])

@@ -18,6 +18,7 @@ from ..stages.pack import SMALL_INTERLEAVE, interleaver
 from .channels import choice as channels_choice
 from .channels import kernel as channels_kernel
 from .channels import plan as channels_plan
+from .channels.layout import as_pixels
 from .channels.terms import term_places
 from .plan import SMALL_WORK, PreparedDense
 from .positions import choice as positions_choice
@@ -34,8 +35,10 @@ class Order:
     seconds: Callable[[ConvProblem, Machine], float]
     floor: Callable[[ConvProblem, Machine], float]
     fill: Callable[[ConvProblem, PreparedDense, np.ndarray, np.ndarray], None]  # weights as given into packed ones
+    seen: Callable[[ConvProblem], ConvProblem]  # the same arrays as a problem that it does better
 
     def pack(self, problem: ConvProblem, w: np.ndarray, machine: Machine) -> np.ndarray:
+        problem = self.seen(problem)
         p = self.prepared(problem, machine, 1)
         packed = np.zeros(p.packed, w.dtype)  # gaps too: a layer holds packings against each other
         self.fill(problem, p, w, packed)
@@ -43,12 +46,13 @@ class Order:
 
     def run(self, problem: ConvProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:
         x, w, bias = arrays
+        problem = self.seen(problem)
         workers, given = threads(), w.ndim > 1
         work = _work(self, problem, machine, workers, given)  # its plan packs as that of `pack` does: tiles know no workers
         perform(work, x, w, bias, out, lambda w, packed: self.fill(problem, self.prepared(problem, machine, workers, given), w, packed))
 
     def workspace(self, problem: ConvProblem, machine: Machine) -> int:
-        most = 0
+        most, problem = 0, self.seen(problem)
         for given in (False, True):
             p = self.prepared(problem, machine, machine.cores, given)
             elements, ahead = _workers(problem, p, machine.cores) * p.room, given and not p.plan.packs
@@ -61,8 +65,8 @@ class Order:
             problem=ConvProblem,
             run=self.run,
             pack=self.pack,
-            cost=self.seconds,
-            floor=self.floor,
+            cost=lambda problem, machine: self.seconds(self.seen(problem), machine),
+            floor=lambda problem, machine: self.floor(self.seen(problem), machine),
             workspace=self.workspace,
             takes_plain=True,
             directions=frozenset(directions),
@@ -104,8 +108,10 @@ def _by_columns(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: n
     (loop if w.size > SMALL_PACK else loop.serial)(w.reshape(-1), packed, p.filters, places, parts, parts * blocks)
 
 
-IN_POSITIONS = Order(positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, positions_choice.floor, _by_rows)
-IN_CHANNELS = Order(channels_plan.prepared, channels_kernel.driver, channels_plan.seconds, channels_choice.floor, _by_columns)
+IN_POSITIONS = Order(
+    positions_plan.prepared, positions_kernel.driver, positions_plan.seconds, positions_choice.floor, _by_rows, lambda problem: problem
+)
+IN_CHANNELS = Order(channels_plan.prepared, channels_kernel.driver, channels_plan.seconds, channels_choice.floor, _by_columns, as_pixels)
 
 
 ROWS = (

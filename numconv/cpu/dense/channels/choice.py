@@ -16,10 +16,10 @@ from .layout import SpreadLayout, layout
 
 #: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation
 SPREAD_TILES: dict[int, tuple[tuple[int, int], ...]] = {
-    32: (*((p, 2) for p in range(14, 1, -1)), *((p, 1) for p in (*range(20, 13, -1), 12, 10, 8)), (1, 4)),
-    16: ((6, 2), (5, 2), (4, 2), (3, 2), (6, 1)),
+    32: (*((p, 2) for p in range(14, 1, -1)), *((p, 1) for p in (*range(20, 13, -1), 12, 10, 8)), (1, 4), (1, 2)),
+    16: ((6, 2), (5, 2), (4, 2), (3, 2), (6, 1), (1, 2)),
 }
-SMALL_SPREAD_TILES = {32: ((9, 2), (8, 1)), 16: ((5, 2), (6, 1))}
+SMALL_SPREAD_TILES = {32: ((9, 2), (8, 1), (1, 2)), 16: ((5, 2), (6, 1), (1, 2))}
 CLOSE = 4  # tiles that are tried with every box
 CLEARLY = 0.95  # of the cost: tiles that were changed for a predicted 2 % lost up to 14 (decision 28)
 LONG_ROW = 100  # targets; longer rows are cut, too …
@@ -46,8 +46,9 @@ def _tried(machine: Machine, small: bool) -> Tiles:
 def _tiles(problem: ConvProblem, a: SpreadLayout, lanes: int, machine: Machine) -> Tiles:
     """Those that fit rows and channels best, boxes aside."""
     tiles = _tried(machine, problem.multiplications < SMALL_PROBLEM)
-    if a.produced <= lanes:
-        tiles = Tiles(*(of[tiles.vectors == 1] for of in tiles))
+    row_of_pixels = a.last and a.taps == problem.rank == 1  # samples perhaps (`as_pixels`): a layer's packing must not go by their number
+    if row_of_pixels or a.produced <= lanes:
+        tiles = Tiles(*(of[tiles.vectors == (1 if a.produced <= lanes else 2)] for of in tiles))
     cycles = over(a.axes[2].count, tiles.positions) * over(a.produced, tiles.vectors * lanes)
     best = np.argsort(cycles * (a.terms / a.phases * tiles.term + tiles.start), kind="stable")[:CLOSE]
     return Tiles(*(of[best] for of in tiles))

@@ -102,6 +102,20 @@ class SpreadLayout:
 
 
 @kept
+def as_pixels(p: ConvProblem) -> ConvProblem:
+    """Samples of one pixel each as the pixels of one image, which they are in memory: weights are read once for many of them.
+
+    So are a squeeze, an excitation, or a fully connected layer.
+    """
+    if p.batch == 0 or p.taps * prod(p.spatial) * prod(p.outputs) != 1 or p.pad_low != (0,) * p.rank:
+        return p
+    samples, one = (p.batch,), (1,)
+    return p.with_(
+        batch=1, spatial=samples, outputs=samples, kernel=one, stride=one, dilation=one, pad_low=(0,), layout="channels_last"
+    )
+
+
+@kept
 def layout(problem: ConvProblem) -> SpreadLayout:
     p = collapsed(problem)
     kernel, stride, dilation = three(p.kernel, 1), three(p.stride, 1), three(p.dilation, 1)
