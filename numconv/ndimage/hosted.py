@@ -51,16 +51,22 @@ class Filtering(Repeated):
         one = chains[0][0]
         self.last = one if len(chains) == len(chains[0]) == 1 and np.prod(shape) < LARGE and one.plain(dtype) else None
 
-    def __call__(self, array: Any) -> Any:
-        """Into a fresh array of the kind that `array` is."""
+    def __call__(self, array: Any, out: Array | None) -> Any:
+        """Into an array of the user's, which may be the source, or a fresh one of the kind that `array` is."""
         x = array if type(array) is np.ndarray else hosts.adopt(array)
         if not (x.flags.c_contiguous and x.flags.aligned):
             x = np.require(x, self.dtype, ["C", "A"])
+        if out is not None:
+            direct = out.flags.carray and out.dtype == self.chains[-1][-1].target and not np.may_share_memory(x, out)
+            y = self.into(x, out if direct else None)
+            if y is not out:
+                out[...] = y
+            return out
         if self.last is not None:  # a small array: each microsecond counts
             problem, run, packed, machine, _, target = self.last
-            out = np.empty(self.shape, target)
-            run(problem, (x, None, packed), out, machine)
-            return out if x is array else hosts.release(out, array)
+            small = np.empty(self.shape, target)
+            run(problem, (x, None, packed), small, machine)
+            return small if x is array else hosts.release(small, array)
         y = self.into(x, None)
         return y if x is array else hosts.release(y, array)
 
@@ -89,16 +95,6 @@ def planned(name: str, chains: Sequence[Sequence[Pass]], shape: tuple[int, ...],
         return Stage(one.problem, plan.kernel.run, packed, plan.machine, hosts.dtype_of(one.problem.dtype), result)
 
     return Filtering([[stage(one) for one in chain] for chain in chains], shape, dtype)
-
-
-def run_into(name: str, filtering: Filtering, array: Any, out: Array) -> Array:
-    """Into an array of the user's, which may be the source."""
-    x = np.require(adopted(name, array), filtering.dtype, ["C", "A"])
-    direct = out.flags.carray and out.dtype == filtering.chains[-1][-1].target and not np.may_share_memory(x, out)
-    y = filtering.into(x, out if direct else None)
-    if y is not out:
-        out[...] = y
-    return out
 
 
 def adopted(name: str, array: Any) -> Array:

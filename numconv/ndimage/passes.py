@@ -20,8 +20,10 @@ LONG_INNER = 32  # elements: axes behind the filtered ones that are at least so 
 EXACT = {"float32": 2**24, "float64": 2**53}  # integers up to here
 INT32 = 2**31 - 1
 LEAST_WEIGHT = float(np.finfo(np.float64).eps)  # SciPy's: weights of no more are left out, and differ from others by nothing
-#: types that kernels read, and write where they read them or where they are of numbers with a point; all others go by way of float64
+#: types that kernels read, and write where they read them or where they are of numbers with a point; all others go by way of float64 …
 NATIVE = frozenset({"float32", "float64", "uint8", "int16", "uint16"})
+#: … but for pairs of which the second holds sums of the first
+WIDER = frozenset({("uint8", "int16"), ("uint8", "int32"), ("int16", "int32"), ("uint16", "int32")})
 #: where SciPy's compiled loops round each product: those of ARM fuse it with its sum
 ROUNDS_EACH = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
@@ -50,15 +52,19 @@ WIDE = Types(np.dtype(np.float64), np.dtype(np.float64), 0.0)
 
 
 def native(types: Types) -> bool:
-    return types.source.name in NATIVE and (types.result == types.source or types.result.kind == "f")
+    known = types.result == types.source or types.result.kind == "f" or (types.source.name, types.result.name) in WIDER
+    return types.source.name in NATIVE and known
 
 
-def largest(types: Types) -> float:
-    """The largest number that a pass may meet; infinite of numbers with a point."""
+def largest(types: Types, steps: Sequence[Step]) -> float:
+    """The largest number that sums in turn may meet; infinite of numbers with a point."""
     if types.source.kind == "f":
         return float("inf")
-    kinds = [types.source, types.result] if types.result.kind in "iu" else [types.source]
-    return max(abs(types.beyond), *(float(max(abs(int(np.iinfo(k).min)), int(np.iinfo(k).max))) for k in kinds))
+    grown = prod(max(1.0, float(np.abs(s.weights).sum())) for s in steps)
+    most = max(abs(types.beyond), float(max(abs(int(np.iinfo(types.source).min)), int(np.iinfo(types.source).max))))
+    if types.result.kind in "iu" and most * grown > np.iinfo(types.result).max:  # what a sum is rounded to may be any number of that type
+        most = max(most, float(max(abs(int(np.iinfo(types.result).min)), int(np.iinfo(types.result).max))))
+    return most * grown
 
 
 def compute_type(types: Types, steps: Sequence[Step]) -> str:
@@ -68,7 +74,7 @@ def compute_type(types: Types, steps: Sequence[Step]) -> str:
     if not native(types) or (types.divisor > 1 and types.result.kind == "f"):
         return "float64"
     whole = all(bool(np.all(s.weights == np.rint(s.weights))) for s in steps) and types.beyond == np.rint(types.beyond)
-    most = largest(types) * prod(max(1.0, float(np.abs(s.weights).sum())) for s in steps)
+    most = largest(types, steps)
     if whole and most <= EXACT["float32"]:
         return "float32"
     if not ROUNDS_EACH and types.result.kind in "iu" and not (whole and most <= EXACT["float64"]):
@@ -132,7 +138,7 @@ def problem_of(shape: Ints, steps: Sequence[Step], types: Types, compute: str) -
     kernel = tuple(extents[i] if i >= 0 else 1 for i in view.which)
     last = view.which[-1] == len(axes) - 1
     whole = all(bool(np.all(s.weights == np.rint(s.weights))) for s in steps)
-    most = largest(types) * prod(max(1.0, float(np.abs(s.weights).sum())) for s in steps)
+    most = largest(types, steps)
     narrower = types.result.kind in "iu" or types.result.itemsize < np.dtype(compute).itemsize
     terms = sum(int(np.count_nonzero(s.weights)) for s in steps)
     orders = tuple(_order(s, compute, types, last and s is steps[-1]) for s in steps)

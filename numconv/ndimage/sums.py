@@ -17,7 +17,7 @@ from ..planning import ELEMENTWISE
 from ..problem import Problem
 from ..session import Session
 from ..watching import Recorder, taped, watched
-from .hosted import adopted, planned, run_into
+from .hosted import adopted, planned
 from .passes import Step, Types, in_float32, passes, together
 
 Array = np.ndarray[Any, Any]
@@ -154,8 +154,7 @@ def _on_host(name: str, source: Source, chains: Chains, weights: Sequence[Array]
         in_turn = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name)
         return call(name, requested, _labels(len(flat)), arrays, (tuple(one.problem for one in flat), source.shape), None, "auto", in_turn)
     adopted(name, source.array)  # or says why not
-    filtering = planned(name, found, source.shape, source.dtype, source.result)
-    return filtering if source.output is None else run_into(name, filtering, source.array, source.output)
+    return planned(name, found, source.shape, source.dtype, source.result)
 
 
 def _in_chunks(
@@ -175,7 +174,7 @@ def filtered_block(name: str, block: Array, chains: Chains, weights: Any, result
     """A chunk, filtered as an array of its own."""
     source = Source(block, block.shape, block.dtype, np.dtype(result), None)
     arrays = [np.frombuffer(data, dtype).reshape(shape) for shape, dtype, data in weights]
-    filtering: Array = _on_host(name, source, chains, arrays, Types(source.dtype, source.result, 0.0, divisor), turned)(block)
+    filtering: Array = _on_host(name, source, chains, arrays, Types(source.dtype, source.result, 0.0, divisor), turned)(block, None)
     return filtering
 
 
