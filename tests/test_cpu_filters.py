@@ -11,6 +11,7 @@ import pytest
 import scipy.ndimage
 
 import numconv as nc
+from numconv import dropin
 from numconv.arguments.filters import Sum
 from numconv.cpu.filters import plan, rows
 from numconv.cpu.machine import detect
@@ -144,3 +145,52 @@ def test_a_call_is_known_by_all_that_it_depends_on() -> None:
     np.testing.assert_array_equal(nc.ndimage.convolve1d(x, w, 0), scipy.ndimage.convolve1d(x, w, 0))
     with pytest.raises(ValueError, match="convolve1d: "):
         nc.ndimage.convolve1d(x, w, origin=3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int8"])
+@pytest.mark.parametrize("taps", [2, 3, 5, 12, 31, 33, 64])
+def test_means_of_integers_are_whole_quotients(dtype: str, taps: int) -> None:
+    """Towards zero, by integer division: of all residues of sums, of the largest and the least numbers; by products where that is exact."""
+    kind, rng = np.iinfo(dtype), np.random.default_rng(taps)
+    near_zero = rng.integers(-3 if kind.min < 0 else 0, 4, 900)
+    for x in (rng.integers(kind.min, kind.max + 1, 900), near_zero, np.full(900, kind.max), np.full(900, kind.min)):
+        for cval in (0, 7, -3):
+            around = np.pad(x.astype(np.int64), (taps // 2, taps - 1 - taps // 2), constant_values=cval)
+            sums = np.lib.stride_tricks.sliding_window_view(around, taps).sum(1)
+            wanted = np.where(sums < 0, -(-sums // taps), sums // taps).astype(dtype)
+            np.testing.assert_array_equal(nc.ndimage.uniform_filter1d(x.astype(dtype), taps, mode="constant", cval=cval), wanted)
+
+
+@pytest.mark.parametrize(("source", "result"), [("uint8", "int16"), ("uint8", "int32"), ("int16", "int32"), ("uint16", "int32")])
+def test_sums_in_a_wider_type(source: str, result: str) -> None:
+    """Exact where they fit, modulo the type's range where they do not, between two sums in turn as well."""
+    kind, rng = np.iinfo(source), np.random.default_rng(1)
+    x = rng.integers(kind.min, kind.max + 1, (70, 300)).astype(source)
+    for w in (rng.integers(-2, 3, (3, 5)), rng.integers(100, 2000, (3, 3))):
+        wanted = meant(x, w.astype(float), "constant", 0.0).astype(np.int64).astype(result)
+        np.testing.assert_array_equal(nc.ndimage.correlate(x, w, result, "constant"), wanted)
+    for line in (np.array([1, 2, 1]), np.array([300, -700, 500])):
+        first = meant(x, line[:, None].astype(float), "reflect", 0.0).astype(np.int64).astype(result)
+        wanted = meant(first, line[None].astype(float), "reflect", 0.0).astype(np.int64).astype(result)
+        chained = nc.ndimage.correlate1d(nc.ndimage.correlate1d(x, line, 0, result), line, 1, result)
+        np.testing.assert_array_equal(chained, wanted)
+    np.testing.assert_array_equal(nc.ndimage.sobel(x, output=result), scipy.ndimage.sobel(x, output=result))
+
+
+def test_a_call_into_an_array_is_known_as_any_other() -> None:
+    """By its form and not by its numbers; another form, the source itself and every second element are served, too."""
+    x, w = np.arange(12000.0).reshape(100, 120), [1.0, 2.0, 4.0]
+    wanted = nc.ndimage.correlate1d(x, w)
+    before = len(dropin._known)
+    for out in (np.empty_like(x), np.full_like(x, np.nan), np.full_like(x, 3.0)):
+        assert nc.ndimage.correlate1d(x, w, output=out) is out
+        np.testing.assert_array_equal(out, wanted)
+        assert nc.ndimage.correlate1d(x, w, -1, out) is out
+    assert len(dropin._known) <= before + 2  # by name, by position
+    strided, narrow = np.zeros((100, 240))[:, ::2], np.empty(x.shape, "f4")
+    nc.ndimage.correlate1d(x, w, output=strided)
+    nc.ndimage.correlate1d(x, w, output=narrow)
+    np.testing.assert_array_equal(strided, wanted)
+    np.testing.assert_array_equal(narrow, wanted.astype("f4"))
+    assert nc.ndimage.correlate1d(x, w, output=x) is x
+    np.testing.assert_array_equal(x, wanted)

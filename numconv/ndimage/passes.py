@@ -60,7 +60,7 @@ def largest(types: Types, steps: Sequence[Step]) -> float:
     """The largest number that sums in turn may meet; infinite of numbers with a point."""
     if types.source.kind == "f":
         return float("inf")
-    grown = prod(max(1.0, float(np.abs(s.weights).sum())) for s in steps)
+    grown = (max if types.divisor > 1 else prod)([max(1.0, float(np.abs(s.weights).sum())) for s in steps])  # a mean is no larger
     most = max(abs(types.beyond), float(max(abs(int(np.iinfo(types.source).min)), int(np.iinfo(types.source).max))))
     if types.result.kind in "iu" and most * grown > np.iinfo(types.result).max:  # what a sum is rounded to may be any number of that type
         most = max(most, float(max(abs(int(np.iinfo(types.result).min)), int(np.iinfo(types.result).max))))

@@ -13,7 +13,7 @@ from ...sampling import padded
 from ..runtime.launch import anywhere
 from ..runtime.record import size_of, table
 from ..runtime.workspace import spaced
-from ..simd.neighbours import EVEN, IN_TURN, MULTIPLY_ADD, ODD, ROUNDED
+from ..simd.neighbours import EVEN, IN_TURN, MULTIPLY_ADD, ODD, QUOTIENT, ROUNDED, UNDIVIDED, WHOLE_QUOTIENT
 
 #: over several axes: whole columns of taps, or those that are not 0; along one axis: columns, all taps, or as SciPy takes them
 ORDERS = {
@@ -26,7 +26,7 @@ SHARE_OF_L2 = 4  # a box takes no more than a quarter of the second cache
 LEAST_TASKS = 4  # per core
 SMALL_WORK = 2e5  # products; fewer are done in the calling thread
 LINE = 64  # bytes
-HEAD_OF_WEIGHTS = 2  # what stands beyond the edges; before the weights of each sum its divisor
+HEAD_OF_WEIGHTS = 2  # what stands beyond the edges; before the weights of each sum its divisor, or the reciprocal
 LEAST_DIRECT = 256  # columns that may be read where they lie, for which a block at each edge is made
 
 
@@ -110,7 +110,25 @@ def tile_of(order: str, taps: int, lanes: int, registers: int, rounded: int, p: 
     if order in COLUMNS and taps > 1:
         most = 6 if registers > 16 else 3
         rows = min(taps, most)
-    return SumsTile(rows, vectors, lanes, ORDERS[order], rounded, int(p.narrow), int(p.divisor > 1))
+    return SumsTile(rows, vectors, lanes, ORDERS[order], rounded, int(p.narrow), division_of(p))
+
+
+def division_of(p: FilterProblem) -> int:
+    """By a product with the reciprocal where half a unit, over the divisor, is more than both roundings of the largest mean."""
+    if p.divisor == 1:
+        return UNDIVIDED
+    if np.dtype(p.dtype).kind == "f" or np.dtype(p.out_dtype).kind == "f":
+        return QUOTIENT
+    source, digits = np.iinfo(p.dtype), 24 if p.compute == "float32" else 53  # of a sum, which must be whole
+    most = float(max(-int(source.min), int(source.max)))
+    fits = most * p.divisor < 2.0 ** (digits - 1) and most * 2.0 ** (2 - digits) * p.divisor < 0.5
+    means_of_the_type = p.beyond == np.rint(p.beyond) and source.min <= p.beyond <= source.max
+    return WHOLE_QUOTIENT if fits and means_of_the_type else QUOTIENT
+
+
+def divisor_of(p: FilterProblem) -> float:
+    """What stands before the weights."""
+    return 1 / p.divisor if division_of(p) == WHOLE_QUOTIENT else p.divisor
 
 
 def tiles_of(p: FilterProblem, machine: Machine) -> tuple[SumsTile, ...]:

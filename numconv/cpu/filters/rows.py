@@ -12,7 +12,7 @@ from ..runtime.tasks import Work
 from ..runtime.workspace import borrow
 from . import cost
 from .kernel import driver
-from .plan import SMALL_WORK, prepared, tiles_of
+from .plan import SMALL_WORK, divisor_of, prepared, tiles_of
 
 NUMBERS = frozenset({"float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})
 OVER_SEVERAL = ("fused", "listed", "in turn")
@@ -72,7 +72,7 @@ def pack(p: FilterProblem, weights: np.ndarray, machine: Machine) -> Ready:
         workers=min(machine.cores, ready.tasks) if p.terms * p.batch * np.prod(p.outputs) > SMALL_WORK else 1,
         room_pitch=ready.room,
     )
-    return Ready(work, np.concatenate([[p.beyond], *(part for _, w in parts for part in ([p.divisor], w))]).astype(p.compute))
+    return Ready(work, np.concatenate([[p.beyond], *(part for _, w in parts for part in ([divisor_of(p)], w))]).astype(p.compute))
 
 
 def run(p: FilterProblem, arrays: tuple[Any, ...], out: np.ndarray, machine: Machine) -> None:

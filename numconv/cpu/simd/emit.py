@@ -40,12 +40,18 @@ def splat(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
 
+def emit_math(builder: Any, name: str, *values: Any) -> Any:
+    """LLVM's function of that name, of values of one type."""
+    kind = values[0].type
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{suffix(kind)}")
+    return builder.call(function, values)
+
+
 def emit_fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a·b + c, rounded once for floats, wrapping for integers."""
     if not is_float(a.type):
         return builder.add(builder.mul(a, b), c)
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fma.{suffix(a.type)}")
-    return builder.call(function, [a, b, c])
+    return emit_math(builder, "fma", a, b, c)
 
 
 def array_pointer(context: Any, builder: Any, ty: Any, array: Any, index: Any) -> Any:
