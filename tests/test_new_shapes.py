@@ -16,7 +16,7 @@ import numconv as nc
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = 12
-OFTEN = {"1d", "depthwise", "pointwise"}  # kinds of layer in every run of the tests; the others take a minute to compile (`-m slow`)
+OFTEN = {"pointwise"}  # kinds of layer in every run of the tests; the others take a minute to compile (`-m slow`)
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ ADAPTED: dict[str, Callable[[Any, Any], tuple[Any, Any, dict[str, Any]]]] = {
 }
 ROWS = dict.fromkeys((*nc.algorithms(nc.conv2d), *nc.algorithms(nc.conv_transpose2d)))
 #: of each row, in every run of the tests: whose kernels other tests compile, too; the others' are minutes of compilation (`-m slow`)
-OFTEN = ("as it is", "half", "channels last", "seen as first", "reflected")
+OFTEN = ("as it is", "half", "seen as first")
 
 
 def cases(row: str, labels: Iterable[str]) -> dict[str, Case]:
@@ -95,10 +95,10 @@ def gradients(kinds: Iterable[str]) -> dict[str, Case]:
     return found
 
 
-def others() -> dict[str, Case]:
+def others(kinds: Iterable[str]) -> dict[str, Case]:
     """Other operators."""
     found: dict[str, Case] = {}
-    for kind in ("f4", "f2", "u1", ">f4"):
+    for kind in kinds:
         for way, x in (("", ones(X, kind)), (", seen as first", seen_as_first(ones(X, kind)))):
             found[f"nearest, {kind}{way}"] = nc.resize2d, (x,), {"scale": 2}
             found[f"unfold, {kind}{way}"] = nc.unfold, (x, 3), {}
@@ -187,4 +187,10 @@ def test_of_gradients_of_other_types() -> None:
 
 @rooms
 def test_of_other_operators() -> None:
-    all_right(others())
+    all_right(others(("f4",)))
+
+
+@rooms
+@pytest.mark.slow
+def test_of_other_operators_of_other_types() -> None:
+    all_right(others(("f2", "u1", ">f4")))

@@ -110,9 +110,7 @@ def as_pixels(p: ConvProblem) -> ConvProblem:
     if p.batch == 0 or p.taps * prod(p.spatial) * prod(p.outputs) != 1 or p.pad_low != (0,) * p.rank:
         return p
     samples, one = (p.batch,), (1,)
-    return p.with_(
-        batch=1, spatial=samples, outputs=samples, kernel=one, stride=one, dilation=one, pad_low=(0,), layout="channels_last"
-    )
+    return p.with_(batch=1, spatial=samples, outputs=samples, kernel=one, stride=one, dilation=one, pad_low=(0,), layout="channels_last")
 
 
 @kept
