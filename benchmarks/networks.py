@@ -1,9 +1,10 @@
 """Time in the convolutions of whole networks, by numconv and by onnxruntime: each in a process of its own, in turn, on the same threads.
 
-    PYTHONPATH=… python benchmarks/networks.py [--threads 2] [--rounds 3]      # writes results/networks.json, prints the table
+    PYTHONPATH=… python benchmarks/networks.py [--threads 1 2] [--rounds 3]      # writes results/networks.json
 
 The models are those of the wheels that examples/ names.  Of each convolution the least time of all runs counts, and they are summed:
-numconv's with the activations that it has folded in; onnxruntime's as it profiles its kernels, without its reorders of layouts.
+numconv's with what it has folded in (activations, scales); onnxruntime's as it profiles its kernels, without its reorders of layouts.
+Where onnxruntime runs nodes of their own for what numconv folds, the same work is its convolutions and these nodes: both sums are kept.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results" / "networks.json"
 RUNS = 20  # of a network in a round; the first is left out
+KERNEL = "_kernel_time"  # how onnxruntime's profile ends the name of a node's own time
+ALSO = "also "
 CONVOLUTIONS = ("Conv", "ConvTranspose", "FusedConv")
 #: (name, wheel, file in it, {input: shape, or a whole number})
 MODELS: tuple[tuple[str, str, str, dict[str, tuple[int, ...] | int]], ...] = (
@@ -74,7 +78,11 @@ def by_numconv(path: Path, x: dict[str, Any], threads: int) -> tuple[dict[str, f
 
 
 def by_onnxruntime(path: Path, x: dict[str, Any], threads: int) -> tuple[dict[str, float], float]:
+    """Beside the convolutions, under names that begin with `ALSO`, the nodes that numconv folds into them."""
+    import onnx
     import onnxruntime
+
+    from numconv.onnx.graph import simplified
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
@@ -85,10 +93,16 @@ def by_onnxruntime(path: Path, x: dict[str, Any], threads: int) -> tuple[dict[st
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         _least(lambda: session.run(None, x))
         events = json.loads(Path(session.end_profiling()).read_text())
+    model = onnx.load(path)
+    folded = {node.name for node in model.graph.node} - {node.name for node in simplified(model).graph.node}
     least: dict[str, float] = {}
     for event in events:
-        if event.get("cat") == "Node" and event.get("args", {}).get("op_name") in CONVOLUTIONS and event["name"].endswith("kernel_time"):
-            least[event["name"]] = min(1e-6 * event["dur"], least.get(event["name"], 1.0))
+        if event.get("cat") != "Node" or not event["name"].endswith(KERNEL):
+            continue
+        name, kind = event["name"].removesuffix(KERNEL), event["args"]["op_name"]
+        key = name if kind in CONVOLUTIONS else ALSO + name if name in folded else ""
+        if key:
+            least[key] = min(1e-6 * event["dur"], least.get(key, 1.0))
     return least, whole
 
 
@@ -120,35 +134,27 @@ def measured(threads: int, rounds: int) -> list[dict[str, Any]]:
                 least[library] = {k: min(v, least[library].get(k, v)) for k, v in each.items()}
         row: dict[str, Any] = {"model": name, "threads": threads}
         for library in LIBRARIES:
-            row[library] = {"convolutions": len(least[library]), "seconds": sum(least[library].values()), "network": whole[library]}
+            own = [v for k, v in least[library].items() if not k.startswith(ALSO)]
+            row[library] = {"convolutions": len(own), "ms": 1e3 * sum(own), "network_ms": 1e3 * whole[library]}
+        row["onnxruntime"]["same_work_ms"] = 1e3 * sum(least["onnxruntime"].values())
+        row |= {"ratio": row["numconv"]["ms"] / row["onnxruntime"]["ms"], "same_work": row["numconv"]["ms"] / row["onnxruntime"]["same_work_ms"]}
         found.append(row)
-        print(_line(row), flush=True)
+        print(f"{name}, {threads} threads: {row['ratio']:.2f} of its convolutions, {row['same_work']:.2f} of the same work", flush=True)
     return found
-
-
-def _line(row: dict[str, Any]) -> str:
-    a, b = row["numconv"], row["onnxruntime"]
-    times = [1e3 * v for v in (a["seconds"], b["seconds"])]
-    whole = [1e3 * v for v in (a["network"], b["network"])]
-    cells = [row["model"], str(a["convolutions"]), *(f"{t:.2f}" for t in times), f"{times[0] / times[1]:.2f}", *(f"{t:.1f}" for t in whole)]
-    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", nargs=2, metavar=("LIBRARY", "MODEL"), help="one process of a measurement: prints JSON")
     options = parser.parse_args()
     if options.one:
         _, wheel, file, shapes = MODELS[int(options.one[1])]
-        print(json.dumps(LIBRARIES[options.one[0]](path_of(wheel, file), inputs(shapes), options.threads)))
+        print(json.dumps(LIBRARIES[options.one[0]](path_of(wheel, file), inputs(shapes), options.threads[0])))
         return
-    print("| network | convolutions | numconv, ms | onnxruntime, ms | ratio | whole, ms | onnxruntime's |\n|---|---|---|---|---|---|---|")
-    rows = measured(options.threads, options.rounds)
-    ratios = [row["numconv"]["seconds"] / row["onnxruntime"]["seconds"] for row in rows]
-    print(f"geometric mean of the ratios: {np.exp(np.mean(np.log(ratios))):.2f}")
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    rows = [row for threads in options.threads for row in measured(threads, options.rounds)]
+    RESULTS.write_text(json.dumps(machine.describe(max(options.threads)) | {"rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

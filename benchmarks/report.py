@@ -278,6 +278,28 @@ def filters() -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}; {found['time']} times."])
 
 
+def networks() -> str:
+    """Time in the convolutions of whole networks, by threads."""
+    found = results("networks")
+    if found is None:
+        return NOT_YET
+    lines = [
+        "| network | threads | convolutions | numconv, ms | onnxruntime, ms | ratio | onnxruntime, the same work, ms | ratio | whole, ms | onnxruntime's |",
+        "|" + "---|" * 10,
+    ]
+    for threads in dict.fromkeys(row["threads"] for row in found["rows"]):
+        rows = [row for row in found["rows"] if row["threads"] == threads]
+        for row in rows:
+            a, b = row["numconv"], row["onnxruntime"]
+            lines.append(
+                f"| {row['model']} | {threads} | {a['convolutions']} | {a['ms']:.2f} | {b['ms']:.2f} | {row['ratio']:.2f} "
+                f"| {b['same_work_ms']:.2f} | {row['same_work']:.2f} | {a['network_ms']:.1f} | {b['network_ms']:.1f} |"
+            )
+        means = [geometric_mean(row[key] for row in rows) for key in ("ratio", "same_work")]
+        lines.append(f"| geometric mean | {threads} | | | | {means[0]:.2f} | | {means[1]:.2f} | | |")
+    return "\n".join([*lines, "", f"{machine.line(found)}; load {found['load']:.1f}."])
+
+
 def roofline() -> str:
     """What the model of the CUDA kernels predicts for each named layer."""
     found = results("cuda_roofline")
@@ -337,6 +359,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "others": lambda link: others(),
     "filters": lambda link: filters(),
     "transforms": lambda link: transforms(),
+    "networks": lambda link: networks(),
     "scipy signal": lambda link: scipy_names.table("signal"),
     "scipy ndimage": lambda link: scipy_names.table("ndimage"),
     "roofline": lambda link: roofline(),
