@@ -1,4 +1,4 @@
-"""MkDocs: links that leave docs/ lead to the repository, and every decision is in the navigation."""
+"""MkDocs: links that leave docs/ lead to the repository, every decision is in the navigation, pictures follow the reader's colours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+PICTURE = re.compile(r"!\[([^\]]*)\]\(((?:\w+/)*[\w-]+)\.(png|gif|svg)\)")
 LINK = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)")
 
 
@@ -30,4 +31,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
             return match[0]
         return f"{match[1]}{config['repo_url']}/blob/main/{target.relative_to(docs.parent).as_posix()}"
 
-    return LINK.sub(outward, markdown)
+    def in_both(match: re.Match[str]) -> str:
+        """The theme shows one of two pictures, where there is one for dark grounds; elsewhere (on a forge) the page has the light one."""
+        text, name, kind = match.groups()
+        if not (here / f"{name}-dark.{kind}").exists():
+            return match[0]
+        return f"![{text}]({name}.{kind}#only-light)![{text}]({name}-dark.{kind}#only-dark)"
+
+    return PICTURE.sub(in_both, LINK.sub(outward, markdown))

@@ -122,10 +122,7 @@ def cost(function: Callable[..., Any], *arguments: Any, border: str = "count", d
     if not is_operator(function):
         raise subject.type(f"function must be one of numconv's operators; got {shown(function)}")
     element = hosts.dtype_of(parse_dtype(subject, dtype, "dtype"))
-    bound = inspect.signature(function).bind(*arguments, **options)
-    for name, value in bound.arguments.items():
-        if name in DATA | PARAMETERS and isinstance(value, (tuple, list)) and all(isinstance(v, (int, np.integer)) for v in value):
-            bound.arguments[name] = np.broadcast_to(np.zeros((), element), tuple(value))
+    bound = with_shapes(function, arguments, options, element)
     arrays = {
         n: v if hasattr(v, "shape") else host_array(subject, n, v)
         for n, v in bound.arguments.items()
@@ -142,6 +139,15 @@ def cost(function: Callable[..., Any], *arguments: Any, border: str = "count", d
         moved,
         tuple(steps),
     )
+
+
+def with_shapes(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], element: Any) -> inspect.BoundArguments:
+    """The arguments by name, zeros of no memory in place of tuples that are shapes."""
+    bound = inspect.signature(function).bind(*arguments, **options)
+    for name, value in bound.arguments.items():
+        if name in DATA | PARAMETERS and isinstance(value, (tuple, list)) and all(isinstance(v, (int, np.integer)) for v in value):
+            bound.arguments[name] = np.broadcast_to(np.zeros((), element), tuple(value))
+    return bound
 
 
 def itemsize(array: Any) -> int:

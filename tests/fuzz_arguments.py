@@ -195,6 +195,8 @@ def calls() -> list[Call]:
         p = importlib.import_module("numconv.plot")
         found += [
             Call(("operation",), p.operation, (3, 2, 1, 0, 1), {"transposed": False, "step": 1}),
+            Call(("phase_gain",), p.phase_gain, (np.ones((4, 4)), 2), {"repeats": 2, "dark": False}),
+            Call(("factors",), p.factors, (np.eye(3), 2), {}),
             Call(("channels",), p.channels, (4, 4, 2), {"shuffle": True}),
             Call(("images",), p.images, ({"a": np.ones((2, 2))}, 4), {}),
             Call(("kernels",), p.kernels, (np.ones((2, 2)), 8), {}),

@@ -1,4 +1,4 @@
-"""python -m numconv, and the pictures."""
+"""python -m numconv."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ import pytest
 import numconv as nc
 from numconv.cli import COMMANDS, bench, main
 from numconv.cli.progress import Bar
+from numconv.cli.terminal import Column, Table
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -98,9 +99,13 @@ def test_help_shows_examples(command: str, capsys: pytest.CaptureFixture[str]) -
     assert f"examples:\n  python -m numconv {command}" in capsys.readouterr().out
 
 
-def test_a_plan_in_a_notebook() -> None:
+def test_a_plan_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = nc.explain(nc.conv2d, np.ones((1, 3, 8, 8)), np.ones((4, 3, 3, 3)))
-    html = plan._repr_html_()
+    html, _, drawn = plan._repr_html_().partition("<svg")
+    assert drawn.rstrip().endswith("</svg>")
+    with monkeypatch.context() as patch:  # where matplotlib is not installed
+        patch.setattr("numconv.api.explain.find_spec", lambda name: None)
+        assert plan._repr_html_() == html
     assert html.count("<table>") == 1 and html.count("<tr>") == 1 + len(plan.candidates)
     assert f"<b>{plan.algorithm}</b>" in html
     ElementTree.fromstring(f"<div>{html.replace('<br>', '<br/>')}</div>")  # well formed: whatever a reason says is escaped
@@ -154,63 +159,6 @@ def test_bar_counts() -> None:
         bar.step("one")
         bar.step("two")
     assert [line.split()[1] for line in stream.getvalue().splitlines()] == ["0/2", "1/2", "2/2"]
-
-
-def test_pictures() -> None:
-    from matplotlib.figure import Figure
-
-    layers = [{"kernel": 3, "dilation": d} for d in (1, 2, 4)]
-    figures = [
-        nc.plot.operation(5, 3, 2, 1, step=4),
-        nc.plot.operation((3, 4), (3, 2), 2, transposed=True),
-        nc.plot.channels(6, 6, 3, shuffle=True),
-        nc.plot.kernels(np.eye(3)),
-        nc.plot.kernels(np.ones((2, 3, 3, 3))),
-        nc.plot.overlap_map((4, 5), 3, 2),
-        nc.plot.overlap_map(6, 3, 2),
-        nc.plot.receptive_field(layers),
-        nc.plot.images({"grey": np.zeros((4, 5)), "colour": np.ones((3, 4, 5))}),
-    ]
-    for figure in figures:
-        assert isinstance(figure, Figure)
-        figure.savefig(io.BytesIO(), dpi=40)
-
-
-def test_a_step_shows_what_takes_part() -> None:
-    from numconv.plot import _Grid
-
-    grid = _Grid(5, 3, 2, 1, 1, False, 0)
-    assert grid.output == (3, 3)
-    assert grid.place(4) == ((1, 1), [(a, b) for a in (1, 2, 3) for b in (1, 2, 3)])
-    dilated = _Grid(7, 3, 1, 0, 2, False, 0)
-    assert dilated.place(0)[1] == [(a, b) for a in (0, 2, 4) for b in (0, 2, 4)]
-    back = _Grid(2, 3, 2, 0, 1, True, 0)
-    assert back.output == (5, 5)
-    assert back.place(3) == ((1, 1), [(a, b) for a in (2, 3, 4) for b in (2, 3, 4)])
-
-
-def test_animation_has_a_frame_for_each_step(tmp_path: Path) -> None:
-    animation = nc.plot.animate(3, 2)
-    path = tmp_path / "steps.gif"
-    animation.save(path, writer="pillow", dpi=30)
-    from PIL import Image
-
-    with Image.open(path) as image:
-        assert image.n_frames == 4
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: nc.plot.channels(5, 6, 2), "channels: groups must divide"),
-        (lambda: nc.plot.kernels(np.ones(3)), "kernels: w must have 2 or 4 axes"),
-        (lambda: nc.plot.operation(2, 3), "no output"),
-        (lambda: nc.plot.overlap_map((2, 2, 2), 3, 2), "one or two axes"),
-    ],
-)
-def test_refusals(call: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        call()  # type: ignore[operator]
 
 
 # --- what a shell sees: exit status, and one line in place of a traceback
@@ -337,3 +285,42 @@ def test_the_simulator_without_the_extra_says_what_to_install() -> None:
         env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(Path(nc.__file__).parents[1])}, capture_output=True, text=True,
     )  # fmt: skip
     assert "need numba-cuda: pip install 'numconv-kernels[cuda]'" in run.stderr.splitlines()[-1]
+
+
+# --- by rich, on a terminal
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_tables_and_bars_by_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich", reason="needs the extra `rich`")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    assert main(["explain", "conv2d", "1x3x8x8", "4x3x3x3"]) == 0
+    assert "━" in screen.getvalue() or "─" in screen.getvalue()
+    plan = nc.explain(nc.conv2d, np.zeros((1, 3, 8, 8), "f4"), np.zeros((4, 3, 3, 3), "f4"))
+    for candidate in plan.candidates:
+        assert candidate.kernel.name in screen.getvalue()
+    for stream in (Terminal(), io.StringIO()):
+        with Bar(2, stream) as bar:
+            bar.step("one [b]")
+            bar.step("two")
+        assert "2/2" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()  # elsewhere than on a terminal, nothing but text
+    with pytest.raises(RuntimeError), Bar(2, Terminal()) as bar:
+        bar.step("one")
+        raise RuntimeError  # the terminal gets its cursor back
+
+
+def test_tables_without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numconv.cli.terminal.find_spec", lambda name: None)
+    screen = Terminal()
+    with Table([Column("name", 6), Column("ms", 5, True)], "title", screen) as table:
+        table.row(["a", "1.5"])
+        table.row(["long name", "10"], marked=True)
+    assert screen.getvalue() == "title\nname      ms\na        1.5\nlong name    10\n"

@@ -62,15 +62,16 @@ def test_pictures_are_those_of_their_script(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.syspath_prepend(ROOT / "docs")
     import pictures
 
-    assert {path.stem for path in pictures.FOLDER.iterdir()} == set(pictures.PICTURES)
-    text = "".join(page.read_text() for page in sorted((ROOT / "docs" / "survey").glob("*.md")))
+    assert {path.stem for path in pictures.FOLDER.iterdir()} == {f"{name}{dark}" for name in pictures.PICTURES for dark in ("", "-dark")}
+    text = "".join(page.read_text() for page in PAGES)
     for name, draw in pictures.PICTURES.items():
-        assert f"](pictures/{name}." in text, f"{name} is on no page"
-        drawn = draw()
+        assert f"pictures/{name}." in text, f"{name} is on no page"
+        drawn = draw(True)
         if hasattr(drawn, "new_frame_seq"):  # an animation that is never drawn complains
             drawn._draw_was_started = True
         assert drawn is not None
-    sys.modules.pop("pictures")
+    for name in ("pictures", "photograph"):
+        sys.modules.pop(name)
 
 
 def test_pictures_of_filters_are_those_of_their_script(monkeypatch: pytest.MonkeyPatch) -> None:

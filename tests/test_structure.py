@@ -45,8 +45,9 @@ LAYERS = (
     ("filter_catalog",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-#: `explain` reads the catalog, which lists the functions beside it, and that the rows of filters, whose modules import SciPy's: what goes up
-UPWARD = {("api/explain.py", "catalog"), ("catalog.py", "filter_catalog")}
+#: `explain` reads the catalog, which lists the functions beside it, and that the rows of filters, whose modules import SciPy's: what goes up;
+#: an explanation draws itself when asked
+UPWARD = {("api/explain.py", "catalog"), ("catalog.py", "filter_catalog"), ("api/explain.py", "plot")}
 LONGEST_FILE = 450
 LONGEST_FUNCTION = {"cuda": 200}  # a CUDA kernel is one function inside its factory: nothing can be called from it but by inlining
 LONGEST_FUNCTION_ELSEWHERE = 90

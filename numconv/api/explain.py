@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
+from importlib.util import find_spec
+from io import StringIO
+from math import isfinite
 from typing import Any
 
 from .. import devices
@@ -62,10 +65,24 @@ class Explanation:
 
     __repr__ = __str__
 
+    def picture(self, dark: bool = False) -> Any:
+        """A matplotlib figure: `nc.plot.plan` of this."""
+        from .. import plot  # at the first picture: it needs matplotlib
+
+        return plot.plan(self, dark=dark)
+
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """For notebooks: the tables, and the picture where matplotlib is installed."""
         tables = [_html(step, plan, self.refused) for step, plan in zip(self.steps, self.plans, strict=True)]
-        return "".join(tables) or f"<p>{escape(str(self))}</p>"
+        if not tables:
+            return f"<p>{escape(str(self))}</p>"
+        return "".join(tables) + (self._svg() if find_spec("matplotlib") else "")
+
+    def _svg(self) -> str:
+        drawn = StringIO()
+        self.picture().savefig(drawn, format="svg")
+        text = drawn.getvalue()
+        return text[text.index("<svg") :]
 
     def as_dict(self) -> dict[str, Any]:
         """The tables as plain values (JSON has all of them): times in ms, workspace in bytes."""
@@ -122,29 +139,31 @@ def _entries(step: Step, plan: Plan, refused: Mapping[str, str]) -> list[dict[st
         if c.reason is not None:
             found.append(entry | {"ms": None, "workspace": None, "error": None, "why_not": c.reason})
             continue
+        ms = 1e3 * c.kernel.cost(plan.problem, plan.machine)
         by_name = refused.get(c.kernel.name, "") if isinstance(plan.problem, NAMED) else ""
         found.append(
             entry
             | {
-                "ms": 1e3 * c.kernel.cost(plan.problem, plan.machine),
+                "ms": ms if isfinite(ms) else None,
                 "workspace": step.workspace(c.kernel, plan.machine),
                 "error": _error(c.kernel.bound(plan.problem)),
-                "why_not": by_name or ("" if entry["chosen"] or c.kernel.automatic else "only when named"),
+                "why_not": by_name or ("" if entry["chosen"] or (c.kernel.automatic and isfinite(ms)) else "only when named"),
             }
         )
     return found
 
 
-def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
+def cells_of(entry: dict[str, Any]) -> tuple[str, ...]:
     """An entry as a row under `HEADINGS`."""
     chosen = "*" if entry["chosen"] else ""
-    if entry["ms"] is None:
+    if entry["workspace"] is None:
         return entry["algorithm"], chosen, "", "", "", entry["why_not"]
-    return entry["algorithm"], chosen, f"{entry['ms']:.4g}", str(entry["workspace"]), entry["error"], entry["why_not"]
+    ms = "" if entry["ms"] is None else f"{entry['ms']:.4g}"
+    return entry["algorithm"], chosen, ms, str(entry["workspace"]), entry["error"], entry["why_not"]
 
 
 def _table(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
-    rows = [HEADINGS, *(_cells(entry) for entry in _entries(step, plan, refused))]
+    rows = [HEADINGS, *(cells_of(entry) for entry in _entries(step, plan, refused))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
     error = f"error: {plan.kernel.bound(plan.problem)}"
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
@@ -158,7 +177,7 @@ def _html(step: Step, plan: Plan, refused: Mapping[str, str]) -> str:
         form = "<b>{}</b>" if bold else "{}"
         return "<tr>" + "".join(f"<{tag} style='text-align:left'>{form.format(escape(c))}</{tag}>" for c in cells) + "</tr>"
 
-    body = "".join(row(_cells(entry), "td", entry["chosen"]) for entry in _entries(step, plan, refused))
+    body = "".join(row(cells_of(entry), "td", entry["chosen"]) for entry in _entries(step, plan, refused))
     caption = (
         f"<caption style='text-align:left'>{escape(_head(step, plan))}<br>error: {escape(str(plan.kernel.bound(plan.problem)))}</caption>"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numconv as nc
 
 from . import at_least
+from .terminal import Column, Table
 
 EXAMPLES = """examples:
   python -m numconv bench --threads 1 --seconds 0.2
@@ -46,33 +47,37 @@ def run(options: argparse.Namespace) -> int:
     threads = min(options.threads or numba.config.NUMBA_NUM_THREADS, numba.config.NUMBA_NUM_THREADS)
     numba.set_num_threads(threads)
     peers = {name: make for name, make in (("torch", with_torch), ("scipy", with_scipy)) if find_spec(name)}
-    say = _silent if options.json else print
-    say(f"{threads} threads, float32, best times in ms; a peer that cannot run a layer has no entry")
-    say(f"{'layer':<22} {'numconv':>9} {'GF/s':>7}" + "".join(f" {name:>9}" for name in peers) + "  algorithm")
+    if options.json:
+        for found in measured(threads, peers, options.seconds):
+            print(json.dumps(found, ensure_ascii=False), flush=True)
+        return 0
+    columns = [Column("layer", 22), Column("numconv", 9, True), Column("GF/s", 7, True), *(Column(name, 9, True) for name in peers)]
+    title = f"{threads} threads, float32, best times in ms; a peer that cannot run a layer has no entry"
+    with Table([*columns, Column(" algorithm")], title) as table:
+        for found in measured(threads, peers, options.seconds):
+            times = [f"{found[name]:.3f}" if name in found else "" for name in peers]
+            table.row([found["layer"], f"{found['numconv']:.3f}", f"{found['gflops']:.1f}", *times, f" {found['algorithm']}"])
+    return 0
+
+
+def measured(threads: int, peers: dict[str, Any], budget: float) -> Iterator[dict[str, Any]]:
+    """Each layer, times in ms, after the results have been compared."""
     for title, function, x_shape, w_shape, keywords in LAYERS:
         rng = np.random.default_rng(0)
         x, w = (rng.standard_normal(s, "float32") for s in (x_shape, w_shape))
         call = getattr(nc, function)
         flops = 2 * nc.cost(call, x, w, **keywords).multiplications
         ours = call(x, w, **keywords)
-        seconds = best(lambda call=call, x=x, w=w, keywords=keywords: call(x, w, **keywords), options.seconds)  # type: ignore[misc]
-        line = f"{title:<22} {1e3 * seconds:>9.3f} {flops / seconds / 1e9:>7.1f}"
+        seconds = best(lambda call=call, x=x, w=w, keywords=keywords: call(x, w, **keywords), budget)  # type: ignore[misc]
         found: dict[str, Any] = {"layer": title, "threads": threads, "numconv": 1e3 * seconds, "gflops": flops / seconds / 1e9}
         for name, make in peers.items():
             other = make(function, x, w, keywords, threads)
             if other is None:
-                line += f" {'':>9}"
                 continue
             np.testing.assert_allclose(np.asarray(other()), ours, rtol=1e-3, atol=1e-3 * float(np.abs(ours).max()))
-            found[name] = 1e3 * best(other, options.seconds)
-            line += f" {found[name]:>9.3f}"
+            found[name] = 1e3 * best(other, budget)
         found["algorithm"] = nc.explain(call, x, w, **keywords).algorithm
-        print(json.dumps(found, ensure_ascii=False) if options.json else f"{line}  {found['algorithm']}", flush=True)
-    return 0
-
-
-def _silent(text: str) -> None:
-    """Nothing but JSON on the output."""
+        yield found
 
 
 def best(call: Callable[[], Any], budget: float) -> float:

@@ -9,14 +9,16 @@ import argparse
 import ast
 import inspect
 import json
+import sys
 from typing import Any
 
 import numpy as np
 
 from .. import catalog, hosts
-from ..api.explain import explain
+from ..api.explain import HEADINGS, Explanation, cells_of, explain
 from ..gradients.vjp import array_parameters
 from . import WrongOption
+from .terminal import Column, Table, is_rich
 
 EXAMPLES = """examples:
   python -m numconv explain conv2d 1x64x56x56 64x64x3x3 --padding 1
@@ -76,5 +78,20 @@ def run(options: argparse.Namespace) -> int:
         plan = explain(variant.function, **arrays, **given)
     except (TypeError, ValueError) as error:
         raise WrongOption(str(error)) from None
-    print(json.dumps(plan.as_dict(), ensure_ascii=False, indent=1) if options.json else plan)
+    if options.json:
+        print(json.dumps(plan.as_dict(), ensure_ascii=False, indent=1))
+    elif is_rich(sys.stdout) and plan.steps:
+        show(plan)
+    else:
+        print(plan)
     return 0
+
+
+def show(plan: Explanation) -> None:
+    """A table for each step, the chosen kernel marked."""
+    columns = [Column(name, right=name in ("ms", "workspace")) for name in HEADINGS]
+    for step in plan.as_dict()["steps"]:
+        title = f"{step['function']}: {step['problem']} {step['dtype']} → {tuple(step['result_shape'])} on {step['device']}"
+        with Table(columns, title) as table:
+            for entry in step["candidates"]:
+                table.row(cells_of(entry), marked=entry["chosen"])

@@ -13,6 +13,7 @@ from typing import Any
 import numconv
 
 from .. import memory
+from .terminal import Column, Table
 
 EXAMPLES = """examples:
   python -m numconv info --kernels
@@ -33,8 +34,9 @@ def run(options: argparse.Namespace) -> int:
             found["kernels"] = {device: kernels(device).splitlines()[1:] for device in ("cpu", "cuda")}
         print(json.dumps(found, ensure_ascii=False, indent=1))
         return 0
-    for label, text in facts().items():
-        print(f"{label:<12} {text}")
+    with Table([Column("", 12), Column("")]) as table:
+        for label, text in facts().items():
+            table.row([label, text])
     if options.kernels:
         print()
         for device in ("cpu", "cuda"):

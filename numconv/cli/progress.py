@@ -1,10 +1,12 @@
-"""A progress bar on standard error: one line that is rewritten on a terminal, one line per step elsewhere."""
+"""A progress bar on standard error: one line that is rewritten on a terminal (by rich where it is installed), one line per step elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
+
+from .terminal import is_rich
 
 
 class Bar:
@@ -14,19 +16,34 @@ class Bar:
         self.total, self.done = total, -1
         self.stream = stream or sys.stderr
         self.start = time.perf_counter()
+        self._rich: Any = None
 
     def __enter__(self) -> Bar:
+        if is_rich(self.stream):
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            console = Console(file=self.stream)
+            columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+            self._rich = Progress(*columns, console=console)
+            self._rich.add_task("", total=self.total)
+            self._rich.start()
         return self
 
     def __exit__(self, *fault: object) -> None:
         if fault[0] is None:
             self.done = self.total - 1
             self.step("done")
-        if self.stream.isatty():
+        if self._rich is not None:
+            self._rich.stop()
+        elif self.stream.isatty():
             self.stream.write("\n")
 
     def step(self, what: str) -> None:
         self.done += 1
+        if self._rich is not None:
+            self._rich.update(self._rich.task_ids[0], completed=self.done, description=what)
+            return
         seconds = time.perf_counter() - self.start
         filled = 30 * self.done // max(1, self.total)
         text = f"[{'#' * filled}{'.' * (30 - filled)}] {self.done:>3}/{self.total} {seconds:5.0f} s  {what}"
