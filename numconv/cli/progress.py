@@ -1,4 +1,4 @@
-"""A progress bar on standard error: one line that is rewritten on a terminal (by rich where it is installed), one line per step elsewhere."""
+"""A progress bar on standard error: one line, rewritten on a terminal (by rich if it is installed), else one for each step."""
 
 from __future__ import annotations
 

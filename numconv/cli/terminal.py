@@ -1,4 +1,4 @@
-"""Tables for people: by rich on a terminal where it is installed (the extra `rich`), as plain columns elsewhere, line by line as they come."""
+"""Tables for people: by rich on a terminal if it is installed (the extra `rich`), else plain columns, line by line as they come."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from ..plan import Plan
 from ..problem import ConvProblem, SeparableProblem
 from .style import Palette, new_figure, palette, subplots
 
-LONGEST_REASON = 60  # characters
+LONGEST_REASON = 46  # characters
 MOST_LINES = 60  # between boxes of an axis: more would be a grey area
 ROW = 0.26  # inches of a kernel's line
 
@@ -43,8 +43,8 @@ def plan(explanation: Explanation, *, dark: bool = False) -> Figure:
         raise subject.value("nothing to be drawn: the result is empty")
     entries = [step["candidates"] for step in explanation.as_dict()["steps"]]
     heights = [max(2.6, ROW * len(e) + 1.1) for e in entries]
-    figure = new_figure(10.5, sum(heights), colors)
-    axes = subplots(figure, colors, 2, len(entries), height_ratios=heights, width_ratios=[1.3, 1])
+    figure = new_figure(8.6, sum(heights), colors)
+    axes = subplots(figure, colors, 2, len(entries), height_ratios=heights, width_ratios=[1.15, 1])
     for i, (step, made, candidates) in enumerate(zip(explanation.steps, explanation.plans, entries, strict=True)):
         title = f"{step.name}: {type(made.problem).__name__.removesuffix('Problem')}, {made.problem.dtype}, on {made.machine.name}"
         _kernels(axes[2 * i], candidates, title, colors)
