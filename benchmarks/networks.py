@@ -137,7 +137,10 @@ def measured(threads: int, rounds: int) -> list[dict[str, Any]]:
             own = [v for k, v in least[library].items() if not k.startswith(ALSO)]
             row[library] = {"convolutions": len(own), "ms": 1e3 * sum(own), "network_ms": 1e3 * whole[library]}
         row["onnxruntime"]["same_work_ms"] = 1e3 * sum(least["onnxruntime"].values())
-        row |= {"ratio": row["numconv"]["ms"] / row["onnxruntime"]["ms"], "same_work": row["numconv"]["ms"] / row["onnxruntime"]["same_work_ms"]}
+        row |= {
+            "ratio": row["numconv"]["ms"] / row["onnxruntime"]["ms"],
+            "same_work": row["numconv"]["ms"] / row["onnxruntime"]["same_work_ms"],
+        }
         found.append(row)
         print(f"{name}, {threads} threads: {row['ratio']:.2f} of its convolutions, {row['same_work']:.2f} of the same work", flush=True)
     return found

@@ -130,6 +130,6 @@ def _boxes(axes: Any, made: Plan, colors: Palette) -> None:
     box, boxes, target = ("×".join(map(str, v)) for v in (found.box, found.boxes, extents))
     lines = [
         f"{made.kernel.name}: {found.tasks} tasks on {made.machine.cores} cores", f"outputs {target} in {boxes} boxes of {box} (hatched)",
-        *f"register tile (dark): channels {found.tile}; {found.said}".replace(", a frequency", ";a frequency").split(";"),
+        *f"register tile (crossed): channels {found.tile}; {found.said}".replace(", a frequency", ";a frequency").split(";"),
     ]  # fmt: skip
     axes.set_title("\n".join(line.strip() for line in lines), fontsize=8, loc="left", color=colors.text)
