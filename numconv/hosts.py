@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 
+PAIRS = "int16x2"  # two small integers, side by side as kernels multiply them: held in an int32
+
 
 @cache
 def dtype_of(name: str) -> np.dtype[Any]:
     """The NumPy dtype of that name; "bfloat16" is ml_dtypes', imported only when somebody has such an array."""
+    if name == PAIRS:
+        return np.dtype("int32")
     if name == "bfloat16":
         found: np.dtype[Any] = np.dtype(importlib.import_module("ml_dtypes").bfloat16)
         return found

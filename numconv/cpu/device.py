@@ -23,9 +23,9 @@ from .adapt.lowering import (
     complex_weights,
     compute_dtype,
     computes,
+    image_as,
     real_bias,
-    real_image,
-    real_weights,
+    weights_as,
 )
 from .machine import detect as machine
 from .runtime.workspace import aligned, borrow
@@ -104,17 +104,12 @@ def overlaps(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.may_share_memory(a, b))
 
 
-def _weights(problem: ConvProblem, w: np.ndarray) -> np.ndarray:
-    if problem.dtype in COMPLEX:
-        w = real_weights(w, problem.groups, problem.direction)
-    return as_compute(w, compute_dtype(problem.dtype, problem.out_dtype))
-
-
 def pack(plan: Plan, w: np.ndarray) -> Any:
     problem = plan.problem
     if not isinstance(problem, ConvProblem):
         return w
-    return padding.pack(plan.kernel, _inner(plan), _weights(problem, w), plan.machine)
+    inner = _inner(plan)
+    return padding.pack(plan.kernel, inner, weights_as(w, problem, inner.dtype), plan.machine)
 
 
 def execute(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool = False) -> None:
@@ -205,15 +200,14 @@ def _by_squares(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bo
 def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool) -> None:
     p, inner = plan.problem, _inner(plan)
     first = inner.layout != p.layout
-    compute = inner.dtype
+    compute, kind = inner.dtype, dtype_of(inner.out_dtype)
     turned = (arrays[0], arrays[1] if p.direction == "weight_grad" else out)  # both images
-    if first and out.dtype == compute and all(a.dtype == compute and serves(a) for a in turned):
+    if first and out.dtype == kind and all(a.dtype == kind and serves(a) for a in turned):
         _by_squares(plan, arrays, out, packed)
         return
 
     def image(a: np.ndarray) -> np.ndarray:
-        a = np.moveaxis(a, -1, 1) if first else a
-        return as_compute(real_image(a, p.groups) if p.dtype in COMPLEX else a, compute)
+        return image_as(np.moveaxis(a, -1, 1) if first else a, p, compute, inner.layout)
 
     x = image(arrays[0])
     if inner.padding_mode != p.padding_mode:
@@ -225,13 +219,13 @@ def _convolve(plan: Plan, arrays: tuple[Any, ...], out: np.ndarray, packed: bool
     else:
         bias = arrays[2]
         if bias is not None:
-            bias = as_compute(real_bias(bias, p.groups) if p.dtype in COMPLEX else bias, compute)
-        inputs = (x, arrays[1] if packed else _weights(p, arrays[1]), bias)
+            bias = as_compute(real_bias(bias, p.groups) if p.dtype in COMPLEX else bias, inner.out_dtype)
+        inputs = (x, arrays[1] if packed else weights_as(arrays[1], p, compute), bias)
     delivered = inner is p or (inner.layout == p.layout and inner.shuffle == p.shuffle and p.dtype not in COMPLEX)
-    if delivered and out.dtype == compute and out.flags.c_contiguous and out.flags.aligned:
+    if delivered and out.dtype == kind and out.flags.c_contiguous and out.flags.aligned:
         padding.run(plan.kernel, inner, inputs, out, plan.machine, packed)
         return
-    target = np.empty(inner.result_shape, compute)
+    target = np.empty(inner.result_shape, kind)
     padding.run(plan.kernel, inner, inputs, target, plan.machine, packed)
     _deliver(p, inner, target, out)
 

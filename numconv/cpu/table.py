@@ -46,7 +46,7 @@ def asked_of(row: Kernel, problem: ConvProblem) -> ConvProblem:
 
 @kept
 def _asked_of(problem: ConvProblem, honours: frozenset[str]) -> ConvProblem:
-    inner = lower(plain(problem, honours))
+    inner = lower(plain(problem, honours), honours)
     return inner if inner is problem else one_of(inner)
 
 

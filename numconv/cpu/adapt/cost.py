@@ -20,15 +20,15 @@ def with_adaptation(row: Kernel, problem: ConvProblem, own: int) -> int:
 
     The image is made (and then framed), then the weights, then the target, into which the row runs, and then the result is delivered.
     """
-    real, inner = lower(problem), plain(problem, row.honours)
+    real, inner = lower(problem, row.honours), plain(problem, row.honours)
     size, whole = dtype_of(real.dtype).itemsize, problem.dtype in COMPLEX
     cast, turned, shuffled = problem.dtype != real.dtype, inner.layout != problem.layout, inner.shuffle != problem.shuffle
     source, target = (size * problem.batch * channels * prod(spatial) for channels, spatial in (real.source, real.target))
     weights = size * prod(real.weight_shape)
     image = source * (cast or turned)
-    delivered = problem.out_dtype != real.dtype or turned or shuffled
+    delivered = problem.out_dtype != real.out_dtype or turned or shuffled
     if problem.direction == "weight_grad":
-        inputs, made, apart = image + target * (cast or turned), 0, weights * (problem.out_dtype != real.dtype)
+        inputs, made, apart = image + target * (cast or turned), 0, weights * (problem.out_dtype != real.out_dtype)
     else:
         inputs, made, apart = image, weights * cast, target * delivered
     framing = inputs

@@ -1,4 +1,4 @@
-"""Storage types and complex numbers as the kernels see them: float32, float64, int32, int64.
+"""Storage types and complex numbers as the kernels see them: float32, float64, int32, int64, pairs of int16 in an int32.
 
 Half precision is computed in float32.  A complex convolution is a real one with twice the channels, in each group the real parts and then
 the imaginary ones: one mechanism, no kernel of its own.
@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ...hosts import dtype_of
+from ...hosts import PAIRS, dtype_of
 from ...problem import ConvProblem
+from .pairs import paired
 
 HALF = frozenset({"float16", "bfloat16"})
 SMALL_INTEGERS = frozenset({"int8", "uint8", "int16", "uint16"})
+PAIRED = SMALL_INTEGERS - {"uint16"}  # an int16 holds them
 INTEGERS = SMALL_INTEGERS | {"int32", "uint32", "int64", "uint64"}
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
 FLOATS = frozenset({"float32", "float64"})
@@ -36,11 +38,15 @@ def compute_dtype(dtype: str, out_dtype: str) -> str:
     return dtype
 
 
-def lower(problem: ConvProblem) -> ConvProblem:
-    """The real problem in a type that kernels compute in; the same object where it is one already."""
+def lower(problem: ConvProblem, honours: frozenset[str]) -> ConvProblem:
+    """The real problem in a type that kernels compute in, pairs if they are honoured; the same object where it is one already."""
     compute = compute_dtype(problem.dtype, problem.out_dtype)
     if problem.dtype == compute == problem.out_dtype:
         return problem
+    summed = problem.group_in if problem.direction == "forward" else problem.group_out
+    if "pairs" in honours and problem.dtype in PAIRED and compute == "int32" and summed > 1 and problem.direction != "weight_grad":
+        side = "in_channels" if problem.direction == "forward" else "out_channels"
+        return problem.with_(dtype=PAIRS, out_dtype="int32", **{side: problem.groups * -(-summed // 2)})
     changes: dict[str, Any] = {"dtype": compute, "out_dtype": compute}
     if problem.dtype in COMPLEX:
         changes |= {"in_channels": 2 * problem.in_channels, "out_channels": 2 * problem.out_channels}
@@ -62,6 +68,20 @@ def plain(problem: ConvProblem, honours: frozenset[str]) -> ConvProblem:
     if problem.shuffle > 1 and ("shuffle" not in honours or problem.dtype in COMPLEX):
         changes["shuffle"] = 1
     return problem.with_(**changes) if changes else problem
+
+
+def image_as(a: np.ndarray, problem: ConvProblem, compute: str, layout: str) -> np.ndarray:
+    """What is read, in the type that a kernel computes in."""
+    if compute == PAIRS:
+        return paired(a, problem.groups, -1 if layout == "channels_last" else 1)
+    return as_compute(real_image(a, problem.groups) if problem.dtype in COMPLEX else a, compute)
+
+
+def weights_as(w: np.ndarray, problem: ConvProblem, compute: str) -> np.ndarray:
+    """The weights, likewise."""
+    if compute == PAIRS:
+        return paired(w, 1, 1) if problem.direction == "forward" else paired(w, problem.groups, 0)
+    return as_compute(real_weights(w, problem.groups, problem.direction) if problem.dtype in COMPLEX else w, compute)
 
 
 def _stack(parts: list[np.ndarray], groups: int, axis: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...hosts import dtype_of
 from ...kernel import Kernel, Machine
 from ...memory import kept
 from ...problem import ConvProblem
@@ -56,7 +57,7 @@ class Order:
         for given in (False, True):
             p = self.prepared(problem, machine, machine.cores, given)
             elements, ahead = _workers(problem, p, machine.cores) * p.room, given and not p.plan.packs
-            most = max(most, (elements + ahead * p.packed) * np.dtype(problem.dtype).itemsize + ahead * p.places * 8)
+            most = max(most, (elements + ahead * p.packed) * dtype_of(problem.dtype).itemsize + ahead * p.places * 8)
         return most
 
     def row(self, name: str, directions: set[str], honours: set[str], summary: str) -> Kernel:
@@ -71,7 +72,7 @@ class Order:
             takes_plain=True,
             directions=frozenset(directions),
             dtypes=frozenset({"float32", "float64", "int32", "int64"}),
-            honours=frozenset({"groups", "activation", "shuffle", "precision"} | honours),
+            honours=frozenset({"groups", "activation", "shuffle", "precision", "pairs"} | honours),
             summary=summary,
         )
 
@@ -95,7 +96,7 @@ def _work(order: Order, problem: ConvProblem, machine: Machine, workers: int, gi
 
 
 def _by_rows(problem: ConvProblem, p: PreparedDense, w: np.ndarray, packed: np.ndarray) -> None:
-    rows, _, lanes, _ = p.tile
+    rows, _, lanes, *_ = p.tile
     loop, blocks = interleaver(rows, lanes), -(-p.plan.filters.produced // rows)
     (loop if w.size > SMALL_INTERLEAVE else loop.serial)(w.reshape(-1), packed, p.filters, blocks, problem.groups * blocks)
 

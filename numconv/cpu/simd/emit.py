@@ -54,6 +54,18 @@ def emit_fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return emit_math(builder, "fma", a, b, c)
 
 
+def emit_pairs(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """c + both products, of vectors whose elements are pairs of int16.  LLVM knows it for vpdpwssd, or vpmaddwd and an add."""
+    n = a.type.count
+    halves, wide = ir.VectorType(ir.IntType(16), 2 * n), ir.VectorType(I32, 2 * n)
+    one, other = (builder.sext(builder.bitcast(v, halves), wide) for v in (a, b))
+    products = builder.mul(one, other)
+    even, odd = (ir.Constant(ir.VectorType(I32, n), list(range(first, 2 * n, 2))) for first in (0, 1))
+    undefined = ir.Constant(wide, ir.Undefined)
+    both = builder.add(builder.shuffle_vector(products, undefined, even), builder.shuffle_vector(products, undefined, odd))
+    return builder.add(both, c)
+
+
 def array_pointer(context: Any, builder: Any, ty: Any, array: Any, index: Any) -> Any:
     """Address of an element of a flat array, or of what a `pointer` points to."""
     if isinstance(ty, types.CPointer):

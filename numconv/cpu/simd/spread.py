@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .emit import I32, element_type, emit_fma, emit_prefetch, splat
+from .emit import I32, element_type, emit_fma, emit_pairs, emit_prefetch, splat
 from .masks import lane_mask, masked_load
 from .tiles import INTP, TileShape, _Grid, chain, line_of
 from .transpose import transposed
@@ -35,7 +35,7 @@ def spread_tile(typingctx, shape, x, offsets, w, c, terms, accumulate, places, a
         _, source, where, filters, sums_at, terms, accumulate, table, ask, slope_of = args
         dtype = sig.args[4].dtype
         element, align, width = element_type(dtype), dtype.bitwidth // 8, tile.vectors * tile.lanes
-        grid = _Grid(builder, tile, element, sums_at, INTP(width))
+        grid, product = _Grid(builder, tile, element, sums_at, INTP(width)), emit_pairs if tile.pairs else emit_fma
         table = None if isinstance(places, types.NoneType) else table
 
         few = (
@@ -63,7 +63,7 @@ def spread_tile(typingctx, shape, x, offsets, w, c, terms, accumulate, places, a
                 else:
                     place = builder.load(builder.gep(table, [INTP(i)])) if table else INTP(i * tile.step)
                 value = splat(builder, builder.load(builder.gep(line, [place])), tile.lanes)
-                new.append([emit_fma(builder, value, weights[j], sums[i][j]) for j in range(tile.vectors)])
+                new.append([product(builder, value, weights[j], sums[i][j]) for j in range(tile.vectors)])
             return new
 
         chain(builder, grid, accumulate, terms, align, add_term)

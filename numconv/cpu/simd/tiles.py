@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .emit import I32, element_type, emit_fma, splat
+from .emit import I32, element_type, emit_fma, emit_pairs, splat
 
 INTP = ir.IntType(64)
 
@@ -22,11 +22,12 @@ class TileShape(types.Type):
     """`rows` of `vectors` SIMD registers of `lanes` values.
 
     `step`: how far apart in the input neighbouring rows are, where rows are positions; 0: a distance known when the tile runs.
+    `pairs`: 1 where the values that are multiplied are pairs of int16.
     """
 
-    def __init__(self, rows: int, vectors: int, lanes: int, step: int = 1) -> None:
-        self.rows, self.vectors, self.lanes, self.step = rows, vectors, lanes, step
-        super().__init__(name=f"TileShape({rows}, {vectors}, {lanes}, {step})")
+    def __init__(self, rows: int, vectors: int, lanes: int, step: int = 1, pairs: int = 0) -> None:
+        self.rows, self.vectors, self.lanes, self.step, self.pairs = rows, vectors, lanes, step, pairs
+        super().__init__(name=f"TileShape({rows}, {vectors}, {lanes}, {step}, {pairs})")
 
 
 @register_model(TileShape)
@@ -45,14 +46,14 @@ def tile_shape(typingctx, rows, vectors, lanes):  # type: ignore[no-untyped-def]
 
 
 @intrinsic(prefer_literal=True)
-def strided_shape(typingctx, rows, vectors, lanes, step):  # type: ignore[no-untyped-def]
-    """The same with a step."""
+def strided_shape(typingctx, rows, vectors, lanes, step, pairs):  # type: ignore[no-untyped-def]
+    """The same with a step, and of pairs or not."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
-    shape = TileShape(rows.literal_value, vectors.literal_value, lanes.literal_value, step.literal_value)
-    return shape(rows, vectors, lanes, step), codegen
+    shape = TileShape(*(number.literal_value for number in (rows, vectors, lanes, step, pairs)))
+    return shape(rows, vectors, lanes, step, pairs), codegen
 
 
 @intrinsic
@@ -72,7 +73,7 @@ def narrowed(typingctx, shape):  # type: ignore[no-untyped-def]
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
-    return TileShape(shape.rows, 1, shape.lanes)(shape), codegen
+    return TileShape(shape.rows, 1, shape.lanes, pairs=shape.pairs)(shape), codegen
 
 
 def _constant(name: str, of: Any) -> Any:
@@ -172,7 +173,7 @@ def gemm_tile(typingctx, shape, a, x, offsets, c, terms, pitch, accumulate):  # 
         _, a, x, offsets, c, terms, pitch, accumulate = args
         dtype = sig.args[4].dtype
         align = dtype.bitwidth // 8
-        grid = _Grid(builder, tile, element_type(dtype), c, pitch)
+        grid, product = _Grid(builder, tile, element_type(dtype), c, pitch), emit_pairs if tile.pairs else emit_fma
 
         def add_term(k: Any, sums: list[list[Any]]) -> list[list[Any]]:
             row, line = builder.gep(a, [builder.mul(k, INTP(tile.rows))]), line_of(builder, x, offsets, k)
@@ -183,7 +184,7 @@ def gemm_tile(typingctx, shape, a, x, offsets, c, terms, pitch, accumulate):  # 
             new = []
             for i in range(tile.rows):
                 weight = splat(builder, builder.load(builder.gep(row, [INTP(i)])), tile.lanes)
-                new.append([emit_fma(builder, weight, values[j], sums[i][j]) for j in range(tile.vectors)])
+                new.append([product(builder, weight, values[j], sums[i][j]) for j in range(tile.vectors)])
             return new
 
         chain(builder, grid, accumulate, terms, align, add_term)

@@ -154,7 +154,7 @@ def pixel_driver(positions: int, vectors: int, tile_lanes: int, frequencies_a: i
 
     @device_function
     def body(task, number):
-        shape, block = strided_shape(positions, vectors, tile_lanes, 0), tile_shape(block_channels, 1, tile_lanes)
+        shape, block = strided_shape(positions, vectors, tile_lanes, 0, 0), tile_shape(block_channels, 1, tile_lanes)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
         _task(shape, block, by_a, by_w, plan_at(task.tables, 0), task, number)
 

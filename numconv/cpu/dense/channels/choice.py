@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ....hosts import dtype_of
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import SMALL_PROBLEM, over, parts
@@ -56,7 +57,7 @@ def _tiles(problem: ConvProblem, a: SpreadLayout, lanes: int, machine: Machine) 
 
 def floor(problem: ConvProblem, machine: Machine) -> float:
     """Seconds that no candidate takes less than, for one sample and one worker: copies and far memory aside, whole rows."""
-    a, lanes = layout(problem), machine.vector_bytes // np.dtype(problem.dtype).itemsize
+    a, lanes = layout(problem), machine.vector_bytes // dtype_of(problem.dtype).itemsize
     return least_cycles(a, _tiles(problem, a, lanes, machine), lanes, LONG_ROW) * problem.groups * machine.cycle
 
 
@@ -82,7 +83,7 @@ class Search(NamedTuple):
 def _search(problem: ConvProblem, machine: Machine, workers: int) -> Search:
     """For one worker and for so many."""
     a = layout(problem)
-    size = np.dtype(problem.dtype).itemsize
+    size = dtype_of(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
     tiles = Tiles(*(of.reshape(-1, 1, 1, 1) for of in _tiles(problem, a, lanes, machine)))
     t, h, w = (of.reshape(-1, 1, 1) for of in _boxes(a))

@@ -136,10 +136,10 @@ def _task(shape, vector, plan, task, number, places, ahead):
 
 
 @lru_cache(maxsize=64)
-def driver(positions: int, vectors: int, tile_lanes: int, step: int, fetch: bool, bits: int) -> Any:
+def driver(positions: int, vectors: int, tile_lanes: int, step: int, fetch: bool, bits: int, pairs: int) -> Any:
     """The loop for one tile shape and one step of the last axis; 0: channels last, whose pixels are any distance apart.
 
-    `fetch`: a tile asks for what later tiles read.  `bits`: of an offset.
+    `fetch`: a tile asks for what later tiles read.  `bits`: of an offset.  `pairs`: 1 where elements are such.
     """
     last = step == 0
 
@@ -155,7 +155,8 @@ def driver(positions: int, vectors: int, tile_lanes: int, step: int, fetch: bool
 
     @inlined
     def body(task, number):
-        shape, vector, plan = strided_shape(positions, vectors, tile_lanes, step), tile_shape(1, 1, tile_lanes), plan_at(task.tables, 0)
+        shape, vector = strided_shape(positions, vectors, tile_lanes, step, pairs), tile_shape(1, 1, tile_lanes)
+        plan = plan_at(task.tables, 0)
         places = moved(task.tables, plan.positions_at) if last else None
         _task(shape, vector, plan, task, number, places, plan.ahead if fetch else None)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
-
 from ....activations import ACTIVATIONS
+from ....hosts import PAIRS, dtype_of
 from ....kernel import Machine
 from ....memory import kept
 from ....problem import ConvProblem
@@ -153,7 +152,7 @@ def _notes(a: SpreadLayout, copy: Copy) -> Notes:
 @kept
 def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool = False) -> PreparedDense:
     """The tile depends on problem and machine alone (packed weights do); boxes and splits also on workers and `given`, plain weights."""
-    a, size = layout(problem), np.dtype(problem.dtype).itemsize
+    a, size = layout(problem), dtype_of(problem.dtype).itemsize
     tile, lanes = best_tile(single(problem), machine), machine.vector_bytes // size
     c = best(problem, machine, workers, tile, given)
     width, (t, h, w) = tile[1] * lanes, (_axis(x, b) for x, b in zip(a.axes, c.box, strict=True))
@@ -201,7 +200,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     return PreparedDense(
         plan=plan,
         numbers=numbers,
-        tile=(*tile, lanes, 0 if a.last else w.taps.step, ahead > 0, notes.bits),
+        tile=(*tile, lanes, 0 if a.last else w.taps.step, ahead > 0, notes.bits, int(problem.dtype == PAIRS)),
         tasks=problem.groups * boxes * plan.splits,
         room=up(places_at + a.summed * a.taps * packs * 8 // size, 16),
         filters=table(filters),

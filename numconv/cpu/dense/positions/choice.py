@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ....hosts import PAIRS, dtype_of
 from ....kernel import Machine, wide_margins
 from ....problem import ConvProblem
 from ...geometry.tiles import SMALL_PROBLEM, over, parts
@@ -62,21 +63,21 @@ def _tiles(machine: Machine, size: int, few: bool) -> RowTiles:
 
 
 def _tried(problem: ConvProblem, machine: Machine) -> RowTiles:
-    few = problem.dtype != "float32" or problem.multiplications < SMALL_PROBLEM
-    return _tiles(machine, np.dtype(problem.dtype).itemsize, few)
+    few = problem.dtype not in ("float32", PAIRS) or problem.multiplications < SMALL_PROBLEM
+    return _tiles(machine, dtype_of(problem.dtype).itemsize, few)
 
 
 def floor(problem: ConvProblem, machine: Machine) -> float:
     """Seconds that no candidate takes less than, for one sample and one worker: boxes without seams, whose sums fill whole registers."""
     g, tiles = geometry(problem), _tried(problem, machine)
-    seconds = least_cycles(g, tiles, machine.vector_bytes // np.dtype(problem.dtype).itemsize) * problem.groups * machine.cycle
+    seconds = least_cycles(g, tiles, machine.vector_bytes // dtype_of(problem.dtype).itemsize) * problem.groups * machine.cycle
     return 0.0 if wide_margins(problem) else seconds  # rows that share their margins have fewer sums than targets
 
 
 @lru_cache(maxsize=4)  # those of a problem are asked for one after the other, by `seconds` and by `prepared`
 def _search(problem: ConvProblem, machine: Machine, workers: int) -> Tried:
     """For one worker and for so many; the geometry as it is, and those with the taps of narrow axes unfolded."""
-    g, size = geometry(problem), np.dtype(problem.dtype).itemsize
+    g, size = geometry(problem), dtype_of(problem.dtype).itemsize
     geometries, boxes = [g], _boxes(g)
     unfolded = [0] * len(boxes)
     for n in (1, 2, 3) if g.axes[2].most < NARROW else ():

@@ -11,7 +11,7 @@ from ...runtime.record import reader
 from ...runtime.tasks import Task, over_tasks
 from ...simd.streaming import fence
 from ...simd.strided import stepping
-from ...simd.tiles import columns, gemm_tile, lanes, narrowed, rows, tile_shape
+from ...simd.tiles import columns, gemm_tile, lanes, narrowed, rows, strided_shape
 from ...simd.vector import compact, get, integers, moved, zero_of
 from ...stages.deliver import shuffled
 from ...stages.epilogue import store_row
@@ -219,8 +219,8 @@ def _task(shape, plan, task, number):
 
 
 @lru_cache(maxsize=64)
-def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, bits: int) -> Any:
-    """The loop for one tile shape, and offsets of so many bits."""
+def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, bits: int, pairs: int) -> Any:
+    """The loop for one tile shape, and offsets of so many bits.  `pairs`: 1 where elements are such."""
 
     @device_function
     def begin(task):
@@ -232,6 +232,6 @@ def driver(tile_rows: int, tile_vectors: int, tile_lanes: int, bits: int) -> Any
 
     @device_function  # not `inlined`: Numba hands that on to all that is first compiled from there: a third more instructions
     def body(task, number):
-        _task(tile_shape(tile_rows, tile_vectors, tile_lanes), plan_at(task.tables, 0), task, number)
+        _task(strided_shape(tile_rows, tile_vectors, tile_lanes, 1, pairs), plan_at(task.tables, 0), task, number)
 
     return over_tasks("direct", body, begin)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
-
 from ....activations import ACTIVATIONS
+from ....hosts import PAIRS, dtype_of
 from ....kernel import Machine
 from ....memory import kept
 from ....problem import ConvProblem
@@ -147,7 +146,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     """`given`: the weights are, plain; where each block of filters is used by one task, that packs it itself."""
     if problem.multiplications <= SMALL_WORK:
         workers = 1
-    size = np.dtype(problem.dtype).itemsize
+    size = dtype_of(problem.dtype).itemsize
     lanes = machine.vector_bytes // size
     c = best(problem, machine, workers, alone(problem, machine).tile)
     g, rows = c.geometry, c.tile[0]
@@ -186,7 +185,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
     return PreparedDense(
         plan=plan,
         numbers=numbers,
-        tile=(*c.tile, lanes, room.bits),
+        tile=(*c.tile, lanes, room.bits, int(problem.dtype == PAIRS)),
         tasks=problem.groups * splits * boxes,
         room=room.size,
         filters=table(plan.filters),

@@ -138,7 +138,7 @@ def driver(tile_rows: int, vectors: int, tile_lanes: int, frequencies_a: int, fr
 
     @device_function
     def body(task, number):
-        shape = strided_shape(tile_rows, vectors, tile_lanes, 1)
+        shape = strided_shape(tile_rows, vectors, tile_lanes, 1, 0)
         by_a, by_w = tile_shape(frequencies_a, 1, tile_lanes), tile_shape(frequencies_w, 1, tile_lanes)
         of_a, of_w = tile_shape(frequencies_a, 2, tile_lanes), tile_shape(frequencies_w, 2, tile_lanes)
         _task(shape, by_a, by_w, of_a, of_w, plan_at(task.tables, 0), task, number)
