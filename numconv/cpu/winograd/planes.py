@@ -12,12 +12,12 @@ from typing import Any
 
 from ..runtime.launch import by_type, device_function
 from ..simd.strided import stepping
-from ..simd.tiles import lanes, rows
+from ..simd.tiles import columns, lanes, rows
 from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
 from ..stages.fill import copy_row, inside
 from ..stages.pack import zero
-from .box import share_of
+from .box import positions_of, share_of
 from .points import outputs
 from .transforms import analyse, fill_row, restore, restore_rows
 
@@ -98,14 +98,29 @@ def _planes(by_a, by_w, plan, task, x, first, box, v):
         v = moved(v, planes * plane_pitch)
 
 
+@device_function
+def _blank(shape, vector, plan, box, planes, last, v):
+    """Zeros behind the positions of so many planes, as far as tiles read: numbers of another kernel there may be denormal (decision 50).
+
+    `last`: nothing is behind them.
+    """
+    positions, pitch = positions_of(plan, box), plan.v.plane_pitch
+    read = (positions + columns(shape) - 1) // columns(shape) * columns(shape)
+    for f in range(plan.frequencies):
+        for q in range(planes):
+            end = read if last and q + 1 == planes else min(read, pitch)
+            zero(vector, moved(v, f * plan.v.pitch + q * pitch + positions), end - positions)
+
+
 def fill_planes(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
     """V of a box, of this task's share of the channels."""
     o, a, i, w, lists = plan.o, plan.a, plan.i, plan.w, task.offsets
     x = moved(task.x, (sample * plan.groups + group) * plan.summed * plan.source_size)
-    size = a.planes * plan.v.plane_pitch
+    size, planes = a.planes * plan.v.plane_pitch, o.planes * i.planes * w.planes
     first, end = share_of(plan, split, 1)
-    v = moved(v, first * o.planes * i.planes * w.planes * size)
+    v = moved(v, first * planes * size)
     for c in range(first, end):
+        of_channel = v
         for of_o in range(o.planes):
             for of_i in range(i.planes):
                 for of_w in range(w.planes):
@@ -114,6 +129,7 @@ def fill_planes(shape, by_a, by_w, plan, task, split, group, sample, box, v):  #
                     first_w = box.w.first * w.step + get(lists, w.planes_at + of_w) - w.low
                     _planes(by_a, by_w, plan, task, moved(x, c * plan.source_size), (first_o, first_i, first_w), box, v)
                     v = moved(v, size)
+        _blank(shape, stepping(by_w, 1), plan, box, planes * a.planes, c + 1 == plan.summed, of_channel)
 
 
 @device_function
