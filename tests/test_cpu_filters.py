@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage
 
 import numconv as nc
-from numconv import dropin
+from numconv import dropin, watching
 from numconv.arguments.filters import Sum
 from numconv.cpu.filters import plan, rows
 from numconv.cpu.machine import detect
@@ -194,3 +194,30 @@ def test_a_call_into_an_array_is_known_as_any_other() -> None:
     np.testing.assert_array_equal(narrow, wanted.astype("f4"))
     assert nc.ndimage.correlate1d(x, w, output=x) is x
     np.testing.assert_array_equal(x, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("shape", [(500, 1), (700, 3), (640, 15)], ids=str)
+def test_tall_images(shape: tuple[int, ...], dtype: str) -> None:
+    """Filtered as their transposes: modes and origins stay with their axes; into arrays, and by what `explain` and a trace run."""
+    rng = np.random.default_rng(2)
+    x, w, line = rng.integers(0, 9, shape).astype(dtype), rng.integers(-2, 3, (3, 4)), [1.0, 2.0, -1.0, 3.0]
+    ours, theirs = nc.ndimage, scipy.ndimage
+    for mode in MODES:
+        options: dict[str, Any] = {"mode": mode, "cval": 2.0, "origin": (-1, 1)}
+        wanted = theirs.correlate(x, w, **options)
+        np.testing.assert_array_equal(ours.correlate(x, w, **options), wanted)
+        out = np.full((shape[0], 2 * shape[1]), 77, dtype)
+        ours.correlate(x, w, output=out[:, ::2], **options)
+        np.testing.assert_array_equal(out[:, ::2], wanted)
+        assert (out[:, 1::2] == 77).all()
+        np.testing.assert_array_equal(
+            ours.correlate1d(x, line, 1, mode=mode, origin=1), theirs.correlate1d(x, line, 1, mode=mode, origin=1)
+        )
+        two = [m.uniform_filter(x.astype("i2"), (3, 3), mode=(mode, "wrap"), origin=(1, 0)) for m in (ours, theirs)]
+        np.testing.assert_array_equal(*two)
+    with watching.trace() as steps:
+        ours.sobel(x, 0)
+    problem: Any = steps[0].problem
+    assert problem.spatial[2] == shape[0]
+    assert nc.explain(ours.sobel, x, 0).algorithm == "filters"

@@ -44,12 +44,14 @@ def towards_zero(array: Array, dtype: np.dtype[Any]) -> Array:
 class Filtering(Repeated):
     """The sum of what some chains of stages make of an array of this shape and type."""
 
-    __slots__ = ("chains", "dtype", "last", "shape")
+    __slots__ = ("chains", "dtype", "last", "shape", "turned")
 
-    def __init__(self, chains: Sequence[Sequence[Stage]], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.chains, self.shape, self.dtype = chains, shape, dtype
+    def __init__(self, chains: Sequence[Sequence[Stage]], shape: tuple[int, ...], dtype: np.dtype[Any], turned: bool) -> None:
+        """`turned`: the chains are for its transpose."""
+        self.chains, self.shape, self.dtype, self.turned = chains, shape, dtype, turned
         one = chains[0][0]
-        self.last = one if len(chains) == len(chains[0]) == 1 and np.prod(shape) < LARGE and one.plain(dtype) else None
+        alone = len(chains) == len(chains[0]) == 1 and np.prod(shape) < LARGE and one.plain(dtype)
+        self.last = one if alone and not turned else None
 
     def __call__(self, array: Any, out: Array | None) -> Any:
         """Into an array of the user's, which may be the source, or a fresh one of the kind that `array` is."""
@@ -72,12 +74,19 @@ class Filtering(Repeated):
 
     def into(self, x: Array, out: Array | None) -> Array:
         """`x` and `out` row after row."""
+        if not self.turned:
+            return self._summed(x, out)
+        found = self._summed(np.ascontiguousarray(x.T), None).T
+        return np.ascontiguousarray(found) if out is None else found
+
+    def _summed(self, x: Array, out: Array | None) -> Array:
+        """The chains' sum, of `x` as they see it."""
         device, total = devices.device("cpu"), None
         for chain in self.chains:
             y = x
             for i, (problem, run, packed, machine, source, target) in enumerate(chain):
                 last = out is not None and i + 1 == len(chain) and total is None and out.dtype.name == problem.out_dtype
-                result: Array = out if last else device.empty(self.shape, problem.out_dtype, x)  # type: ignore[assignment]
+                result: Array = out if last else device.empty(x.shape, problem.out_dtype, x)  # type: ignore[assignment]
                 run(problem, (y.astype(source, copy=False), None, packed), result, machine)
                 y = result if result.dtype == target else towards_zero(result, target)
             total = y if total is None else np.add(total, y, out=total)
@@ -85,7 +94,9 @@ class Filtering(Repeated):
         return total
 
 
-def planned(name: str, chains: Sequence[Sequence[Pass]], shape: tuple[int, ...], dtype: np.dtype[Any], result: np.dtype[Any]) -> Filtering:
+def planned(
+    name: str, chains: Sequence[Sequence[Pass]], shape: tuple[int, ...], dtype: np.dtype[Any], result: np.dtype[Any], turned: bool
+) -> Filtering:
     """Planned and packed."""
     device, subject = devices.device("cpu"), Subject(name)
 
@@ -94,7 +105,7 @@ def planned(name: str, chains: Sequence[Sequence[Pass]], shape: tuple[int, ...],
         packed = plan.kernel.pack(one.problem, one.weights, plan.machine)
         return Stage(one.problem, plan.kernel.run, packed, plan.machine, hosts.dtype_of(one.problem.dtype), result)
 
-    return Filtering([[stage(one) for one in chain] for chain in chains], shape, dtype)
+    return Filtering([[stage(one) for one in chain] for chain in chains], shape, dtype, turned)
 
 
 def adopted(name: str, array: Any) -> Array:

@@ -17,6 +17,7 @@ Array = np.ndarray[Any, Any]
 
 AXES = 3  # of a problem
 LONG_INNER = 32  # elements: axes behind the filtered ones that are at least so long together are an axis of their own
+NARROW, TALL = 16, 8  # pixels of a row; rows are at least so many times as many
 EXACT = {"float32": 2**24, "float64": 2**53}  # integers up to here
 INT32 = 2**31 - 1
 LEAST_WEIGHT = float(np.finfo(np.float64).eps)  # SciPy's: weights of no more are left out, and differ from others by nothing
@@ -179,6 +180,26 @@ def _neighbours(shape: Ints, one: Step, other: Step) -> bool:
     return a < b and prod(shape[a + 1 : b]) == 1 and prod(shape[b + 1 :]) < LONG_INNER and shape[a] > 1
 
 
+def tall(shape: Ints, chains: Sequence[Sequence[Step]], types: Types) -> bool:
+    """Whether an image is filtered as its transpose: rows of a few pixels, along which sums are made too, would leave registers empty.
+
+    Not where sums over both axes are made in SciPy's order, which is that of the rows.
+    """
+    if len(shape) != 2 or not (shape[1] < NARROW and shape[0] >= TALL * shape[1]):
+        return False
+    flat = [step for chain in chains for step in chain]
+    free = all(step.line for step in flat) or compute_type(types, flat) == "float32"
+    return free and any(1 in step.sum.axes for step in flat)
+
+
+def transposed(step: Step) -> Step:
+    """The same sum over the transpose of an image."""
+    axes, extents, origins, mode = step.sum
+    return step._replace(
+        sum=Sum(tuple(1 - a for a in reversed(axes)), extents[::-1], origins[::-1], mode), weights=np.ascontiguousarray(step.weights.T)
+    )
+
+
 def together(chains: Sequence[Sequence[Step]], types: Types) -> Sequence[Sequence[Step]]:
     """Chains of one sum each along an axis of its own as one sum over all of them, a cross: in float32, whose order of sums is ours."""
     flat = [step for chain in chains for step in chain]
@@ -200,7 +221,7 @@ def passes(shape: Ints, steps: Sequence[Step], types: Types) -> list[Pass]:
     """Of a chain."""
     compute = compute_type(types, steps)
     same = types.beyond == 0 or not any(MODES[s.sum.mode] == "zeros" for s in steps)
-    if compute == "float32" and same and all(s.line for s in steps):  # in whatever order
+    if compute == "float32" and same and types.divisor == 1 and all(s.line for s in steps):  # in whatever order
         steps = sorted(steps, key=lambda s: s.sum.axes)
     groups: list[list[Step]] = []
     alone = not native(types)

@@ -14,11 +14,11 @@ from ..arguments.filters import MODES, Chains, Sum, filters, fits, requested
 from ..call import call
 from ..dropin import NotServedError
 from ..planning import ELEMENTWISE
-from ..problem import Problem
+from ..problem import Ints, Problem
 from ..session import Session
 from ..watching import Recorder, taped, watched
 from .hosted import adopted, planned
-from .passes import Step, Types, in_float32, passes, together
+from .passes import Step, Types, in_float32, passes, tall, together, transposed
 
 Array = np.ndarray[Any, Any]
 
@@ -147,14 +147,17 @@ def _on_host(name: str, source: Source, chains: Chains, weights: Sequence[Array]
     """By passes over the array, each one kernel: see `passes`."""
     left, line = [np.flip(w) if turned else w for w in weights], name not in ("correlate", "convolve")
     steps = [[Step(one, left.pop(0), line) for one in chain] for chain in chains]
-    found = [passes(source.shape, chain, types) for chain in together(steps, types)]
+    shape, turn = source.shape, tall(source.shape, steps, types)
+    if turn:
+        shape, steps = shape[::-1], [[transposed(step) for step in chain] for chain in steps]
+    found = [passes(shape, chain, types) for chain in together(steps, types)]
     if watched():
         flat = [one for chain in found for one in chain]
         arrays = (source.array, *(one.weights for one in flat))
-        in_turn = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name)
+        in_turn = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name, shape if turn else None)
         return call(name, requested, _labels(len(flat)), arrays, (tuple(one.problem for one in flat), source.shape), None, "auto", in_turn)
     adopted(name, source.array)  # or says why not
-    return planned(name, found, source.shape, source.dtype, source.result)
+    return planned(name, found, source.shape, source.dtype, source.result, turn)
 
 
 def _in_chunks(
@@ -178,16 +181,23 @@ def filtered_block(name: str, block: Array, chains: Chains, weights: Any, result
     return filtering
 
 
-def _passes_in_turn(lengths: list[int], result: str, run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any) -> Any:
+def _passes_in_turn(
+    lengths: list[int], result: str, turned: Ints | None,
+    run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any,
+) -> Any:  # fmt: skip
+    """`turned`: the shape of the source's transpose, where that is filtered."""
     source, *weights = arrays
     total, step = None, 0
+    if turned:
+        source = run.transpose(run.reshape(source, turned[::-1]), (1, 0))
     for length in lengths:
         y = source
         for problem, w in list(zip(problems, weights, strict=True))[step : step + length]:
-            y = _rounded(run, run(problem, (run.cast(y, problem.dtype), None, w)), result, 1)
+            y = run.reshape(run.cast(y, problem.dtype), problem.result_shape)
+            y = _rounded(run, run(problem, (y, None, w)), result, 1)
         step += length
         total = y if total is None else run.add(total, y)
-    return total
+    return run.transpose(run.reshape(total, turned), (1, 0)) if turned else total
 
 
 def _number(cval: Any) -> float:
