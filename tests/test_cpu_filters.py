@@ -62,10 +62,10 @@ def test_two_sums_in_one_pass(shape: tuple[int, ...], dtype: str) -> None:
     """Both along their axes, of integers; the first sum's results are extended, not those of the array."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 4, shape).astype(dtype)
-    one, other = np.array([1.0, 2.0, 1.0]), np.array([1.0, 0.0, 2.0, 1.0])
+    one, other = np.array([1.0, 2.0, 1.0, 0.0, 2.0]), np.array([1.0, 0.0, 2.0, 1.0, 1.0, 1.0])
     for mode in MODES:
         steps = [Step(Sum((axis,), w.shape, (0,), mode), w) for axis, w in ((0, one), (1, other))]
-        shapes = ((3, *(1,) * (len(shape) - 1)), (1, 4, *(1,) * (len(shape) - 2)))
+        shapes = ((5, *(1,) * (len(shape) - 1)), (1, 6, *(1,) * (len(shape) - 2)))
         between = meant(x, one.reshape(shapes[0]), mode, 3.0)
         wanted = meant(between, other.reshape(shapes[1]), mode, 3.0).astype(dtype)
         found = passes(x.shape, steps, Types(x.dtype, x.dtype, 3.0))
@@ -115,7 +115,13 @@ def test_what_is_no_number_reaches_as_far_as_scipys(dtype: str) -> None:
     x[4, 5], x[0, 0] = np.inf, np.nan
     w = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
     with np.errstate(invalid="ignore"):
-        for of in (lambda n: n.correlate(x, w), lambda n: n.sobel(x), lambda n: n.gaussian_filter(x, 0.6), lambda n: n.laplace(x)):
+        for of in (
+            lambda n: n.correlate(x, w),
+            lambda n: n.sobel(x),
+            lambda n: n.sobel(x.reshape(9, 1, 11)),
+            lambda n: n.gaussian_filter(x, 0.6),
+            lambda n: n.laplace(x),
+        ):
             ours, theirs = of(nc.ndimage), of(scipy.ndimage)
             np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
 

@@ -19,6 +19,7 @@ AXES = 3  # of a problem
 LONG_INNER = 32  # elements: axes behind the filtered ones that are at least so long together are an axis of their own
 NARROW, TALL = 16, 8  # pixels of a row; rows are at least so many times as many
 EXACT = {"float32": 2**24, "float64": 2**53}  # integers up to here
+FEW_TAPS = 27  # of a sum that stands for several in turn, and no more than so many times theirs (3 × 3, 4 × 4, 3 × 3 × 3; 2026-12-01)
 INT32 = 2**31 - 1
 LEAST_WEIGHT = float(np.finfo(np.float64).eps)  # SciPy's: weights of no more are left out, and differ from others by nothing
 #: types that kernels read, and write where they read them or where they are of numbers with a point; all others go by way of float64 …
@@ -35,6 +36,7 @@ class Step(NamedTuple):
     sum: Sum
     weights: Array  # float64
     line: bool = True  # of SciPy's functions for one axis, whose loops take taps in another order
+    every: bool = False  # over several axes: weights of 0 see what is no number, too
 
 
 class Pass(NamedTuple):
@@ -100,6 +102,8 @@ def _order(step: Step, compute: str, types: Types, last: bool) -> str:
         return symmetry(w) if compute == "float64" else "all" if last else "columns"
     if compute == "float64":
         return "in turn"
+    if step.every:
+        return "fused"
     there = int(np.count_nonzero(w))
     most = w.size if types.source.kind == "f" else 1.5 * there  # 0 times infinity is no number
     return "fused" if w.size <= most and (there == w.size or types.source.kind != "f") else "listed"
@@ -217,12 +221,27 @@ def together(chains: Sequence[Sequence[Step]], types: Types) -> Sequence[Sequenc
     return [[Step(Sum(tuple(axes), extents, (0,) * len(flat), flat[0].sum.mode), cross, False)]]
 
 
+def at_once(steps: Sequence[Step]) -> Sequence[Step]:
+    """Few taps along an axis each, in whatever order, as one sum over all axes, whose registers each row of samples meets once."""
+    axes = [axis for step in steps for axis in step.sum.axes]
+    sizes, apart = [step.weights.size for step in steps], len(axes) == len(set(axes)) == len(steps)
+    few = prod(sizes) <= min(FEW_TAPS, len(steps) * sum(sizes))
+    if len(steps) < 2 or not few or not apart or len({step.sum.mode for step in steps}) > 1:
+        return steps
+    ordered = sorted(steps, key=lambda s: s.sum.axes)
+    weights = ordered[0].weights
+    for step in ordered[1:]:
+        weights = np.multiply.outer(weights, step.weights)
+    origins = tuple(o for step in ordered for o in step.sum.origins)
+    return [Step(Sum(tuple(sorted(axes)), weights.shape, origins, steps[0].sum.mode), weights, False, True)]
+
+
 def passes(shape: Ints, steps: Sequence[Step], types: Types) -> list[Pass]:
     """Of a chain."""
     compute = compute_type(types, steps)
     same = types.beyond == 0 or not any(MODES[s.sum.mode] == "zeros" for s in steps)
     if compute == "float32" and same and types.divisor == 1 and all(s.line for s in steps):  # in whatever order
-        steps = sorted(steps, key=lambda s: s.sum.axes)
+        steps = at_once(sorted(steps, key=lambda s: s.sum.axes))
     groups: list[list[Step]] = []
     alone = not native(types)
     for step in reversed(steps):

@@ -29,13 +29,13 @@ class Ready(NamedTuple):
 Taps = tuple[tuple[int, int, int], ...]
 
 
-def _dense(p: FilterProblem, w: np.ndarray, columns: bool) -> tuple[Taps, np.ndarray]:
+def _dense(p: FilterProblem, w: np.ndarray, columns: bool, every: bool) -> tuple[Taps, np.ndarray]:
     """Places and weights of a kernel: as columns, or one by one."""
     if columns:
         depth, _, width = w.shape
         places = [(d, 0, c * p.step) for d in range(depth) for c in range(width)]
         return tuple(places), w.transpose(0, 2, 1).ravel()
-    found = np.argwhere(np.abs(w) > LEAST_WEIGHT) if p.compute == "float64" else np.argwhere(w != 0)
+    found = np.argwhere(every | (np.abs(w) > LEAST_WEIGHT if p.compute == "float64" else w != 0))
     return tuple((int(d), int(h), int(c) * p.step) for d, h, c in found), w[tuple(found.T)]
 
 
@@ -59,7 +59,7 @@ def pack(p: FilterProblem, weights: np.ndarray, machine: Machine) -> Ready:
     if len(tiles) == 1:
         w, (order,) = weights.reshape(p.kernel), p.orders
         line = 2 if p.kernel[1] == 1 else 1
-        parts = [_dense(p, w, columns) if order in OVER_SEVERAL else _along(p, order, w.ravel(), line, columns)]
+        parts = [_dense(p, w, columns, order == "fused") if order in OVER_SEVERAL else _along(p, order, w.ravel(), line, columns)]
     else:
         first, second = weights[: p.kernel[1]], weights[p.kernel[1] :]
         parts = [_along(p, p.orders[0], first, 1, columns), _along(p, p.orders[1], second, 2, False)]
