@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numba
@@ -227,3 +228,34 @@ def test_tall_images(shape: tuple[int, ...], dtype: str) -> None:
     problem: Any = steps[0].problem
     assert problem.spatial[2] == shape[0]
     assert nc.explain(ours.sobel, x, 0).algorithm == "filters"
+
+
+@pytest.mark.parametrize("taps", [(7, 9), (15, 15), (8, 7), (5, 6, 7)], ids=str)
+def test_products_of_lines_are_summed_line_by_line(taps: tuple[int, ...]) -> None:
+    """Exact of small integers; of floats within the bound of one sum; kernels that are nearly products, or have zeros, in one sum."""
+    rng = np.random.default_rng(4)
+    shape = (50, 61) if len(taps) == 2 else (20, 21, 30)
+    lines = [rng.integers(1, 3, n).astype(float) for n in taps]
+    w = reduce(np.multiply.outer, lines)
+    axes, x = tuple(range(len(taps))), rng.integers(0, 5, shape)
+
+    def found(w: np.ndarray, dtype: str, cval: float = 0.0) -> list[Any]:
+        step = Step(Sum(axes, taps, (0,) * len(taps), "constant"), w, False)
+        return passes(shape, [step], Types(np.dtype(dtype), np.dtype(dtype), cval))
+
+    for dtype in ("float32", "uint8"):
+        assert sum(len(one.problem.orders) for one in found(w, dtype)) == len(taps)
+        for mode in MODES:
+            wanted = meant(x, w, mode, 2.0).astype(np.int64).astype(dtype)
+            np.testing.assert_array_equal(nc.ndimage.correlate(x.astype(dtype), w, mode=mode, cval=2.0), wanted)
+    noise, smooth = rng.standard_normal(shape).astype("f4"), reduce(np.multiply.outer, [rng.uniform(0.1, 2, n) for n in taps]).astype("f4")
+    n, u = w.size, 2.0**-24
+    assert sum(len(one.problem.orders) for one in found(smooth.astype(float), "float32")) == len(taps)
+    exact, size = (meant(a, smooth.astype(float), "reflect", 0.0) for a in (noise, abs(noise)))
+    assert (abs(nc.ndimage.correlate(noise, smooth) - exact) <= n * u / (1 - n * u) * size).all()
+    other, holed = smooth.astype(float), w.copy()
+    other[(0,) * len(taps)] *= 1 + 1e-6
+    holed[0] = 0
+    assert [one.problem.orders for one in found(other, "float32")] == [("fused",)]
+    assert [one.problem.orders for one in found(holed, "float32")] == [("listed",)]
+    assert len(found(w, "float32", 2.0)) == len(found(w, "float64")) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from functools import reduce
 from math import prod
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ LONG_INNER = 32  # elements: axes behind the filtered ones that are at least so 
 NARROW, TALL = 16, 8  # pixels of a row; rows are at least so many times as many
 EXACT = {"float32": 2**24, "float64": 2**53}  # integers up to here
 FEW_TAPS = 27  # of a sum that stands for several in turn, and no more than so many times theirs (3 × 3, 4 × 4, 3 × 3 × 3; 2026-12-01)
+SEPARABLE = 3  # times the taps of the lines: a kernel of so many is summed along them (7 × 7; 2026-12-01)
+NEARLY = 2.0**-22  # of a weight: what rounding each to float32 makes of a product
 INT32 = 2**31 - 1
 LEAST_WEIGHT = float(np.finfo(np.float64).eps)  # SciPy's: weights of no more are left out, and differ from others by nothing
 #: types that kernels read, and write where they read them or where they are of numbers with a point; all others go by way of float64 …
@@ -236,10 +239,37 @@ def at_once(steps: Sequence[Step]) -> Sequence[Step]:
     return [Step(Sum(tuple(sorted(axes)), weights.shape, origins, steps[0].sum.mode), weights, False, True)]
 
 
+def factors(step: Step, types: Types) -> Sequence[Step]:
+    """Sums along an axis each in place of one over several, where weights are a product of lines and these have far fewer taps.
+
+    A product may differ from a weight by NEARLY: with the rounding of the sums in turn that is within the bound of the one sum.  Integers
+    are exact or stay.  A weight of 0 in a line would see what is no number.
+    """
+    w, whole = step.weights, types.source.kind in "iu"
+    if step.line or w.ndim < 2 or w.size <= SEPARABLE * sum(w.shape) or not (w.any() if whole else w.all()):
+        return [step]
+    pivot = tuple(int(i) for i in np.unravel_index(np.abs(w).argmax(), w.shape))
+    lines = [np.moveaxis(w, i, -1)[(*pivot[:i], *pivot[i + 1 :])] for i in range(w.ndim)]
+    if whole:
+        lines = [line / np.gcd.reduce(line.astype(np.int64)) for line in lines]
+    lines[0] = lines[0] * (w[pivot] / prod(float(line[at]) for line, at in zip(lines, pivot, strict=True)))
+    if not np.all(np.abs(reduce(np.multiply.outer, lines) - w) <= (0.0 if whole else NEARLY) * np.abs(w)):
+        return [step]
+    if not whole:  # no sum in between is larger than the samples; powers of two round nothing
+        for i, line in enumerate(lines[:-1]):
+            shift = 2.0 ** -np.ceil(np.log2(np.abs(line).sum()))
+            lines[i], lines[-1] = line * shift, lines[-1] / shift
+    of_each = zip(step.sum.axes, lines, step.sum.origins, strict=True)
+    found = [Step(Sum((axis,), line.shape, (origin,), step.sum.mode), np.ascontiguousarray(line)) for axis, line, origin in of_each]
+    return found if compute_type(types, found) == "float32" else [step]
+
+
 def passes(shape: Ints, steps: Sequence[Step], types: Types) -> list[Pass]:
     """Of a chain."""
     compute = compute_type(types, steps)
     same = types.beyond == 0 or not any(MODES[s.sum.mode] == "zeros" for s in steps)
+    if compute == "float32" and same:
+        steps = [one for step in steps for one in factors(step, types)]
     if compute == "float32" and same and types.divisor == 1 and all(s.line for s in steps):  # in whatever order
         steps = at_once(sorted(steps, key=lambda s: s.sum.axes))
     groups: list[list[Step]] = []
