@@ -51,6 +51,19 @@ def positions_of(plan, box):
 
 
 @inlined
+def behind(plan, box, together, pitch):
+    """Positions of a plane of V (from, to) that are read with the last of a box, tiles of so many together, and that nothing fills.
+
+    A plane has `pitch` of them, those in the halo too: a term reads as far on as it begins.
+    """
+    o, a, i, w = plan.o, plan.a, plan.i, plan.w
+    positions = positions_of(plan, box)
+    halo = o.halo * o.positions + a.halo * box.a.residues * a.positions + i.halo * i.positions + w.halo * w.residues
+    filled = positions + halo
+    return filled, min(pitch, (positions + together - 1) // together * together + halo)
+
+
+@inlined
 def share_of(plan, split, unit):
     """The channels (first, end) that a task transforms for all tasks of its box, in whole units."""
     units = (plan.summed + unit - 1) // unit

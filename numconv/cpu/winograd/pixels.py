@@ -16,7 +16,7 @@ from ..simd.tiles import lanes, rows
 from ..simd.vector import get, load, load_n, moved, store, store_n
 from ..stages.epilogue import activate
 from ..stages.pack import zero
-from .box import positions_of, share_of
+from .box import behind, share_of
 from .points import input_row, output_row, outputs
 from .transforms import eight, put_row, restored
 
@@ -143,13 +143,11 @@ def fill_pixels(shape, by_a, by_w, plan, task, split, group, sample, box, v):  #
                     first_i = box.i.first * i.step + get(lists, i.planes_at + of_i) - i.low
                     first_w = box.w.first * w.step + get(lists, w.planes_at + of_w) - w.low
                     _fill_plane(by_a, by_w, vector, plan, task, x, (first_o, first_a, first_i, first_w), channels, box, v)
-                    if (
-                        split == 0
-                    ):  # behind the positions, as far as tiles read: numbers of another kernel there may be denormal (decision 50)
-                        positions, pitch = positions_of(plan, box), plan.v.position_pitch
-                        end = min(plan.v.plane_pitch, (positions + rows(shape) - 1) // rows(shape) * rows(shape) * pitch)
+                    if split == 0:  # numbers of another kernel there may be denormal (decision 50)
+                        begin, end = behind(plan, box, rows(shape), plan.v.plane_pitch // plan.v.position_pitch)
                         for f in range(plan.frequencies):
-                            zero(vector, moved(v, f * plan.v.pitch + positions * pitch), end - positions * pitch)
+                            at = moved(v, f * plan.v.pitch + begin * plan.v.position_pitch)
+                            zero(vector, at, (end - begin) * plan.v.position_pitch)
                     v = moved(v, plan.v.plane_pitch)
 
 

@@ -17,7 +17,7 @@ from ..simd.vector import get, moved, zero_of
 from ..stages.epilogue import store_row
 from ..stages.fill import copy_row, inside
 from ..stages.pack import zero
-from .box import positions_of, share_of
+from .box import behind, share_of
 from .points import outputs
 from .transforms import analyse, fill_row, restore, restore_rows
 
@@ -104,12 +104,11 @@ def _blank(shape, vector, plan, box, planes, last, v):
 
     `last`: nothing is behind them.
     """
-    positions, pitch = positions_of(plan, box), plan.v.plane_pitch
-    read = (positions + columns(shape) - 1) // columns(shape) * columns(shape)
-    for f in range(plan.frequencies):
-        for q in range(planes):
-            end = read if last and q + 1 == planes else min(read, pitch)
-            zero(vector, moved(v, f * plan.v.pitch + q * pitch + positions), end - positions)
+    pitch = plan.v.plane_pitch
+    for q in range(planes):
+        begin, end = behind(plan, box, columns(shape), pitch + lanes(vector) * (last and q + 1 == planes))
+        for f in range(plan.frequencies):
+            zero(vector, moved(v, f * plan.v.pitch + q * pitch + begin), end - begin)
 
 
 def fill_planes(shape, by_a, by_w, plan, task, split, group, sample, box, v):  # type: ignore[no-untyped-def]
