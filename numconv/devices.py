@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from . import forks
+from . import forks, hosts
 from .kernel import Kernel, Machine
 from .plan import Plan
 
@@ -88,7 +88,12 @@ def _is_cuda(array: Any) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         return bool(array.is_cuda)
-    return hasattr(type(array), "__cuda_array_interface__")
+    kind = type(array)
+    if not hasattr(kind, "__cuda_array_interface__"):
+        return False
+    if hasattr(kind, "__dlpack_device__"):  # JAX's arrays have both names, wherever they lie
+        return int(array.__dlpack_device__()[0]) != hosts.DLPACK_CPU
+    return True
 
 
 def _is_lazy(array: Any) -> bool:
