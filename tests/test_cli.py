@@ -42,6 +42,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert all(name in text for name in COMMANDS)
+    assert "examples:" in text and "exit status:" in text
 
 
 def test_module_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,8 +30,9 @@ def blocks(page: Path) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT)))
-def test_blocks_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The blocks of a page in turn, in one namespace."""
+def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The blocks of a page in turn, in one namespace, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "docs"}
     threads = numba.get_num_threads()
     try:
