@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ..arguments.edge import public
 from ..arguments.values import Subject, flag, integer
-from .style import HATCHES, LINES, new_figure, palette, subplots
+from .style import HATCHES, LINES, Palette, new_figure, palette, subplots
 
 ROW = 0.42  # inches
 BOX = 0.34  # of a channel's square, in rows
@@ -53,15 +56,8 @@ def channels(in_channels: int, out_channels: int, groups: int = 1, *, shuffle: b
     return figure
 
 
-def _box(axes, x, y, group, number, colors):  # type: ignore[no-untyped-def]
-    from matplotlib.patches import Rectangle
-
-    shades = colors.groups
-    axes.add_patch(
-        Rectangle(
-            (x - BOX, y - BOX), 2 * BOX, 2 * BOX, facecolor=shades[group % len(shades)], edgecolor=colors.edge,
-            hatch=HATCHES[group % len(HATCHES)], zorder=2,
-        )
-    )  # fmt: skip
-    label = {"facecolor": shades[group % len(shades)], "edgecolor": "none", "pad": 1.0}
+def _box(axes: Any, x: float, y: float, group: int, number: int, colors: Palette) -> None:
+    face, hatch = colors.groups[group % len(colors.groups)], HATCHES[group % len(HATCHES)]
+    axes.add_patch(Rectangle((x - BOX, y - BOX), 2 * BOX, 2 * BOX, facecolor=face, edgecolor=colors.edge, hatch=hatch, zorder=2))
+    label = {"facecolor": face, "edgecolor": "none", "pad": 1.0}
     axes.text(x, y, str(number), ha="center", va="center", color=colors.text, fontsize=9, zorder=3, bbox=label)
