@@ -45,7 +45,7 @@ def _divided(rank: int, outputs: Ints, box: Ints, boxes: Ints, tasks: int, tile:
 
 def _of_positions(problem: ConvProblem, machine: Machine) -> ShownBoxes:
     p = positions.prepared(problem, machine, machine.cores)
-    plan, (rows, vectors, lanes, _) = p.plan, p.tile
+    plan, (rows, vectors, lanes, *_) = p.plan, p.tile
     axes, jobs = (plan.t, plan.h, plan.w), (plan.filters.t, plan.filters.h, plan.filters.w)
     said = f"{plan.chunk} channels copied at a time; output channels in {plan.splits} part{'s' * (plan.splits > 1)}"
     if any(a.spread > 1 for a in axes):
