@@ -129,7 +129,10 @@ def measured(threads: int, rounds: int) -> list[dict[str, Any]]:
         for _ in range(rounds):
             for library in LIBRARIES:
                 command = [sys.executable, __file__, "--threads", str(threads), "--one", library, str(i)]
-                each, seconds = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+                run = subprocess.run(
+                    command, capture_output=True, text=True, check=True, env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads)}
+                )
+                each, seconds = json.loads(run.stdout.splitlines()[-1])
                 whole[library] = min(whole[library], seconds)
                 least[library] = {k: min(v, least[library].get(k, v)) for k, v in each.items()}
         row: dict[str, Any] = {"model": name, "threads": threads}
