@@ -16,7 +16,8 @@ from numconv import dropin, watching
 from numconv.arguments.filters import Sum
 from numconv.cpu.filters import plan, rows
 from numconv.cpu.machine import detect
-from numconv.ndimage.passes import Step, Types, passes
+from numconv.ndimage.passes import Step, Types
+from numconv.ndimage.rewriting import passes_of
 
 MODES = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap", "constant": "constant"}
 MACHINES = {"here": (detect().vector_bytes, detect().registers), "AVX2": (32, 16), "NEON": (16, 32)}
@@ -32,7 +33,7 @@ def meant(x: np.ndarray, w: np.ndarray, mode: str, cval: float) -> np.ndarray:
 
 
 def made(x: np.ndarray, steps: list[Step], cval: float, machine: Any) -> np.ndarray:
-    for one in passes(x.shape, steps, Types(x.dtype, x.dtype, cval)):
+    for one in passes_of(x.shape, steps, Types(x.dtype, x.dtype, cval)):
         y = np.full(x.shape, 99, one.problem.out_dtype)
         rows.run(one.problem, (x, None, rows.pack(one.problem, one.weights, machine)), y, machine)
         x = y
@@ -69,21 +70,21 @@ def test_two_sums_in_one_pass(shape: tuple[int, ...], dtype: str) -> None:
         shapes = ((5, *(1,) * (len(shape) - 1)), (1, 6, *(1,) * (len(shape) - 2)))
         between = meant(x, one.reshape(shapes[0]), mode, 3.0)
         wanted = meant(between, other.reshape(shapes[1]), mode, 3.0).astype(dtype)
-        found = passes(x.shape, steps, Types(x.dtype, x.dtype, 3.0))
+        found = passes_of(x.shape, steps, Types(x.dtype, x.dtype, 3.0))
         assert len(found) == (1 if shape[2:] != (300,) else 2)
         np.testing.assert_array_equal(made(x, steps, 3.0, detect()), wanted)
 
 
 def test_a_box_of_every_kind_is_read() -> None:
     """Blocks where the source lies and copies of others, bands and chunks."""
-    p = passes((200, 3000), [Step(Sum((0, 1), (3, 3), (0, 0), "reflect"), np.ones((3, 3)), False)], Types(*[np.dtype("f4")] * 2, 0.0))[
+    p = passes_of((200, 3000), [Step(Sum((0, 1), (3, 3), (0, 0), "reflect"), np.ones((3, 3)), False)], Types(*[np.dtype("f4")] * 2, 0.0))[
         0
     ].problem
     found = plan.prepared(p, detect(), (((0, 0, 0), (0, 0, 1), (0, 0, 2)),)).plan
     assert found.direct
     assert found.bands > 1
     assert found.block < 3000
-    line = passes((100_000,), [Step(Sum((0,), (3,), (0,), "reflect"), np.ones(3))], Types(*[np.dtype("f4")] * 2, 0.0))[0].problem
+    line = passes_of((100_000,), [Step(Sum((0,), (3,), (0,), "reflect"), np.ones(3))], Types(*[np.dtype("f4")] * 2, 0.0))[0].problem
     assert plan.prepared(line, detect(), (((0, 0, 0), (0, 0, 1), (0, 0, 2)),)).plan.chunks > 1
 
 
@@ -241,7 +242,7 @@ def test_products_of_lines_are_summed_line_by_line(taps: tuple[int, ...]) -> Non
 
     def found(w: np.ndarray, dtype: str, cval: float = 0.0) -> list[Any]:
         step = Step(Sum(axes, taps, (0,) * len(taps), "constant"), w, False)
-        return passes(shape, [step], Types(np.dtype(dtype), np.dtype(dtype), cval))
+        return passes_of(shape, [step], Types(np.dtype(dtype), np.dtype(dtype), cval))
 
     for dtype in ("float32", "uint8"):
         assert sum(len(one.problem.orders) for one in found(w, dtype)) == len(taps)

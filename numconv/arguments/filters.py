@@ -26,6 +26,13 @@ MODES = {
 MOST_AXES = 3  # spatial ones, of a kernel
 
 
+class Wanted(NamedTuple):
+    """Of an axis of a block: which of its samples a filter is to give."""
+
+    first: int
+    number: int
+
+
 class Sum(NamedTuple):
     """One sum over neighbours: y[p] = Σ_r weights[r] · x[p + r − extent // 2 − origin], on these axes."""
 

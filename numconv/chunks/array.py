@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, product
@@ -16,8 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from ..cpu.runtime.workspace import borrow
+
 Ints = tuple[int, ...]
 Chunks = tuple[Ints, ...]  # of each axis the lengths of its chunks
+Bounds = tuple[tuple[tuple[int, int], ...], ...]  # of each axis the parts of its chunks that are joined: from, to
 Key = tuple[Any, ...]  # (name, number of the chunk along each axis)
 
 
@@ -172,17 +176,33 @@ def _merged(bounds: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 def joined(blocks: list[Any], cuts: Job) -> Any:
     """Of blocks in the order of their places, what lies between those bounds, as one array."""
-    bounds: tuple[tuple[tuple[int, int], ...], ...] = cuts.value
-    counts = [len(axis) for axis in bounds]
-    places = list(product(*map(range, counts)))
-    if len(places) == 1:
+    bounds: Bounds = cuts.value
+    if len(blocks) == 1:
         return blocks[0][tuple(slice(*axis[0]) for axis in bounds)]
     if not isinstance(blocks[0], np.ndarray):  # CuPy's, whose own concatenation NumPy's is
-        return _concatenated(blocks, counts, bounds)
-    lengths = [[b - a for a, b in axis] for axis in bounds]
-    starts = [(0, *accumulate(axis)) for axis in lengths]
-    out = np.empty([s[-1] for s in starts], blocks[0].dtype)
-    for place, block in zip(places, blocks, strict=True):
+        return _concatenated(blocks, [len(axis) for axis in bounds], bounds)
+    return _into(np.empty(_extents(bounds), blocks[0].dtype), blocks, bounds)
+
+
+@contextmanager
+def in_scratch(blocks: list[Any], cuts: Job) -> Iterator[Any]:
+    """The same row after row, in memory that the thread keeps: pages that are touched for the first time take longer than what is copied."""
+    bounds: Bounds = cuts.value
+    shape, one = _extents(bounds), blocks[0]
+    if not isinstance(one, np.ndarray) or (len(blocks) == 1 and joined(blocks, cuts).flags.c_contiguous):
+        yield joined(blocks, cuts)
+        return
+    with borrow(prod(shape), one.dtype) as scratch:
+        yield _into(scratch.reshape(shape), blocks, bounds)
+
+
+def _extents(bounds: Bounds) -> list[int]:
+    return [sum(b - a for a, b in axis) for axis in bounds]
+
+
+def _into(out: Any, blocks: list[Any], bounds: Bounds) -> Any:
+    starts = [(0, *accumulate(b - a for a, b in axis)) for axis in bounds]
+    for place, block in zip(product(*(range(len(axis)) for axis in bounds)), blocks, strict=True):
         target = tuple(slice(s[p], s[p + 1]) for s, p in zip(starts, place, strict=True))
         out[target] = block[tuple(slice(*axis[p]) for axis, p in zip(bounds, place, strict=True))]
     return out

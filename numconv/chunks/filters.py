@@ -1,18 +1,23 @@
-"""SciPy's filters of lazy arrays: each chunk with all that its sums reach, filtered as an array of its own, and cut back."""
+"""SciPy's filters of lazy arrays: of each chunk, joined with all that its sums reach, a kernel makes what is wanted."""
 
 from __future__ import annotations
 
-from itertools import pairwise, product
-from typing import Any
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments.filters import MODES, Chains
-from .array import Job, Lazy, derived, intervals, pieces
+from ..arguments.filters import MODES, Chains, Wanted
+from .array import Job, Lazy, derived, in_scratch, intervals, joined, pieces
 from .cuts import Axis, Cut, forward
 from .tasks import alone, taken
 
+if TYPE_CHECKING:
+    from ..ndimage.sums import Sums
+
 ZEROS = ("constant", "grid-constant")
+NEAR = frozenset({"symmetric", "reflect", "edge"})  # what lies beyond an edge is what lies near it, as far as that
 
 
 def reach_of(chains: Chains, rank: int) -> list[tuple[int, int, str]]:
@@ -26,47 +31,47 @@ def reach_of(chains: Chains, rank: int) -> list[tuple[int, int, str]]:
     return found
 
 
-def filtered(x: Lazy, chains: Chains, beyond: float, result: Any, name: str, parameters: tuple[Any, ...]) -> Lazy:
-    """`parameters`: all that `ndimage.sums.filtered_block` takes beside the block and the sums.
-
-    A mode continues the array once for all sums in turn: along one axis it does what it does along the others.  That is so of zeros, too,
-    but not of another number, which each sum would meet anew.
-    """
-    reach = reach_of(chains, x.ndim)
+def filtered(x: Lazy, name: str, sums: Sums, beyond: float, turn: bool) -> Lazy:
+    """`turn`: the array is filtered as its transpose."""
+    reach = reach_of(sums.chains, x.ndim)
     cuts = [
-        [
-            forward(Axis(n, n, low + high + 1, 1, 1, low), first, end, "zeros" if mode in ZEROS else MODES[mode])
-            for first, end in pairwise(starts)
-        ]
+        [_cut(Axis(n, n, low + high + 1, 1, 1, low), first, end, mode) for first, end in pairwise(starts)]
         for n, starts, (low, high, mode) in zip(x.shape, x.starts, reach, strict=True)
     ]
-    inner = tuple(tuple(one._replace(mode="nearest") for one in chain) for chain in chains)
-    number = len(list(product(*x.chunks)))
+    number = prod(len(axis) for axis in x.chunks)
 
     def task(place: tuple[int, ...]) -> Any:
         here = [axis[p] for axis, p in zip(cuts, place, strict=True)]
         block = pieces(x, [[piece for run in c.source for piece in intervals(s, *run)] for c, s in zip(here, x.starts, strict=True)])
         takes = tuple((i, c.take) for i, c in enumerate(here) if c.take is not None)
-        pads = tuple(_missing(c, low, high) for c, (low, high, _) in zip(here, reach, strict=True))
-        back = tuple(slice(low, low + c.target[1] - c.target[0]) for c, (low, _, _) in zip(here, reach, strict=True))
-        return (_block, Job((name, inner, pads, beyond, back, parameters, number)), (taken, block, Job(takes)) if takes else block)
+        wanted = tuple(Wanted(low - c.axis.low, c.target[1] - c.target[0]) for c, (low, _, _) in zip(here, reach, strict=True))
+        job = Job((name, sums, beyond, turn, wanted))
+        if takes:
+            return (_block, job, number, (taken, block, Job(takes)))
+        if type(block) is tuple and block[0] is joined:
+            return (_block, job, number, *block[1:])
+        return (_block, job, number, block)
 
-    return derived(name, [x], (chains, beyond, result, parameters), x.chunks, result, task)
-
-
-def _missing(cut: Cut, low: int, high: int) -> tuple[int, int]:
-    """Samples that lie beyond the edges and are a number."""
-    given = len(cut.take) if cut.take is not None else cut.source[0][1] - cut.source[0][0]
-    front = cut.axis.low if cut.take is None else 0
-    return front, cut.target[1] - cut.target[0] + low + high - given - front
+    return derived(name, [x], (sums, beyond, turn), x.chunks, sums.result, task)
 
 
-def _block(job: Job, block: Any) -> Any:
+def _cut(axis: Axis, first: int, end: int, mode: str) -> Cut:
+    """With what lies beyond an edge left to the kernel, where that follows from what the block has of the array."""
+    if mode in ZEROS:
+        return forward(axis, first, end, "zeros")
+    found = forward(axis, first, end, "zeros")
+    low, high = found.source[0]
+    beyond = max(axis.low - first, end + axis.reach - axis.low - axis.image)
+    near = beyond <= 0 or (MODES[mode] in NEAR and high - low > beyond)
+    return found if near else forward(axis, first, end, MODES[mode])
+
+
+def _block(job: Job, number: int, block: Any, cuts: Job | None = None) -> Any:
+    """`cuts`: of blocks that are to be joined first."""
     from ..ndimage.sums import filtered_block
 
-    name, chains, pads, beyond, back, parameters, number = job.value
-    if any(map(any, pads)):
-        block = np.pad(block, pads, constant_values=beyond)
     with alone(number):
-        found = filtered_block(name, np.ascontiguousarray(block), chains, *parameters)
-    return found[back]  # a view: whoever joins chunks copies them
+        if cuts is None:
+            return filtered_block(job.value[0], np.ascontiguousarray(block), *job.value[1:])
+        with in_scratch(block, cuts) as found:
+            return filtered_block(job.value[0], found, *job.value[1:])

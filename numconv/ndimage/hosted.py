@@ -27,6 +27,7 @@ class Stage(NamedTuple):
     machine: Machine
     source: np.dtype[Any]  # of the kernel …
     target: np.dtype[Any]  # … and what its results are rounded to
+    shape: tuple[int, ...]  # of these
 
     def plain(self, dtype: np.dtype[Any]) -> bool:
         """Whether the kernel takes such arrays and gives what is wanted."""
@@ -44,14 +45,14 @@ def towards_zero(array: Array, dtype: np.dtype[Any]) -> Array:
 class Filtering(Repeated):
     """The sum of what some chains of stages make of an array of this shape and type."""
 
-    __slots__ = ("chains", "dtype", "last", "shape", "turned")
+    __slots__ = ("chains", "dtype", "last", "parts", "turned")
 
-    def __init__(self, chains: Sequence[Sequence[Stage]], shape: tuple[int, ...], dtype: np.dtype[Any], turned: bool) -> None:
-        """`turned`: the chains are for its transpose."""
-        self.chains, self.shape, self.dtype, self.turned = chains, shape, dtype, turned
+    def __init__(self, chains: Sequence[Sequence[Stage]], dtype: np.dtype[Any], turned: bool, parts: Sequence[Any]) -> None:
+        """`turned`: the chains are for its transpose; `parts`: what each of them sees, if not all."""
+        self.chains, self.dtype, self.turned, self.parts = chains, dtype, turned, parts
         one = chains[0][0]
-        alone = len(chains) == len(chains[0]) == 1 and np.prod(shape) < LARGE and one.plain(dtype)
-        self.last = one if alone and not turned else None
+        alone = len(chains) == len(chains[0]) == 1 and np.prod(one.shape) < LARGE and one.plain(dtype)
+        self.last = one if alone and not turned and not parts else None
 
     def __call__(self, array: Any, out: Array | None) -> Any:
         """Into an array of the user's, which may be the source, or a fresh one of the kind that `array` is."""
@@ -65,8 +66,8 @@ class Filtering(Repeated):
                 out[...] = y
             return out
         if self.last is not None:  # a small array: each microsecond counts
-            problem, run, packed, machine, _, target = self.last
-            small = np.empty(self.shape, target)
+            problem, run, packed, machine, _, target, shape = self.last
+            small = np.empty(shape, target)
             run(problem, (x, None, packed), small, machine)
             return small if x is array else hosts.release(small, array)
         y = self.into(x, None)
@@ -82,11 +83,11 @@ class Filtering(Repeated):
     def _summed(self, x: Array, out: Array | None) -> Array:
         """The chains' sum, of `x` as they see it."""
         device, total = devices.device("cpu"), None
-        for chain in self.chains:
-            y = x
-            for i, (problem, run, packed, machine, source, target) in enumerate(chain):
+        for number, chain in enumerate(self.chains):
+            y = np.ascontiguousarray(x[self.parts[number]]) if self.parts else x
+            for i, (problem, run, packed, machine, source, target, shape) in enumerate(chain):
                 last = out is not None and i + 1 == len(chain) and total is None and out.dtype.name == problem.out_dtype
-                result: Array = out if last else device.empty(x.shape, problem.out_dtype, x)  # type: ignore[assignment]
+                result: Array = out if last else device.empty(shape, problem.out_dtype, x)  # type: ignore[assignment]
                 run(problem, (y.astype(source, copy=False), None, packed), result, machine)
                 y = result if result.dtype == target else towards_zero(result, target)
             total = y if total is None else np.add(total, y, out=total)
@@ -95,7 +96,7 @@ class Filtering(Repeated):
 
 
 def planned(
-    name: str, chains: Sequence[Sequence[Pass]], shape: tuple[int, ...], dtype: np.dtype[Any], result: np.dtype[Any], turned: bool
+    name: str, chains: Sequence[Sequence[Pass]], dtype: np.dtype[Any], result: np.dtype[Any], turned: bool, parts: Sequence[Any] = ()
 ) -> Filtering:
     """Planned and packed."""
     device, subject = devices.device("cpu"), Subject(name)
@@ -103,9 +104,9 @@ def planned(
     def stage(one: Pass) -> Stage:
         plan = plan_for(subject, device, one.problem)
         packed = plan.kernel.pack(one.problem, one.weights, plan.machine)
-        return Stage(one.problem, plan.kernel.run, packed, plan.machine, hosts.dtype_of(one.problem.dtype), result)
+        return Stage(one.problem, plan.kernel.run, packed, plan.machine, hosts.dtype_of(one.problem.dtype), result, one.shape)
 
-    return Filtering([[stage(one) for one in chain] for chain in chains], shape, dtype, turned)
+    return Filtering([[stage(one) for one in chain] for chain in chains], dtype, turned, parts)
 
 
 def adopted(name: str, array: Any) -> Array:

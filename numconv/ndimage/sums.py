@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import devices, hosts
-from ..arguments.filters import MODES, Chains, Sum, filters, fits, requested
+from ..arguments.filters import MODES, Chains, Sum, Wanted, filters, fits, requested
 from ..call import call
 from ..dropin import NotServedError
+from ..memory import kept
 from ..planning import ELEMENTWISE
 from ..problem import Ints, Problem
 from ..session import Session
 from ..watching import Recorder, taped, watched
-from .hosted import adopted, planned
-from .passes import Step, Types, in_float32, passes, tall, together, transposed
+from .hosted import Filtering, adopted, planned
+from .passes import Step, Types, in_float32
+from .rewriting import passes_of, tall, together, transposed
 
 Array = np.ndarray[Any, Any]
 
@@ -115,9 +117,9 @@ def filtered(
     beyond = _number(cval) if any(one.mode in ("constant", "grid-constant") for chain in chains for one in chain) else 0.0
     on_host = devices.kind(source.array) == "cpu"
     if on_host and not taped() and all(isinstance(w, np.ndarray) for w in weights):
-        return _on_host(name, source, chains, weights, Types(source.dtype, source.result, beyond, divisor), turned)
+        return _on_host(name, source, _sums(name, source, chains, weights, divisor, turned), beyond)
     if devices.kind(source.array) == "chunks" and not watched():
-        return _in_chunks(name, source, chains, weights, beyond, divisor, turned)
+        return _in_chunks(name, source, _sums(name, source, chains, weights, divisor, turned), beyond)
     if beyond and (not on_host or watched()):
         raise NotServedError(f"cval={cval!r}")
     known = [w for w in weights if isinstance(w, np.ndarray)]
@@ -143,42 +145,74 @@ def _labels(count: int) -> tuple[str, ...]:
     return ("input", *("weights" if count == 1 else f"weights{i}" for i in range(count)))
 
 
-def _on_host(name: str, source: Source, chains: Chains, weights: Sequence[Array], types: Types, turned: bool) -> Any:
+class Sums(NamedTuple):
+    """What chains of sums ask for, beside an array and what lies beyond it; for a block of a larger array also how that is filtered."""
+
+    chains: Chains
+    weights: tuple[tuple[Ints, str, bytes], ...]  # their shapes, types and numbers
+    result: str
+    divisor: int
+    turned: bool  # the weights are
+    line: bool  # of SciPy's functions along one axis
+
+    def steps(self) -> list[list[Step]]:
+        left = [np.frombuffer(data, dtype).reshape(shape) for shape, dtype, data in self.weights]
+        left = [np.flip(w) if self.turned else w for w in left]
+        return [[Step(one, left.pop(0), self.line) for one in chain] for chain in self.chains]
+
+    def types(self, source: Any, beyond: float) -> Types:
+        return Types(np.dtype(source), np.dtype(self.result), beyond, self.divisor)
+
+
+def _sums(name: str, source: Source, chains: Chains, weights: Sequence[Array], divisor: int, turned: bool) -> Sums:
+    known = tuple((w.shape, w.dtype.str, w.tobytes()) for w in weights)
+    return Sums(tuple(tuple(chain) for chain in chains), known, source.result.name, divisor, turned, name not in ("correlate", "convolve"))
+
+
+def _on_host(name: str, source: Source, sums: Sums, beyond: float) -> Any:
     """By passes over the array, each one kernel: see `passes`."""
-    left, line = [np.flip(w) if turned else w for w in weights], name not in ("correlate", "convolve")
-    steps = [[Step(one, left.pop(0), line) for one in chain] for chain in chains]
-    shape, turn = source.shape, tall(source.shape, steps, types)
+    types, shape, steps = sums.types(source.dtype, beyond), source.shape, sums.steps()
+    turn = tall(shape, steps, types)
     if turn:
         shape, steps = shape[::-1], [[transposed(step) for step in chain] for chain in steps]
-    found = [passes(shape, chain, types) for chain in together(steps, types)]
+    found = [passes_of(shape, chain, types) for chain in together(steps, types)]
     if watched():
         flat = [one for chain in found for one in chain]
         arrays = (source.array, *(one.weights for one in flat))
         in_turn = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name, shape if turn else None)
         return call(name, requested, _labels(len(flat)), arrays, (tuple(one.problem for one in flat), source.shape), None, "auto", in_turn)
     adopted(name, source.array)  # or says why not
-    return planned(name, found, source.shape, source.dtype, source.result, turn)
+    return planned(name, found, source.dtype, source.result, turn)
 
 
-def _in_chunks(
-    name: str, source: Source, chains: Chains, weights: Sequence[Array], beyond: float, divisor: int, turned: bool
-) -> Any:  # fmt: skip
-    if beyond and any(len(chain) > 1 for chain in chains):
+def _in_chunks(name: str, source: Source, sums: Sums, beyond: float) -> Any:
+    if beyond and any(len(chain) > 1 for chain in sums.chains):
         raise NotServedError(f"cval={beyond!r} of several sums in turn")
     device: Any = devices.device("chunks")
     x = device.adopt(source.array)
-    known = tuple((w.shape, w.dtype.str, w.tobytes()) for w in weights)
-    return device.release(
-        device.filtered(x, chains, beyond, source.result, name, (known, source.result.name, divisor, turned)), source.array
-    )
+    turn = tall(source.shape, sums.steps(), sums.types(source.dtype, beyond))
+    return device.release(device.filtered(x, name, sums, beyond, turn), source.array)
 
 
-def filtered_block(name: str, block: Array, chains: Chains, weights: Any, result: str, divisor: int, turned: bool) -> Array:
-    """A chunk, filtered as an array of its own."""
-    source = Source(block, block.shape, block.dtype, np.dtype(result), None)
-    arrays = [np.frombuffer(data, dtype).reshape(shape) for shape, dtype, data in weights]
-    filtering: Array = _on_host(name, source, chains, arrays, Types(source.dtype, source.result, 0.0, divisor), turned)(block, None)
-    return filtering
+@kept
+def _of_blocks(name: str, shape: Ints, dtype: np.dtype[Any], sums: Sums, beyond: float, turn: bool, cuts: tuple[Wanted, ...]) -> Filtering:
+    """Blocks of one form have one plan.  Rows, orders and rewriting are those of the whole, which follow from all but the shape."""
+    types, steps = sums.types(dtype, beyond), sums.steps()
+    if turn:
+        shape, cuts, steps = shape[::-1], cuts[::-1], [[transposed(step) for step in chain] for chain in steps]
+    chains = together(steps, types)
+    axes = [{axis for step in chain for axis in step.sum.axes} for chain in chains]
+    parts = [tuple(slice(None) if i in of else slice(c.first, c.first + c.number) for i, c in enumerate(cuts)) for of in axes]
+    sees_all = all(len(of) == len(shape) for of in axes)
+    seen = [tuple(n if i in of else cuts[i].number for i, n in enumerate(shape)) for of in axes]
+    found = [passes_of(one, chain, types, cuts) for one, chain in zip(seen, chains, strict=True)]
+    return planned(name, found, dtype, types.result, turn, () if sees_all else parts)
+
+
+def filtered_block(name: str, block: Array, sums: Sums, beyond: float, turn: bool, cuts: tuple[Wanted, ...]) -> Array:
+    """What is wanted of a block of a larger array; `turn`: that is filtered as its transpose."""
+    found: Array = _of_blocks(name, block.shape, block.dtype, sums, beyond, turn, cuts)(block, None)
+    return found
 
 
 def _passes_in_turn(
