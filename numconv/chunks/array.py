@@ -186,7 +186,7 @@ def joined(blocks: list[Any], cuts: Job) -> Any:
 
 @contextmanager
 def in_scratch(blocks: list[Any], cuts: Job) -> Iterator[Any]:
-    """The same row after row, in memory that the thread keeps: pages that are touched for the first time take longer than what is copied."""
+    """The same row after row, in memory that the thread keeps: pages touched for the first time take longer than what is copied."""
     bounds: Bounds = cuts.value
     shape, one = _extents(bounds), blocks[0]
     if not isinstance(one, np.ndarray) or (len(blocks) == 1 and joined(blocks, cuts).flags.c_contiguous):
@@ -194,6 +194,19 @@ def in_scratch(blocks: list[Any], cuts: Job) -> Iterator[Any]:
         return
     with borrow(prod(shape), one.dtype) as scratch:
         yield _into(scratch.reshape(shape), blocks, bounds)
+
+
+def between(blocks: list[Any], cuts: Job, first: int, end: int) -> tuple[list[Any], Job]:
+    """Of what would be joined the part from `first` to `end` on the first axis: its blocks and bounds."""
+    bounds: Bounds = cuts.value
+    inner, start, along, found = len(blocks) // len(bounds[0]), 0, [], []
+    for number, (a, b) in enumerate(bounds[0]):
+        low, high = max(first - start, 0), min(end - start, b - a)
+        if low < high:
+            along.append((a + low, a + high))
+            found += blocks[number * inner : (number + 1) * inner]
+        start += b - a
+    return found, Job((tuple(along), *bounds[1:]))
 
 
 def _extents(bounds: Bounds) -> list[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments.filters import MODES, Chains, Wanted
-from .array import Job, Lazy, derived, in_scratch, intervals, joined, pieces
+from .array import Job, Lazy, between, derived, in_scratch, intervals, joined, pieces
 from .cuts import Axis, Cut, forward
 from .tasks import alone, taken
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..ndimage.sums import Sums
 
 ZEROS = ("constant", "grid-constant")
+BAND = 1 << 20  # bytes of rows that are joined at a time: about half of a second cache
 NEAR = frozenset({"symmetric", "reflect", "edge"})  # what lies beyond an edge is what lies near it, as far as that
 
 
@@ -67,11 +68,27 @@ def _cut(axis: Axis, first: int, end: int, mode: str) -> Cut:
 
 
 def _block(job: Job, number: int, block: Any, cuts: Job | None = None) -> Any:
-    """`cuts`: of blocks that are to be joined first."""
+    """`cuts`: of blocks that are to be joined first, a band of rows after the other, while the caches hold it."""
     from ..ndimage.sums import filtered_block
 
+    name, sums, beyond, turn, wanted = job.value
     with alone(number):
         if cuts is None:
-            return filtered_block(job.value[0], np.ascontiguousarray(block), *job.value[1:])
-        with in_scratch(block, cuts) as found:
-            return filtered_block(job.value[0], found, *job.value[1:])
+            return filtered_block(name, np.ascontiguousarray(block), sums, beyond, turn, wanted)
+        out = np.empty([axis.number for axis in wanted], sums.result)
+        (low, high, _), *_ = reach_of(sums.chains, len(wanted))
+        extents = [sum(b - a for a, b in axis) for axis in cuts.value]
+        row = prod(extents[1:]) * block[0].dtype.itemsize
+        rows, given = max(BAND // row, 2 * (low + high) + 1), wanted[0].first
+        for first in range(0, len(out), rows):
+            end = min(first + rows, len(out))
+            if len(out) - end < rows // 2:  # no narrow rest
+                end = len(out)
+            begin = max(0, given + first - low)
+            band = between(block, cuts, begin, min(extents[0], given + end + high))
+            with in_scratch(*band) as found:
+                here = (Wanted(given + first - begin, end - first), *wanted[1:])
+                filtered_block(name, found, sums, beyond, turn, here, out[first:end])
+            if end == len(out):
+                break
+        return out

@@ -209,9 +209,11 @@ def _of_blocks(name: str, shape: Ints, dtype: np.dtype[Any], sums: Sums, beyond:
     return planned(name, found, dtype, types.result, turn, () if sees_all else parts)
 
 
-def filtered_block(name: str, block: Array, sums: Sums, beyond: float, turn: bool, cuts: tuple[Wanted, ...]) -> Array:
+def filtered_block(
+    name: str, block: Array, sums: Sums, beyond: float, turn: bool, cuts: tuple[Wanted, ...], out: Array | None = None
+) -> Array:
     """What is wanted of a block of a larger array; `turn`: that is filtered as its transpose."""
-    found: Array = _of_blocks(name, block.shape, block.dtype, sums, beyond, turn, cuts)(block, None)
+    found: Array = _of_blocks(name, block.shape, block.dtype, sums, beyond, turn, cuts)(block, out)
     return found
 
 
