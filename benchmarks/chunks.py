@@ -2,7 +2,8 @@
 
     python benchmarks/chunks.py [--quick] [--out benchmarks/results/chunks.json]
 
-Each figure is the best of a few runs in turns.  Needs dask; dask_image, torch and distributed where they are installed.
+Each figure is the best of a few runs in turns.  `numconv` computes and joins the chunks of the result, as the peers do; `numconv, chunks`
+leaves them apart (`persist`); `copy` is what dask takes for copying each chunk and joining the copies: what any result costs there.  Needs dask; dask_image, torch and distributed where they are installed.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def filters(quick: bool) -> list[dict[str, Any]]:
             x = da.from_array(a, chunks=min(side, shape[0]), name=False)
             calls: dict[str, Callable[[], Any]] = {"whole": lambda a=a: nc.ndimage.gaussian_filter(a, 1.0)}  # type: ignore[misc]
             calls["numconv"] = lambda x=x: nc.ndimage.gaussian_filter(x, 1.0).compute()  # type: ignore[misc]
+            calls["numconv, chunks"] = lambda x=x: nc.ndimage.gaussian_filter(x, 1.0).persist()  # type: ignore[misc]
+            calls["copy"] = lambda x=x: x.map_blocks(np.copy).compute()  # type: ignore[misc]
             seconds = best(calls | _peers(x, 1.0), 2 if quick else 3)
             rows.append({"what": f"gaussian {'×'.join(map(str, shape))}", "chunk MB": megabytes, "seconds": seconds})
             print(rows[-1], flush=True)
@@ -84,6 +87,8 @@ def convolutions(quick: bool) -> list[dict[str, Any]]:
             calls: dict[str, Callable[[], Any]] = {
                 "whole": lambda function=function, a=a, w=w: function(a, w, padding=1, accuracy="elementwise"),  # type: ignore[misc]
                 "numconv": lambda function=function, x=x, w=w: function(x, w, padding=1).compute(),  # type: ignore[misc]
+                "numconv, chunks": lambda function=function, x=x, w=w: function(x, w, padding=1).persist(),  # type: ignore[misc]
+                "copy": lambda x=x: x.map_blocks(np.copy).compute(),  # type: ignore[misc]
             }
             rows.append({"what": f"{function.__name__} {'×'.join(map(str, shape))}", "chunk MB": megabytes, "seconds": best(calls, 3)})
             print(rows[-1], flush=True)

@@ -60,16 +60,18 @@ class Work:
     def _scratch(self, node: tuple[Any, ...]) -> int:
         """What a task holds beside its result where that is no chunk of its own, and the scratch of its kernel."""
         function, *arguments = node
-        if function is tasks.run:
+        if function in (tasks.run, tasks.run_joined):
             name, row, problem, _ = arguments[0].value
             plan = plan_for(Subject(name), devices.device("cpu"), problem, None, row)
-            return plan.kernel.workspace(problem, plan.machine)
+            together = self._joined(*arguments[1:3]) if function is tasks.run_joined else 0
+            return plan.kernel.workspace(problem, plan.machine) + together
         if function is read:
             array, along = arguments[0].value
             return prod(sum(b - a for a, b in axis) for axis in along) * np.dtype(getattr(array.value, "dtype", np.float64)).itemsize
-        if function is joined:
-            return prod(sum(b - a for a, b in axis) for axis in arguments[1].value) * self.arrays[arguments[0][0][0]].dtype.itemsize
-        return 0
+        return self._joined(*arguments) if function is joined else 0
+
+    def _joined(self, blocks: list[Any], cuts: Any) -> int:
+        return prod(sum(b - a for a, b in axis) for axis in cuts.value) * self.arrays[blocks[0][0]].dtype.itemsize
 
     def peak(self) -> int:
         """Bytes that the dearest of a few tiles takes: everything that it needs at once."""

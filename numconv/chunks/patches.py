@@ -10,9 +10,9 @@ from typing import Any
 from ..hosts import dtype_of
 from ..plan import Plan
 from ..problem import PatchProblem
+from . import tasks
 from .array import Job, Lazy, derived, intervals, pieces
 from .cuts import Cut, axes_of, backward, bounds, forward
-from .tasks import run
 
 
 def by_rows(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
@@ -42,6 +42,6 @@ def by_rows(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
         places = [intervals(s, 0, s[-1]) for s in source.starts]
         places[0], places[2] = intervals(source.starts[0], begin, end), intervals(source.starts[2], first * each, last * each)
         job = Job((name, plan.kernel.name, part(cut, end - begin), len(samples) * len(cuts)))
-        return (run, job, pieces(source, places))
+        return tasks.of(job, pieces(source, places))
 
     return derived(name, [source], p, chunks, dtype_of(p.out_dtype), task)

@@ -13,8 +13,8 @@ from ..hosts import dtype_of
 from ..plan import Plan
 from ..problem import DeformProblem, Problem, ResizeProblem, ShuffleProblem
 from ..sampling import linear, nearest
+from . import tasks
 from .array import Job, Lazy, derived, gathered, intervals, only, pieces
-from .tasks import run
 
 Interval = tuple[int, int]
 
@@ -118,7 +118,7 @@ def by_planes(name: str, plan: Plan, arrays: tuple[Lazy | None, ...], cut: Cut) 
             None if a is None else read(a, cut.images.index(i), here, begin, end) if i in cut.images else only(rest[i])
             for i, a in enumerate(arrays)
         ]
-        return (run, Job((name, row, cut.part(p, end - begin, here), number)), *found)
+        return tasks.of(Job((name, row, cut.part(p, end - begin, here), number)), *found)
 
     sources = [rest.get(i, a) for i, a in enumerate(arrays) if a is not None]
     return derived(name, [a for a in sources if a is not None], (p, row), chunks, dtype_of(p.out_dtype), task)

@@ -17,11 +17,12 @@ from ..hosts import dtype_of
 from ..plan import Plan
 from ..planning import ELEMENTWISE, plan_for
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
+from . import tasks
 from .array import Job, Lazy, derived, gathered, intervals, only, pieces, token
 from .cuts import Cut, axes_of, backward, bounds, forward, part
 from .patches import by_rows
 from .planes import PLANES, by_planes
-from .tasks import run, taken
+from .tasks import taken
 
 #: which arrays of a problem have the batch in front
 BATCHED: dict[type, tuple[int, ...]] = {
@@ -112,7 +113,7 @@ def _images(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
         q = parts[where]
         job = jobs.setdefault((q, end - begin), Job((name, row, q.with_(batch=end - begin), number)))
         cut = tuple(axis[i] for axis, i in zip(cuts, where, strict=True))
-        return (run, job, _read(x, p, (begin, end), cut), only(w), None if bias is None else only(bias))
+        return tasks.of(job, _read(x, p, (begin, end), cut), only(w), None if bias is None else only(bias))
 
     sources = [a for a in (x, w, bias) if a is not None]
     return derived(name, sources, (p, row), chunks, dtype_of(p.out_dtype), task)
@@ -132,25 +133,25 @@ def _weight_gradient(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> 
     parts = [part(p, cut, batch=end - begin) for (begin, end), cut in places]
     row = _row(name, plan, set(parts))
     prefix = f"numconv-{name}-{token(p, row, x.name, y.name)}"
-    tasks: dict[Any, Any] = {}
+    found: dict[Any, Any] = {}
     level = []
     for number, ((samples, cut), q) in enumerate(zip(places, parts, strict=True)):
         here = [intervals(y.starts[0], *samples)] + [intervals(s, 0, s[-1]) for s in y.starts[1:]]
         for i, c in enumerate(cut):
             here[first + i] = intervals(y.starts[first + i], *c.target)
         key = (f"{prefix}-part", number)
-        tasks[key] = (run, Job((name, row, q, len(parts))), _read(x, p, samples, cut), pieces(y, here))
+        found[key] = tasks.of(Job((name, row, q, len(parts))), _read(x, p, samples, cut), pieces(y, here))
         level.append(key)
     depth = 0
     while len(level) > 1:
         depth += 1
         pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
         level = [(f"{prefix}-sum-{depth}", i) if len(pair) > 1 else pair[0] for i, pair in enumerate(pairs)]
-        tasks |= {key: (operator.add, *pair) for key, pair in zip(level, pairs, strict=True) if len(pair) > 1}
+        found |= {key: (operator.add, *pair) for key, pair in zip(level, pairs, strict=True) if len(pair) > 1}
     shape = p.result_shape
     result = (prefix, *(0,) * len(shape))
-    tasks[result] = (taken, level[0], Job(()))
-    return Lazy(prefix, tuple((n,) for n in shape), dtype_of(p.out_dtype), tasks, (x, y), x.inner)
+    found[result] = (taken, level[0], Job(()))
+    return Lazy(prefix, tuple((n,) for n in shape), dtype_of(p.out_dtype), found, (x, y), x.inner)
 
 
 def _by_samples(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
@@ -176,7 +177,7 @@ def _by_samples(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
                 found.append(pieces(a, [intervals(a.starts[0], begin, end), *(intervals(s, 0, s[-1]) for s in a.starts[1:])]))
             else:
                 found.append(only(rest[i]))
-        return (run, Job((name, row, _of_samples(p, end - begin), len(samples))), *found)
+        return tasks.of(Job((name, row, _of_samples(p, end - begin), len(samples))), *found)
 
     sources = [rest.get(i, a) for i, a in enumerate(arrays) if a is not None]
     return derived(name, sources, (p, row), chunks, dtype_of(p.out_dtype), task)

@@ -15,7 +15,7 @@ from ..arguments.values import Subject
 from ..cpu.runtime.cores import usable_cores
 from ..planning import plan_for
 from ..session import launch
-from .array import Job
+from .array import Job, in_scratch, joined
 
 
 class _Share(threading.local):
@@ -38,6 +38,18 @@ def run(job: Job, *arrays: Any) -> Any:
         return device.release(launch(name, device, plan, given, None), arrays[0])
     with alone(tasks):
         return launch(name, device, plan, given, None)
+
+
+def of(job: Job, source: Any, *others: Any) -> tuple[Any, ...]:
+    """The task that runs it on a source, which may be the task that joins some chunks, and other arrays."""
+    if type(source) is tuple and source[0] is joined:
+        return (run_joined, job, *source[1:], *others)
+    return (run, job, source, *others)
+
+
+def run_joined(job: Job, blocks: list[Any], cuts: Job, *others: Any) -> Any:
+    with in_scratch(blocks, cuts) as source:
+        return run(job, source, *others)
 
 
 @contextmanager
