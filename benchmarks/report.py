@@ -278,6 +278,26 @@ def filters() -> str:
     return "\n".join([*lines, "", f"{machine.line(found)}; {found['time']} times."])
 
 
+def chunks() -> str:
+    """Lazy arrays beside whole ones and dask's other ways."""
+    found = results("chunks")
+    if found is None:
+        return NOT_YET
+    ways = ("whole", "numconv, chunks", "numconv", "copy", "dask_image", "map_overlap SciPy", "map_overlap torch")
+    lines = ["| ms | chunks, MB | " + " | ".join(ways) + " |", "|" + "---|" * (len(ways) + 2)]
+    for row in [*found["filters"], *found["convolutions"]]:
+        times = [f"{1e3 * row['seconds'][way]:.0f}" if way in row["seconds"] else "" for way in ways]
+        lines.append(f"| {row['what']} | {row['chunk MB']} | {' | '.join(times)} |")
+    graphs = "; ".join(
+        f"{g['chunks']:,} chunks: {g['build s']:.1f} s to build, {g['optimize s']:.1f} s for dask to look through, {g['pickled MB']:.0f} MB"
+        for g in found["graphs"]
+    )
+    out = found["out of core"]
+    sides = f"{out['out of core s']:.2f} s where its disk alone takes {out['disk s']:.2f} and its kernel {out['kernel s']:.2f}"
+    volume = "×".join(map(str, out["shape"][1:]))
+    return "\n".join([*lines, "", f"Graphs: {graphs}. Out of core, {volume}: {sides}. {machine.line(found['machine'])}."])
+
+
 def networks() -> str:
     """Time in the convolutions of whole networks, by threads."""
     found = results("networks")
@@ -359,6 +379,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "others": lambda link: others(),
     "filters": lambda link: filters(),
     "transforms": lambda link: transforms(),
+    "chunks": lambda link: chunks(),
     "networks": lambda link: networks(),
     "scipy signal": lambda link: scipy_names.table("signal"),
     "scipy ndimage": lambda link: scipy_names.table("ndimage"),
