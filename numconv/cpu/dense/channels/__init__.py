@@ -11,5 +11,5 @@
 Channels last need no squares: a tile's sums are pixels of the target (stages.deliver).  `positions` has positions in the lanes.  Here rows
 of 7 or 13 leave no lane idle, strides cost nothing, taps that see only padding above, below, before or behind the image are left out row by
 row, and an input without padding on its last axis is read where it stands.  Each output is one chain of fused multiply-adds over (outer
-taps, channel, inner taps), in an order that nothing else has a part in.
+taps, channel, inner taps), dilated rows' over (taps, channel), in an order that nothing else has a part in.
 """

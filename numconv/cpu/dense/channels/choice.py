@@ -12,7 +12,7 @@ from ....hosts import dtype_of
 from ....kernel import Machine
 from ....problem import ConvProblem
 from ...geometry.tiles import SMALL_PROBLEM, over, parts
-from .cost import PACK, PACK_BLOCK, Candidates, Tiles, extents, least_cycles, scattered, task_cycles, tile_start, tile_term
+from .cost import PACK, PACK_BLOCK, Candidates, Tiles, extents, least_cycles, row_tiles, scattered, task_cycles, tile_start, tile_term
 from .layout import SpreadLayout, layout
 
 #: (positions, vectors), by number of SIMD registers; of small problems, since each tile is seconds of compilation
@@ -50,8 +50,9 @@ def _tiles(problem: ConvProblem, a: SpreadLayout, lanes: int, machine: Machine) 
     row_of_pixels = a.last and a.taps == problem.rank == 1  # samples perhaps (`as_pixels`): a layer's packing must not go by their number
     if row_of_pixels or a.produced <= lanes:
         tiles = Tiles(*(of[tiles.vectors == (1 if a.produced <= lanes else 2)] for of in tiles))
-    cycles = over(a.axes[2].count, tiles.positions) * over(a.produced, tiles.vectors * lanes)
-    best = np.argsort(cycles * (a.terms / a.phases * tiles.term + tiles.start), kind="stable")[:CLOSE]
+    number, taps = row_tiles(a, a.axes[2].count, tiles.positions)
+    cycles = taps * (a.terms / a.axes[2].taps.taps if a.terms else 0.0) / a.phases * tiles.term + number * tiles.start
+    best = np.argsort(cycles * over(a.produced, tiles.vectors * lanes), kind="stable")[:CLOSE]
     return Tiles(*(of[best] for of in tiles))
 
 
@@ -89,7 +90,10 @@ def _search(problem: ConvProblem, machine: Machine, workers: int) -> Search:
     t, h, w = (of.reshape(-1, 1, 1) for of in _boxes(a))
     splits = np.minimum(np.array([2, 1, workers, 2 * workers]), over(a.produced, tiles.vectors * lanes))
     targets, count = t * h * w, [x.count for x in a.axes]
-    must = a.axes[2].padded | (np.minimum(a.axes[2].least, (count[2] - 1) % w + 1) < tiles.positions)  # be copied: else tiles overrun
+    # rows must be copied where tiles overrun them, or read beside them
+    must = a.axes[2].padded | (np.minimum(a.axes[2].least, (count[2] - 1) % w + 1) < tiles.positions)
+    if a.apart and a.axes[2].taps.jobs == 1:
+        must = (a.axes[2].pieces[0].min() < tiles.positions) | (w < count[2])
     choices = np.array([[False], [True]] if scattered(a, size) or must.all() != must.any() else [[bool(must[0, 0, 0, 0])]])
     c = Candidates(tiles, (t, h, w), choices, splits)
     none = (targets * (tiles.vectors * lanes * size) > machine.l2 // 4) & (targets > 64)  # too many sums

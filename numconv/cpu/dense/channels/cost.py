@@ -121,6 +121,16 @@ def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, si
     return outer + bytes_ * image + blocks * _sums(a, c, targets, lanes, machine, size)
 
 
+def row_tiles(a: SpreadLayout, box: Any, positions: Any) -> tuple[Any, Any]:
+    """Tiles of so many targets of a row, and inner taps of all of them together."""
+    w = a.axes[2]
+    if not a.apart or w.taps.jobs != 1:
+        return (tiles := over(box, positions)), tiles * w.taps.taps
+    length, taps = w.pieces
+    tiles = over(length, np.asarray(positions)[..., None])
+    return tiles.sum(-1) * (box / w.count), (tiles * taps).sum(-1) * (box / w.count)
+
+
 def _sums(a: SpreadLayout, c: Candidates, targets: Any, lanes: int, machine: Machine, size: int) -> Any:
     """Of the tiles of one block, and of the way out of their sums; over all phases."""
     near, width = c.tiles.term, c.tiles.vectors * lanes
@@ -128,7 +138,8 @@ def _sums(a: SpreadLayout, c: Candidates, targets: Any, lanes: int, machine: Mac
     if scattered(a, size):
         term = np.where(c.copied, term, near + np.maximum(SCATTERED_SHARE * near, SCATTERED))
     rows, phases = c.box[0] * c.box[1], a.phases
-    cycles = over(c.box[2], c.tiles.positions) * rows * (a.seen * term + phases * c.tiles.start)
+    tiles, taps = row_tiles(a, c.box[2], c.tiles.positions)
+    cycles = rows * (taps * (a.lines * term) + tiles * (phases * c.tiles.start))
     if a.last:
         return cycles + phases * STORE_VECTOR * targets * c.tiles.vectors
     # targets of one phase; or the result goes to memory, which costs as much
@@ -140,7 +151,7 @@ def _sums(a: SpreadLayout, c: Candidates, targets: Any, lanes: int, machine: Mac
 def least_cycles(a: SpreadLayout, tiles: Tiles, lanes: int, long: int) -> float:
     """Of all tasks of a group, at least: every target's terms and its store; rows of up to `long` targets are not cut."""
     planes, rows, columns = (x.count for x in a.axes)
-    across = over(columns, tiles.positions) if columns <= long else columns / tiles.positions
+    across = over(columns, tiles.positions) if columns <= long and not a.apart else columns / tiles.positions
     sums = planes * rows * across * (a.seen * tiles.term + a.phases * tiles.start)
     store = STORE_VECTOR if a.last else SPREAD_SQUARE * (lanes / SQUARE_LANES) ** 2 / lanes
     stores = a.phases * tiles.vectors * (planes * rows * columns * store)

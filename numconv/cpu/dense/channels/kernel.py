@@ -34,34 +34,62 @@ def _live(axis, job, target):
 
 
 @device_function
-def _row(shape, plan, job, source, offsets, weights, sums, row, places, ahead):
-    """The sums of one row, tile by tile.  `row`: (planes, lines) of taps that see the input, as LiveTaps; how many targets it has."""
-    planes, lines, count = row
-    positions, width = rows(shape), columns(shape)
-    row_terms = plan.summed * job.w.taps
-    terms, whole = lines.number * row_terms, count // positions * positions
-    if terms * planes.number == 0:
+def _piece(shape, plan, job, source, offsets, weights, sums, seen, count, places, ahead):
+    """The sums of so many targets side by side, tile by tile.  `seen`: (planes, lines, inner taps) that see the input, as LiveTaps.
+
+    Terms that follow each other are taken together: all of a plane, or, where some of the inner taps are left out, those of a line.
+    """
+    planes, lines, inner = seen
+    positions, width, row_terms = rows(shape), columns(shape), plan.summed * job.w.taps
+    runs, before, terms = 1, 0, lines.number * row_terms
+    if inner.number < job.w.taps:
+        runs, before, terms = lines.number, inner.first * plan.summed, inner.number * plan.summed
+    whole = count // positions * positions
+    if terms * planes.number * lines.number == 0:
         zero(shape, sums, max(count, positions) * width)
+        return
     # the last tile overlaps the one before: from its own beginning
     for begin, end, size in ((0, whole, min(plan.most_terms, terms) if whole > positions else terms), (whole, count, terms)):
         for plane in range(planes.first, planes.first + (planes.number if end > begin else 0)):
             above = moved(source, plane * plan.plane_advance)
-            for first in range(0, terms, max(1, size)):
-                k, some = lines.first * row_terms + first, min(size, terms - first)
-                for tile in range(begin, end, positions):
-                    p = max(0, min(tile, count - positions))
-                    spread_tile(
-                        shape,
-                        moved(above, p * plan.w.taps.step * plan.pixel_pitch),
-                        moved(offsets, k),
-                        moved(weights, (plane * job.h.taps * row_terms + k) * width),
-                        moved(sums, p * width),
-                        some,
-                        plane > planes.first or first > 0,
-                        places,
-                        ahead,
-                        plan.ahead_slope,
-                    )
+            for run in range(runs):
+                for first in range(0, terms, max(1, size)):
+                    k, some = (lines.first + run) * row_terms + before + first, min(size, terms - first)
+                    for tile in range(begin, end, positions):
+                        p = max(0, min(tile, count - positions))
+                        spread_tile(
+                            shape,
+                            moved(above, p * plan.w.taps.step * plan.pixel_pitch),
+                            moved(offsets, k),
+                            moved(weights, (plane * job.h.taps * row_terms + k) * width),
+                            moved(sums, p * width),
+                            some,
+                            plane > planes.first or run > 0 or first > 0,
+                            places,
+                            ahead,
+                            plan.ahead_slope,
+                        )
+
+
+@device_function
+def _row(shape, plan, job, source, offsets, weights, sums, row, places, ahead):
+    """The sums of one row.  `row`: (planes, lines) of taps that see the input, as LiveTaps; its first target, and how many it has.
+
+    A piece that is shorter than a tile overruns into the next one, which comes after it.
+    """
+    planes, lines, start, count = row
+    begin, inner = 0, LiveTaps(0, job.w.taps)
+    while begin < count:
+        end = count
+        if plan.apart:
+            inner, end = _live(plan.w.taps, job.w, start + begin), begin + 1
+            while end < count and _live(plan.w.taps, job.w, start + end) == inner:
+                end += 1
+        at = moved(source, begin * plan.w.taps.step * plan.pixel_pitch)
+        _piece(
+            shape, plan, job, at, offsets, weights, moved(sums, begin * columns(shape)), (planes, lines, inner), end - begin, places, ahead
+        )
+        begin = end
 
 
 @device_function
@@ -89,7 +117,7 @@ def _job(shape, vector, plan, task, job, source, corner, channel, places, ahead)
     )
     for row in range(box[0] * box[1]):
         u, v = row // box[1], row % box[1]
-        seen = _live(t.taps, job.t, corner[0] + u), _live(h.taps, job.h, corner[1] + v), box[2]
+        seen = _live(t.taps, job.t, corner[0] + u), _live(h.taps, job.h, corner[1] + v), corner[2], box[2]
         at = moved(source, u * t.taps.step * plan.plane_pitch + v * h.taps.step * plan.row_pitch)
         mine = moved(sums, row * box[2] * width) if places is None else sums
         _row(shape, plan, job, at, offsets, weights, mine, seen, places, ahead)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from math import prod
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ....memory import kept
 from ....problem import ConvProblem
 from ...geometry.axes import Three, collapsed, three
-from ...geometry.jobs import JobAxis, forward_taps, gradient_taps, inside, job_of, origin, padded, reach
+from ...geometry.jobs import JobAxis, forward_taps, gradient_taps, inside, job_of, live_of, origin, padded, reach
 from ...stages.filters import Filters
 
 
@@ -47,6 +48,13 @@ class Taps:
     def least(self) -> int:
         """… and at least."""
         return -(-(self.taps.target - self.phases + 1) // self.taps.target_step)
+
+    @cached_property
+    def pieces(self) -> np.ndarray:
+        """(length, taps) of the pieces of a row whose targets see the same taps; of one job."""
+        a, job = self.taps, job_of(self.taps, 0)
+        live = [live_of(a, job, p) for p in range(self.count)]
+        return np.array([(len(list(group)), number) for (_, number), group in groupby(live)]).T
 
     @cached_property
     def seen(self) -> float:
@@ -95,10 +103,21 @@ class SpreadLayout:
         return self.summed * prod(axis.taps.taps for axis in self.axes)
 
     @cached_property
+    def apart(self) -> bool:
+        """Whether inner taps stand before the channels among the terms: a dilated row has pieces whose targets see few of them."""
+        return self.axes[2].taps.dilation > 1 and self.axes[2].taps.taps > 1
+
+    @cached_property
+    def lines(self) -> float:
+        """Of all jobs of the outer axes: terms of one inner tap, on average over rows and planes those that see the source."""
+        t, h, _ = self.axes
+        return self.summed * t.seen * h.seen
+
+    @cached_property
     def seen(self) -> float:
-        """Of all jobs: terms of a target, on average over rows and planes those that see the source."""
-        t, h, w = self.axes
-        return self.summed * t.seen * h.seen * w.taps.taps
+        """… of all inner taps; of a row in pieces those that see it, too."""
+        _, h, w = self.axes
+        return self.lines * (w.seen if self.apart else w.taps.taps)
 
 
 @kept

@@ -58,6 +58,7 @@ class SpreadPlan(NamedTuple):
     channel_pitch: int
     plane_advance: int  # there, from one plane of a job's taps to the next
     longer_at: int  # among the offsets: those of rows that are one tap longer
+    apart: int  # 1: inner taps stand before channels among the terms, and rows are taken in pieces whose targets see the same taps
     copied: int  # 1: a box is copied between zeros, as `copy` says
     copy: Copy
     packs: int  # 1: weights are as given, and each task packs its blocks
@@ -180,6 +181,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         channel_pitch=copy.channel_pitch,
         plane_advance=abs(t.taps.advance) * copy.plane_pitch,
         longer_at=notes.longer_at,
+        apart=a.apart,
         copied=c.copied,
         copy=copy,
         packs=packs,

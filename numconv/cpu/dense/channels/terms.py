@@ -1,6 +1,7 @@
 """Where the terms of `spread` read, and where their weights lie: worked out in the kernel, so that no plan grows with them.
 
-A block's terms lie job after job, those of a job by (outer taps, channel, inner taps), taps by the samples that they read.  A term's offset
+A block's terms lie job after job, those of a job by (outer taps, channel, inner taps), of a dilated row by (outer taps, inner taps, channel), taps
+by the samples that they read.  A term's offset
 from where its job and its plane of taps begin follows from its row of taps, its channel and its inner tap; and all jobs have as many inner
 taps, or one more.  So a worker notes, once a call, the offsets of one plane of terms for both numbers: they serve every plane of every job.
 """
@@ -64,9 +65,9 @@ def write_offsets(plan, offsets):
         for line in range(h.taps.fewest + (h.taps.longer > 0)):
             for i in range(taps):
                 first = line * abs(h.taps.advance) * plan.row_pitch + i * abs(w.taps.advance) * plan.pixel_pitch
-                place = moved(offsets, at + line * summed * taps + i)
+                place, pitch = moved(offsets, at + line * summed * taps + (i * summed if plan.apart else i)), 1 if plan.apart else taps
                 for c in range(summed):
-                    put(place, c * taps, first + c * channel_pitch)
+                    put(place, c * pitch, first + c * channel_pitch)
 
 
 @inlined
@@ -90,6 +91,8 @@ def write_places(plan, places):
                 for k in range(job.w.taps):
                     place = moved(places, row + _tap(w.taps, job.w, k))
                     first, pitch = job.first_term + (i * job.h.taps + j) * summed * job.w.taps + k, job.w.taps
+                    if plan.apart:
+                        first, pitch = first + k * (summed - 1), 1
                     for c in range(summed):
                         put(place, c * all_taps, first + c * pitch)
 
