@@ -177,7 +177,7 @@ def test_huge_numbers(case: str, direction: str, layout: str, bits: int, monkeyp
     p = p.with_(direction=direction, layout=layout)
     monkeypatch.setattr(plan, "FAR", 1 << 31 if bits == 32 else 0)
     memory.forget()
-    assert prepared(p, detect(), 1).tile[-1] == bits
+    assert prepared(p, detect(), 1).tile[-2] == bits
     source, target = p.source, p.target
     x, w, bias = (
         _integers((2, source[0], *source[1]), "float32", 1),

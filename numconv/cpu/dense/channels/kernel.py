@@ -27,6 +27,15 @@ class LiveTaps(NamedTuple):
     number: Any
 
 
+class Row(NamedTuple):
+    """Targets side by side.  In compiled code these are registers."""
+
+    planes: Any  # of taps that see the input for them, as LiveTaps
+    lines: Any
+    first: Any  # of a job
+    count: Any
+
+
 @inlined
 def _live(axis, job, target):
     k, number = live_of(axis, job, target)
@@ -34,12 +43,13 @@ def _live(axis, job, target):
 
 
 @device_function
-def _piece(shape, plan, job, source, offsets, weights, sums, seen, count, places, ahead):
-    """The sums of so many targets side by side, tile by tile.  `seen`: (planes, lines, inner taps) that see the input, as LiveTaps.
+def _piece(shape, plan, job, source, offsets, weights, sums, row, inner, asked):
+    """The sums of a row or a piece of it, tile by tile.  `inner`: of the inner taps those that are taken; `asked`: `places` and `ahead` of its tiles.
 
     Terms that follow each other are taken together: all of a plane, or, where some of the inner taps are left out, those of a line.
     """
-    planes, lines, inner = seen
+    planes, lines, _, count = row
+    places, ahead = asked
     positions, width, row_terms = rows(shape), columns(shape), plan.summed * job.w.taps
     runs, before, terms = 1, 0, lines.number * row_terms
     if inner.number < job.w.taps:
@@ -73,7 +83,7 @@ def _piece(shape, plan, job, source, offsets, weights, sums, seen, count, places
 
 @device_function
 def _row(shape, plan, job, source, offsets, weights, sums, row, places, ahead):
-    """The sums of one row.  `row`: (planes, lines) of taps that see the input, as LiveTaps; its first target, and how many it has.
+    """The sums of one row, whole or in pieces.
 
     A piece that is shorter than a tile overruns into the next one, which comes after it.
     """
@@ -86,9 +96,8 @@ def _row(shape, plan, job, source, offsets, weights, sums, row, places, ahead):
             while end < count and _live(plan.w.taps, job.w, start + end) == inner:
                 end += 1
         at = moved(source, begin * plan.w.taps.step * plan.pixel_pitch)
-        _piece(
-            shape, plan, job, at, offsets, weights, moved(sums, begin * columns(shape)), (planes, lines, inner), end - begin, places, ahead
-        )
+        piece = Row(planes, lines, start + begin, end - begin)
+        _piece(shape, plan, job, at, offsets, weights, moved(sums, begin * columns(shape)), piece, inner, (places, ahead))
         begin = end
 
 
@@ -117,7 +126,7 @@ def _job(shape, vector, plan, task, job, source, corner, channel, places, ahead)
     )
     for row in range(box[0] * box[1]):
         u, v = row // box[1], row % box[1]
-        seen = _live(t.taps, job.t, corner[0] + u), _live(h.taps, job.h, corner[1] + v), corner[2], box[2]
+        seen = Row(_live(t.taps, job.t, corner[0] + u), _live(h.taps, job.h, corner[1] + v), corner[2], box[2])
         at = moved(source, u * t.taps.step * plan.plane_pitch + v * h.taps.step * plan.row_pitch)
         mine = moved(sums, row * box[2] * width) if places is None else sums
         _row(shape, plan, job, at, offsets, weights, mine, seen, places, ahead)
