@@ -44,7 +44,7 @@ def _live(axis, job, target):
 
 @device_function
 def _piece(shape, plan, job, source, offsets, weights, sums, row, inner, asked):
-    """The sums of a row or a piece of it, tile by tile.  `inner`: of the inner taps those that are taken; `asked`: `places` and `ahead` of its tiles.
+    """The sums of a row or a piece of it, tile by tile.  `inner`: the inner taps that are taken; `asked`: `places` and `ahead` of tiles.
 
     Terms that follow each other are taken together: all of a plane, or, where some of the inner taps are left out, those of a line.
     """
