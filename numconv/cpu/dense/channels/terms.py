@@ -1,8 +1,8 @@
 """Where the terms of `spread` read, and where their weights lie: worked out in the kernel, so that no plan grows with them.
 
-A block's terms lie job after job, those of a job by (outer taps, channel, inner taps), of a dilated row by (outer taps, inner taps, channel),
-taps by the samples that they read.  A term's offset
-from where its job and its plane of taps begin follows from its row of taps, its channel and its inner tap; and all jobs have as many inner
+A block's terms lie job after job, those of a job by (outer taps, channel, inner taps), of a dilated row by (taps, channel); taps by the
+samples that they read.  A term's offset from where its job and its plane of taps begin follows from its row of taps, its channel and its
+inner tap; and all jobs have as many inner
 taps, or one more.  So a worker notes, once a call, the offsets of one plane of terms for both numbers: they serve every plane of every job.
 """
 
