@@ -92,7 +92,7 @@ def _search(problem: ConvProblem, machine: Machine, workers: int) -> Search:
     targets, count = t * h * w, [x.count for x in a.axes]
     # rows must be copied where tiles overrun them, or read beside them
     must = a.axes[2].padded | (np.minimum(a.axes[2].least, (count[2] - 1) % w + 1) < tiles.positions)
-    if a.apart and a.axes[2].taps.jobs == 1:
+    if a.in_pieces:
         must = (a.axes[2].pieces[0].min() < tiles.positions) | (w < count[2])
     choices = np.array([[False], [True]] if scattered(a, size) or must.all() != must.any() else [[bool(must[0, 0, 0, 0])]])
     c = Candidates(tiles, (t, h, w), choices, splits)

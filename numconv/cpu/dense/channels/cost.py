@@ -124,7 +124,7 @@ def task_cycles(a: SpreadLayout, c: Candidates, lanes: int, machine: Machine, si
 def row_tiles(a: SpreadLayout, box: Any, positions: Any) -> tuple[Any, Any]:
     """Tiles of so many targets of a row, and inner taps of all of them together."""
     w = a.axes[2]
-    if not a.apart or w.taps.jobs != 1:
+    if not a.in_pieces:
         return (tiles := over(box, positions)), tiles * w.taps.taps
     length, taps = w.pieces
     tiles = over(length, np.asarray(positions)[..., None])
@@ -151,7 +151,7 @@ def _sums(a: SpreadLayout, c: Candidates, targets: Any, lanes: int, machine: Mac
 def least_cycles(a: SpreadLayout, tiles: Tiles, lanes: int, long: int) -> float:
     """Of all tasks of a group, at least: every target's terms and its store; rows of up to `long` targets are not cut."""
     planes, rows, columns = (x.count for x in a.axes)
-    across = over(columns, tiles.positions) if columns <= long and not a.apart else columns / tiles.positions
+    across = over(columns, tiles.positions) if columns <= long and not a.in_pieces else columns / tiles.positions
     sums = planes * rows * across * (a.seen * tiles.term + a.phases * tiles.start)
     store = STORE_VECTOR if a.last else SPREAD_SQUARE * (lanes / SQUARE_LANES) ** 2 / lanes
     stores = a.phases * tiles.vectors * (planes * rows * columns * store)

@@ -91,7 +91,7 @@ def _row(shape, plan, job, source, offsets, weights, sums, row, places, ahead):
     begin, inner = 0, LiveTaps(0, job.w.taps)
     while begin < count:
         end = count
-        if plan.apart:
+        if plan.in_pieces:
             inner, end = _live(plan.w.taps, job.w, start + begin), begin + 1
             while end < count and _live(plan.w.taps, job.w, start + end) == inner:
                 end += 1

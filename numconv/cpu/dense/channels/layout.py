@@ -15,6 +15,8 @@ from ...geometry.axes import Three, collapsed, three
 from ...geometry.jobs import JobAxis, forward_taps, gradient_taps, inside, job_of, live_of, origin, padded, reach
 from ...stages.filters import Filters
 
+WORTH_PIECES = 0.75  # of a dilated row's inner taps; where more are seen all are taken
+
 
 @dataclass(frozen=True)
 class Taps:
@@ -104,8 +106,14 @@ class SpreadLayout:
 
     @cached_property
     def apart(self) -> bool:
-        """Whether inner taps stand before the channels among the terms: a dilated row has pieces whose targets see few of them."""
+        """Whether inner taps stand before the channels among the terms: by no extent, so that orders of sums follow none."""
         return self.axes[2].taps.dilation > 1 and self.axes[2].taps.taps > 1
+
+    @cached_property
+    def in_pieces(self) -> bool:
+        """Whether rows are taken in pieces whose targets see the same taps; few taps unseen are cheaper than tiles of short pieces."""
+        w = self.axes[2]
+        return self.apart and w.taps.jobs == 1 and w.seen <= WORTH_PIECES * w.taps.taps
 
     @cached_property
     def lines(self) -> float:
@@ -117,7 +125,7 @@ class SpreadLayout:
     def seen(self) -> float:
         """… of all inner taps; of a row in pieces those that see it, too."""
         _, h, w = self.axes
-        return self.lines * (w.seen if self.apart else w.taps.taps)
+        return self.lines * (w.seen if self.in_pieces else w.taps.taps)
 
 
 @kept

@@ -58,7 +58,8 @@ class SpreadPlan(NamedTuple):
     channel_pitch: int
     plane_advance: int  # there, from one plane of a job's taps to the next
     longer_at: int  # among the offsets: those of rows that are one tap longer
-    apart: int  # 1: inner taps stand before channels among the terms, and rows are taken in pieces whose targets see the same taps
+    apart: int  # 1: inner taps stand before channels among the terms …
+    in_pieces: int  # … and rows are taken in pieces whose targets see the same taps
     copied: int  # 1: a box is copied between zeros, as `copy` says
     copy: Copy
     packs: int  # 1: weights are as given, and each task packs its blocks
@@ -182,6 +183,7 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         plane_advance=abs(t.taps.advance) * copy.plane_pitch,
         longer_at=notes.longer_at,
         apart=a.apart,
+        in_pieces=a.in_pieces,
         copied=c.copied,
         copy=copy,
         packs=packs,
@@ -198,10 +200,9 @@ def prepared(problem: ConvProblem, machine: Machine, workers: int, given: bool =
         places_at=places_at,
         positions_at=size_of(SpreadPlan),
     )
-    numbers = table(plan, [i * w.taps.step * copy.pixel_pitch for i in range(tile[0])])
     return PreparedDense(
         plan=plan,
-        numbers=numbers,
+        numbers=table(plan, [i * w.taps.step * copy.pixel_pitch for i in range(tile[0])]),
         tile=(*tile, lanes, 0 if a.last else w.taps.step, ahead > 0, notes.bits, int(problem.dtype == PAIRS)),
         tasks=problem.groups * boxes * plan.splits,
         room=up(places_at + a.summed * a.taps * packs * 8 // size, 16),
