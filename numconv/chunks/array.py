@@ -7,6 +7,7 @@ dask's own form, so that an array of dask's becomes one of these, and back, by i
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def recut(one: Lazy, chunks: Chunks) -> Lazy:
 def intervals(starts: Ints, first: int, end: int) -> list[tuple[int, int, int]]:
     """The chunks that first … end lies in: (number, from, to) within each.  An empty interval lies in the first."""
     found = []
-    low = int(np.searchsorted(starts, first, "right")) - 1
+    low = bisect_right(starts, first) - 1
     for number in range(max(0, low), len(starts) - 1):
         if starts[number] >= end:
             break

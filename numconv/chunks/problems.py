@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from dataclasses import replace
 from itertools import pairwise, product
+from math import prod
 from typing import Any
 
 from .. import devices
@@ -19,7 +20,7 @@ from ..planning import ELEMENTWISE, plan_for
 from ..problem import AttentionProblem, ConvProblem, DeformProblem, MixProblem, PatchProblem, Problem, ResizeProblem, ShuffleProblem
 from . import tasks
 from .array import Job, Lazy, derived, gathered, intervals, only, pieces, token
-from .cuts import Cut, axes_of, backward, bounds, forward, part
+from .cuts import Axis, Cut, axes_of, backward, bounds, forward, part
 from .patches import by_rows
 from .planes import PLANES, by_planes
 from .tasks import taken
@@ -92,6 +93,11 @@ def _cuts(p: ConvProblem, source: Lazy) -> list[list[Cut]]:
     return found
 
 
+def _form(cuts: tuple[Cut, ...]) -> tuple[Axis, ...]:
+    """What the problem of a part follows from: few in a graph of many chunks."""
+    return tuple(c.axis for c in cuts)
+
+
 def _images(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
     """Forward, and gradients by the input."""
     p = plan.problem
@@ -101,19 +107,17 @@ def _images(name: str, plan: Plan, arrays: tuple[Lazy | None, ...]) -> Lazy:
     cuts, samples = _cuts(p, x), list(zip(x.starts[0], x.starts[0][1:], strict=False))
     channels, _ = p.target
     chunks = _axes(p, x.chunks[0], (channels,), tuple(tuple(c.target[1] - c.target[0] for c in axis) for axis in cuts))
-    parts = {place: part(p, cut) for place, cut in zip(product(*(range(len(c)) for c in cuts)), product(*cuts), strict=True)}
-    row = _row(name, plan, {q.with_(batch=n) for q in set(parts.values()) for n in {min(1, p.batch), *x.chunks[0]}})
-    jobs: dict[tuple[Problem, int], Job] = {}
+    parts = {form: part(p, cut) for form, cut in {_form(cut): cut for cut in product(*cuts)}.items()}
+    row = _row(name, plan, {q.with_(batch=n) for q in parts.values() for n in {min(1, p.batch), *x.chunks[0]}})
     channel, first = _around(p)
-    number = len(samples) * len(parts)
+    number = len(samples) * prod(map(len, cuts))
+    jobs = {(form, n): Job((name, row, q.with_(batch=n), number)) for form, q in parts.items() for n in set(x.chunks[0])}
 
     def task(place: tuple[int, ...]) -> Any:
         where = place[first : first + p.rank]
         begin, end = samples[place[0]]
-        q = parts[where]
-        job = jobs.setdefault((q, end - begin), Job((name, row, q.with_(batch=end - begin), number)))
         cut = tuple(axis[i] for axis, i in zip(cuts, where, strict=True))
-        return tasks.of(job, _read(x, p, (begin, end), cut), only(w), None if bias is None else only(bias))
+        return tasks.of(jobs[_form(cut), end - begin], _read(x, p, (begin, end), cut), only(w), None if bias is None else only(bias))
 
     sources = [a for a in (x, w, bias) if a is not None]
     return derived(name, sources, (p, row), chunks, dtype_of(p.out_dtype), task)
