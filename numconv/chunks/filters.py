@@ -32,8 +32,8 @@ def reach_of(chains: Chains, rank: int) -> list[tuple[int, int, str]]:
     return found
 
 
-def filtered(x: Lazy, name: str, sums: Sums, beyond: float, turn: bool) -> Lazy:
-    """`turn`: the array is filtered as its transpose."""
+def filtered(x: Lazy, name: str, sums: Sums, beyond: float, sideways: bool) -> Lazy:
+    """`sideways`: the array is filtered as its transpose."""
     reach = reach_of(sums.chains, x.ndim)
     cuts = [
         [_cut(Axis(n, n, low + high + 1, 1, 1, low), first, end, mode) for first, end in pairwise(starts)]
@@ -46,14 +46,14 @@ def filtered(x: Lazy, name: str, sums: Sums, beyond: float, turn: bool) -> Lazy:
         block = pieces(x, [[piece for run in c.source for piece in intervals(s, *run)] for c, s in zip(here, x.starts, strict=True)])
         takes = tuple((i, c.take) for i, c in enumerate(here) if c.take is not None)
         wanted = tuple(Wanted(low - c.axis.low, c.target[1] - c.target[0]) for c, (low, _, _) in zip(here, reach, strict=True))
-        job = Job((name, sums, beyond, turn, wanted))
+        job = Job((name, sums, beyond, sideways, wanted))
         if takes:
             return (_block, job, number, (taken, block, Job(takes)))
         if type(block) is tuple and block[0] is joined:
             return (_block, job, number, *block[1:])
         return (_block, job, number, block)
 
-    return derived(name, [x], (sums, beyond, turn), x.chunks, sums.result, task)
+    return derived(name, [x], (sums, beyond, sideways), x.chunks, sums.result, task)
 
 
 def _cut(axis: Axis, first: int, end: int, mode: str) -> Cut:
@@ -71,10 +71,10 @@ def _block(job: Job, number: int, block: Any, cuts: Job | None = None) -> Any:
     """`cuts`: of blocks that are to be joined first, a band of rows after the other, while the caches hold it."""
     from ..ndimage.sums import filtered_block
 
-    name, sums, beyond, turn, wanted = job.value
+    name, sums, beyond, sideways, wanted = job.value
     with alone(number):
         if cuts is None:
-            return filtered_block(name, np.ascontiguousarray(block), sums, beyond, turn, wanted)
+            return filtered_block(name, np.ascontiguousarray(block), sums, beyond, sideways, wanted)
         out = np.empty([axis.number for axis in wanted], sums.result)
         (low, high, _), *_ = reach_of(sums.chains, len(wanted))
         extents = [sum(b - a for a, b in axis) for axis in cuts.value]
@@ -88,7 +88,7 @@ def _block(job: Job, number: int, block: Any, cuts: Job | None = None) -> Any:
             band = between(block, cuts, begin, min(extents[0], given + end + high))
             with in_scratch(*band) as found:
                 here = (Wanted(given + first - begin, end - first), *wanted[1:])
-                filtered_block(name, found, sums, beyond, turn, here, out[first:end])
+                filtered_block(name, found, sums, beyond, sideways, here, out[first:end])
             if end == len(out):
                 break
         return out

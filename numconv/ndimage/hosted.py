@@ -45,14 +45,14 @@ def towards_zero(array: Array, dtype: np.dtype[Any]) -> Array:
 class Filtering(Repeated):
     """The sum of what some chains of stages make of an array of this shape and type."""
 
-    __slots__ = ("chains", "dtype", "last", "parts", "turned")
+    __slots__ = ("chains", "dtype", "last", "parts", "sideways")
 
-    def __init__(self, chains: Sequence[Sequence[Stage]], dtype: np.dtype[Any], turned: bool, parts: Sequence[Any]) -> None:
-        """`turned`: the chains are for its transpose; `parts`: what each of them sees, if not all."""
-        self.chains, self.dtype, self.turned, self.parts = chains, dtype, turned, parts
+    def __init__(self, chains: Sequence[Sequence[Stage]], dtype: np.dtype[Any], sideways: bool, parts: Sequence[Any]) -> None:
+        """`sideways`: the chains are for its transpose; `parts`: what each of them sees, if not all."""
+        self.chains, self.dtype, self.sideways, self.parts = chains, dtype, sideways, parts
         one = chains[0][0]
         alone = len(chains) == len(chains[0]) == 1 and np.prod(one.shape) < LARGE and one.plain(dtype)
-        self.last = one if alone and not turned and not parts else None
+        self.last = one if alone and not sideways and not parts else None
 
     def __call__(self, array: Any, out: Array | None) -> Any:
         """Into an array of the user's, which may be the source, or a fresh one of the kind that `array` is."""
@@ -75,7 +75,7 @@ class Filtering(Repeated):
 
     def into(self, x: Array, out: Array | None) -> Array:
         """`x` and `out` row after row."""
-        if not self.turned:
+        if not self.sideways:
             return self._summed(x, out)
         found = self._summed(np.ascontiguousarray(x.T), None).T
         return np.ascontiguousarray(found) if out is None else found
@@ -96,7 +96,7 @@ class Filtering(Repeated):
 
 
 def planned(
-    name: str, chains: Sequence[Sequence[Pass]], dtype: np.dtype[Any], result: np.dtype[Any], turned: bool, parts: Sequence[Any] = ()
+    name: str, chains: Sequence[Sequence[Pass]], dtype: np.dtype[Any], result: np.dtype[Any], sideways: bool, parts: Sequence[Any] = ()
 ) -> Filtering:
     """Planned and packed."""
     device, subject = devices.device("cpu"), Subject(name)
@@ -106,7 +106,7 @@ def planned(
         packed = plan.kernel.pack(one.problem, one.weights, plan.machine)
         return Stage(one.problem, plan.kernel.run, packed, plan.machine, hosts.dtype_of(one.problem.dtype), result, one.shape)
 
-    return Filtering([[stage(one) for one in chain] for chain in chains], dtype, turned, parts)
+    return Filtering([[stage(one) for one in chain] for chain in chains], dtype, sideways, parts)
 
 
 def adopted(name: str, array: Any) -> Array:

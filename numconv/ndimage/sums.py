@@ -172,17 +172,17 @@ def _sums(name: str, source: Source, chains: Chains, weights: Sequence[Array], d
 def _on_host(name: str, source: Source, sums: Sums, beyond: float) -> Any:
     """By passes over the array, each one kernel: see `passes`."""
     types, shape, steps = sums.types(source.dtype, beyond), source.shape, sums.steps()
-    turn = tall(shape, steps, types)
-    if turn:
+    sideways = tall(shape, steps, types)
+    if sideways:
         shape, steps = shape[::-1], [[transposed(step) for step in chain] for chain in steps]
     found = [passes_of(shape, chain, types) for chain in together(steps, types)]
     if watched():
         flat = [one for chain in found for one in chain]
         arrays = (source.array, *(one.weights for one in flat))
-        in_turn = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name, shape if turn else None)
+        in_turn = partial(_passes_in_turn, [len(chain) for chain in found], source.result.name, shape if sideways else None)
         return call(name, requested, _labels(len(flat)), arrays, (tuple(one.problem for one in flat), source.shape), None, "auto", in_turn)
     adopted(name, source.array)  # or says why not
-    return planned(name, found, source.dtype, source.result, turn)
+    return planned(name, found, source.dtype, source.result, sideways)
 
 
 def _in_chunks(name: str, source: Source, sums: Sums, beyond: float) -> Any:
@@ -190,15 +190,17 @@ def _in_chunks(name: str, source: Source, sums: Sums, beyond: float) -> Any:
         raise NotServedError(f"cval={beyond!r} of several sums in turn")
     device: Any = devices.device("chunks")
     x = device.adopt(source.array)
-    turn = tall(source.shape, sums.steps(), sums.types(source.dtype, beyond))
-    return device.release(device.filtered(x, name, sums, beyond, turn), source.array)
+    sideways = tall(source.shape, sums.steps(), sums.types(source.dtype, beyond))
+    return device.release(device.filtered(x, name, sums, beyond, sideways), source.array)
 
 
 @kept
-def _of_blocks(name: str, shape: Ints, dtype: np.dtype[Any], sums: Sums, beyond: float, turn: bool, cuts: tuple[Wanted, ...]) -> Filtering:
+def _of_blocks(
+    name: str, shape: Ints, dtype: np.dtype[Any], sums: Sums, beyond: float, sideways: bool, cuts: tuple[Wanted, ...]
+) -> Filtering:
     """Blocks of one form have one plan.  Rows, orders and rewriting are those of the whole, which follow from all but the shape."""
     types, steps = sums.types(dtype, beyond), sums.steps()
-    if turn:
+    if sideways:
         shape, cuts, steps = shape[::-1], cuts[::-1], [[transposed(step) for step in chain] for chain in steps]
     chains = together(steps, types)
     axes = [{axis for step in chain for axis in step.sum.axes} for chain in chains]
@@ -206,26 +208,26 @@ def _of_blocks(name: str, shape: Ints, dtype: np.dtype[Any], sums: Sums, beyond:
     sees_all = all(len(of) == len(shape) for of in axes)
     seen = [tuple(n if i in of else cuts[i].number for i, n in enumerate(shape)) for of in axes]
     found = [passes_of(one, chain, types, cuts) for one, chain in zip(seen, chains, strict=True)]
-    return planned(name, found, dtype, types.result, turn, () if sees_all else parts)
+    return planned(name, found, dtype, types.result, sideways, () if sees_all else parts)
 
 
 def filtered_block(
-    name: str, block: Array, sums: Sums, beyond: float, turn: bool, cuts: tuple[Wanted, ...], out: Array | None = None
+    name: str, block: Array, sums: Sums, beyond: float, sideways: bool, cuts: tuple[Wanted, ...], out: Array | None = None
 ) -> Array:
-    """What is wanted of a block of a larger array; `turn`: that is filtered as its transpose."""
-    found: Array = _of_blocks(name, block.shape, block.dtype, sums, beyond, turn, cuts)(block, out)
+    """What is wanted of a block of a larger array; `sideways`: that is filtered as its transpose."""
+    found: Array = _of_blocks(name, block.shape, block.dtype, sums, beyond, sideways, cuts)(block, out)
     return found
 
 
 def _passes_in_turn(
-    lengths: list[int], result: str, turned: Ints | None,
+    lengths: list[int], result: str, sideways: Ints | None,
     run: Session, arrays: tuple[Any, ...], problems: tuple[Problem, ...], out: Any,
 ) -> Any:  # fmt: skip
-    """`turned`: the shape of the source's transpose, where that is filtered."""
+    """`sideways`: the shape of the source's transpose, where that is filtered."""
     source, *weights = arrays
     total, step = None, 0
-    if turned:
-        source = run.transpose(run.reshape(source, turned[::-1]), (1, 0))
+    if sideways:
+        source = run.transpose(run.reshape(source, sideways[::-1]), (1, 0))
     for length in lengths:
         y = source
         for problem, w in list(zip(problems, weights, strict=True))[step : step + length]:
@@ -233,7 +235,7 @@ def _passes_in_turn(
             y = _rounded(run, run(problem, (y, None, w)), result, 1)
         step += length
         total = y if total is None else run.add(total, y)
-    return run.transpose(run.reshape(total, turned), (1, 0)) if turned else total
+    return run.transpose(run.reshape(total, sideways), (1, 0)) if sideways else total
 
 
 def _number(cval: Any) -> float:
