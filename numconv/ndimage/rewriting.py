@@ -57,18 +57,15 @@ def together(chains: Sequence[Sequence[Step]], types: Types) -> Sequence[Sequenc
 
 
 def at_once(steps: Sequence[Step]) -> Sequence[Step]:
-    """Few taps along an axis each, in whatever order, as one sum over all axes, whose registers each row of samples meets once."""
+    """Few taps along an axis each, the axes rising, as one sum over all of them, whose registers each row of samples meets once."""
     axes = [axis for step in steps for axis in step.sum.axes]
     sizes, apart = [step.weights.size for step in steps], len(axes) == len(set(axes)) == len(steps)
     few = prod(sizes) <= min(FEW_TAPS, len(steps) * sum(sizes))
     if len(steps) < 2 or not few or not apart or len({step.sum.mode for step in steps}) > 1:
         return steps
-    ordered = sorted(steps, key=lambda s: s.sum.axes)
-    weights = ordered[0].weights
-    for step in ordered[1:]:
-        weights = np.multiply.outer(weights, step.weights)
-    origins = tuple(o for step in ordered for o in step.sum.origins)
-    return [Step(Sum(tuple(sorted(axes)), weights.shape, origins, steps[0].sum.mode), weights, False, True)]
+    weights = reduce(np.multiply.outer, [step.weights for step in steps])
+    origins = tuple(o for step in steps for o in step.sum.origins)
+    return [Step(Sum(tuple(axes), weights.shape, origins, steps[0].sum.mode), weights, line=False, every=True)]
 
 
 def factors(step: Step, types: Types) -> Sequence[Step]:

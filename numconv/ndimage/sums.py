@@ -146,7 +146,7 @@ def _labels(count: int) -> tuple[str, ...]:
 
 
 class Sums(NamedTuple):
-    """What chains of sums ask for, beside an array and what lies beyond it; for a block of a larger array also how that is filtered."""
+    """What chains of sums ask for, beside an array and what lies beyond it."""
 
     chains: Chains
     weights: tuple[tuple[Ints, str, bytes], ...]  # their shapes, types and numbers
